@@ -1,0 +1,1 @@
+"""SharpAP: stress-test recommender systems against sharpness-aware poisoning."""

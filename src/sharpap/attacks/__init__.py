@@ -1,0 +1,1 @@
+"""Attacks: from training data, a goal and a budget to fake profiles."""

@@ -1,0 +1,1 @@
+"""Configuration: names to classes, TOML to objects, with errors that suggest the nearest valid name."""

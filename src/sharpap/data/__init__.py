@@ -1,0 +1,1 @@
+"""Interactions in: readers, splits, target pools, the dataset catalogue and a synthetic generator."""

@@ -1,0 +1,105 @@
+"""`Interactions`: who interacted with what, as a binary CSR matrix with its id vocabularies."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from sharpap.errors import DataError
+
+IdArray = np.ndarray[Any, np.dtype[Any]]
+
+
+def canonical_csr(matrix: Any) -> csr_array:
+    """Any scipy sparse matrix as this project's CSR: float32 ones, int32 sorted indices, no duplicates.
+
+    Explicit zeros are dropped; every other stored value becomes 1. The input is not changed.
+    """
+    csr = csr_array(matrix, dtype=np.float32, copy=True)
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+    csr.sort_indices()
+    csr.data = np.ones(csr.nnz, dtype=np.float32)
+    csr.indices = csr.indices.astype(np.int32, copy=False)
+    csr.indptr = csr.indptr.astype(np.int32 if csr.nnz < 2**31 else np.int64, copy=False)
+    return csr
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Interactions:
+    """Immutable binary feedback.
+
+    Attributes:
+        matrix: (num_users, num_items) CSR as made by `canonical_csr`; its arrays are read-only.
+        user_ids: (num_users,) external ids, strings or integers, by row.
+        item_ids: (num_items,) external ids by column.
+        timestamps: (nnz,) float64 seconds aligned with `matrix.indices`, or None.
+        item_titles: (num_items,) display names, or None.
+    """
+
+    matrix: csr_array
+    user_ids: IdArray
+    item_ids: IdArray
+    timestamps: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    item_titles: tuple[str, ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        n, m = self.matrix.shape
+        if len(self.user_ids) != n or len(self.item_ids) != m:
+            raise DataError(
+                f"A {n} x {m} matrix came with {len(self.user_ids)} user ids "
+                f"and {len(self.item_ids)} item ids."
+            )
+        if self.timestamps is not None and len(self.timestamps) != self.matrix.nnz:
+            raise DataError(f"{self.matrix.nnz} interactions came with {len(self.timestamps)} timestamps.")
+        for array in (self.matrix.data, self.matrix.indices, self.matrix.indptr):
+            array.flags.writeable = False
+
+    @classmethod
+    def from_csr(cls, matrix: Any, **kwargs: Any) -> Interactions:
+        """Interactions from any scipy sparse matrix; ids default to row and column numbers."""
+        csr = canonical_csr(matrix)
+        kwargs.setdefault("user_ids", np.arange(csr.shape[0]))
+        kwargs.setdefault("item_ids", np.arange(csr.shape[1]))
+        return cls(matrix=csr, **kwargs)
+
+    @property
+    def num_users(self) -> int:
+        """Rows, users without interactions included."""
+        return self.matrix.shape[0]
+
+    @property
+    def num_items(self) -> int:
+        """Columns, items without interactions included."""
+        return self.matrix.shape[1]
+
+    @property
+    def nnz(self) -> int:
+        """Distinct (user, item) pairs."""
+        return int(self.matrix.nnz)
+
+    @cached_property
+    def item_counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(num_items,) interactions per item."""
+        return np.bincount(self.matrix.indices, minlength=self.num_items)
+
+    @cached_property
+    def user_counts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(num_users,) interactions per user."""
+        return np.diff(self.matrix.indptr).astype(np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest (BLAKE2b, 16 bytes) of shape, pattern and ids: what results are tied to."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr(self.matrix.shape).encode())
+        digest.update(np.ascontiguousarray(self.matrix.indptr, dtype=np.int64).tobytes())
+        digest.update(np.ascontiguousarray(self.matrix.indices, dtype=np.int64).tobytes())
+        for ids in (self.user_ids, self.item_ids):
+            digest.update("\x1f".join(map(str, ids.tolist())).encode())
+        return digest.hexdigest()

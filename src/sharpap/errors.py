@@ -1,0 +1,56 @@
+"""Errors that a user can act on. The command line shows their text and no traceback."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class SharpAPError(Exception):
+    """Base of every error SharpAP raises on purpose.
+
+    Args:
+        message: what is wrong, in one sentence.
+        hint: what to do about it, in one sentence.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message if hint is None else f"{message} {hint}")
+
+
+class DataError(SharpAPError):
+    """Bad input data. Names the file and, for text files, the 1-based line."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.path = None if path is None else str(path)
+        self.line = line
+        where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
+        super().__init__(where + message, hint=hint)
+
+
+class DownloadError(SharpAPError):
+    """A dataset could not be had from any of its sources."""
+
+
+class ConfigError(SharpAPError):
+    """An unknown name, an unknown option or a value that does not fit."""
+
+
+class BudgetError(SharpAPError):
+    """A budget that cannot be met on this data, or a poison that breaks its budget."""
+
+
+class TrainingError(SharpAPError):
+    """A recommender or surrogate that diverged or cannot be trained on this data."""
+
+
+class ContractError(SharpAPError):
+    """A user's recommender or attack that returned something of the wrong form."""

@@ -1,0 +1,1 @@
+"""Sparse kernels: SDDMM, SpMM and masked top-k over a CSR pattern."""

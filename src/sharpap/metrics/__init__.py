@@ -1,0 +1,1 @@
+"""Metrics: exposure of target items, utility for genuine users, and their intervals."""

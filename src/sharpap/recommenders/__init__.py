@@ -1,0 +1,1 @@
+"""Victims: recommenders trained from scratch on (poisoned) interactions."""

@@ -1,0 +1,1 @@
+"""Report: the transfer table on the terminal and one self-contained HTML page."""

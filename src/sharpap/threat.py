@@ -1,0 +1,87 @@
+"""The threat: which items the attacker pushes, and what it may spend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from sharpap.errors import BudgetError
+
+Direction = Literal["promote", "demote"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """Target items and what the attacker wants for them.
+
+    Attributes:
+        targets: distinct internal item ids (columns of the interaction matrix), ascending.
+        direction: "promote" puts targets into top-K lists, "demote" pushes them out.
+    """
+
+    targets: tuple[int, ...]
+    direction: Direction = "promote"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(sorted({int(t) for t in self.targets})))
+        if not self.targets:
+            raise BudgetError("The goal has no target item.", hint="Name at least one item.")
+
+    def check(self, num_items: int) -> None:
+        """Raise `BudgetError` when a target lies outside the catalogue."""
+        if self.targets[0] < 0 or self.targets[-1] >= num_items:
+            raise BudgetError(f"Target items {self.targets} are not all in 0..{num_items - 1}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What an attack may spend, the same for every attack.
+
+    Attributes:
+        fake_users: a share of the genuine users (float below 1) or a number of profiles (int).
+        profile_size: items in each fake profile, targets included; None: the mean length of a
+            genuine profile, rounded.
+    """
+
+    fake_users: float | int = 0.01
+    profile_size: int | None = None
+
+    def resolve(self, train: csr_array, goal: Goal) -> Allowance:
+        """The budget in whole numbers on this data; raises `BudgetError` when it cannot be met."""
+        num_users, num_items = train.shape
+        goal.check(num_items)
+        share = self.fake_users
+        if isinstance(share, float) and not 0 < share < 1:
+            raise BudgetError(
+                f"fake_users={share} is not a share between 0 and 1.",
+                hint="Use an int for a number of profiles.",
+            )
+        count = max(1, round(share * num_users)) if isinstance(share, float) else int(share)
+        if count < 1:
+            raise BudgetError(f"fake_users={share} leaves no fake user.")
+        active = np.diff(train.indptr)
+        active = active[active > 0]
+        if active.size == 0:
+            raise BudgetError("The training data has no interaction, so there is nothing to attack.")
+        size = max(1, round(float(active.mean()))) if self.profile_size is None else int(self.profile_size)
+        if self.profile_size is None:
+            size = min(max(size, len(goal.targets)), num_items)
+        if goal.direction == "promote" and size < len(goal.targets):
+            raise BudgetError(
+                f"profile_size={size} cannot hold the {len(goal.targets)} targets.",
+                hint="Raise profile_size or name fewer targets.",
+            )
+        if size > num_items:
+            raise BudgetError(f"profile_size={size} exceeds the catalogue of {num_items} items.")
+        return Allowance(num_fake=count, profile_size=size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """A `Budget` resolved on one dataset: `num_fake` profiles of at most `profile_size` items each."""
+
+    num_fake: int
+    profile_size: int
