@@ -1,1 +1,14 @@
-"""Sparse kernels: SDDMM, SpMM and masked top-k over a CSR pattern."""
+"""Sparse kernels over a CSR pattern: SDDMM, SpMM and its transpose, masked top-k, exact ranks.
+
+numba on the CPU, torch on a GPU; `sddmm`, `spmm` and `spmm_t` are each other's derivatives, so they can be
+differentiated as often as one likes. No array of size rows x columns is ever made.
+"""
+
+from sharpap.kernels.csr import Pattern
+from sharpap.kernels.sddmm import sddmm
+from sharpap.kernels.spmm import spmm, spmm_t
+from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, topk, topk_scores
+
+__all__ = [
+    "Pattern", "block_rows", "item_ranks", "mask_rows", "sddmm", "spmm", "spmm_t", "topk", "topk_scores",
+]  # fmt: skip

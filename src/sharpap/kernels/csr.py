@@ -1,0 +1,88 @@
+"""`Pattern`: which entries a sparse matrix has, with its transpose at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from sharpap.errors import ContractError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CHUNKS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """A CSR pattern without values.
+
+    Attributes:
+        indptr: (num_rows + 1,) int64.
+        indices: (nnz,) int32 columns, ascending within a row.
+        shape: (num_rows, num_cols).
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def from_csr(cls, matrix: csr_array, *, device: str | torch.device = "cpu") -> Pattern:
+        """The pattern of any scipy CSR matrix; explicit zeros count as entries."""
+        csr = matrix if matrix.has_sorted_indices else matrix.sorted_indices()
+        indptr = torch.from_numpy(csr.indptr.astype(np.int64))
+        indices = torch.from_numpy(csr.indices.astype(np.int32))
+        return cls(indptr.to(device), indices.to(device), (int(csr.shape[0]), int(csr.shape[1])))
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries."""
+        return self.indices.shape[0]
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """(nnz,) int32 row of every entry."""
+        counts = self.indptr.diff()
+        return torch.repeat_interleave(
+            torch.arange(self.shape[0], dtype=torch.int32, device=counts.device), counts
+        )
+
+    @cached_property
+    def order(self) -> Tensor:
+        """(nnz,) int64 entry numbers in column-major order."""
+        return torch.argsort(self.indices, stable=True)
+
+    @cached_property
+    def transpose(self) -> Pattern:
+        """The transposed pattern; its entry e is this pattern's entry `order[e]`."""
+        counts = torch.bincount(self.indices, minlength=self.shape[1])
+        indptr = torch.zeros(self.shape[1] + 1, dtype=torch.int64, device=counts.device)
+        torch.cumsum(counts, 0, out=indptr[1:])
+        return Pattern(indptr, self.rows[self.order], (self.shape[1], self.shape[0]))
+
+    @cached_property
+    def chunks(self) -> Array:
+        """Row bounds of chunks with about equal work, for the parallel loops on a CPU."""
+        indptr = self.indptr.cpu().numpy()
+        work = indptr + np.arange(len(indptr))
+        bounds = np.searchsorted(work, np.linspace(0, work[-1], CHUNKS + 1))
+        return np.unique(np.clip(bounds, 0, self.shape[0]))
+
+
+def check_dense(name: str, dense: Tensor, rows: int, pattern: Pattern, *, like: Tensor | None = None) -> None:
+    """Raise `ContractError` unless `dense` is a (rows, d) float matrix on the pattern's device."""
+    if dense.ndim != 2 or dense.shape[0] != rows:
+        raise ContractError(f"{name} must have shape ({rows}, d), not {tuple(dense.shape)}.")
+    if dense.dtype not in (torch.float32, torch.float64):
+        raise ContractError(f"{name} must be float32 or float64, not {dense.dtype}.")
+    if dense.device != pattern.indptr.device:
+        raise ContractError(f"{name} is on {dense.device}, the pattern on {pattern.indptr.device}.")
+    if like is not None and (like.shape[1] != dense.shape[1] or like.dtype != dense.dtype):
+        raise ContractError(
+            f"{name} is {tuple(dense.shape)} of {dense.dtype}, but its partner {tuple(like.shape)} of {like.dtype}."
+        )

@@ -1,0 +1,131 @@
+"""SpMM: a sparse matrix times a dense one, and its transpose, differentiable as often as one likes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from sharpap.errors import ContractError
+from sharpap.kernels.csr import Pattern, check_dense
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_FAST = {"reassoc", "contract", "nsz"}
+
+
+@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+def _spmm(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array, out: Array) -> None:
+    d = V.shape[1]
+    for chunk in numba.prange(len(bounds) - 1):
+        for row in range(bounds[chunk], bounds[chunk + 1]):
+            o = out[row]
+            for e in range(indptr[row], indptr[row + 1]):
+                c, v = values[e], V[indices[e]]
+                for k in range(d):
+                    o[k] += c * v[k]
+
+
+@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+def _spmm_ordered(
+    bounds: Array, indptr: Array, indices: Array, order: Array, values: Array, V: Array, out: Array
+) -> None:
+    d = V.shape[1]
+    for chunk in numba.prange(len(bounds) - 1):
+        for row in range(bounds[chunk], bounds[chunk + 1]):
+            o = out[row]
+            for e in range(indptr[row], indptr[row + 1]):
+                c, v = values[order[e]], V[indices[e]]
+                for k in range(d):
+                    o[k] += c * v[k]
+
+
+@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
+def _spmm_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Array) -> None:
+    d = V.shape[1]
+    for chunk in numba.prange(len(bounds) - 1):
+        for row in range(bounds[chunk], bounds[chunk + 1]):
+            o = out[row]
+            for e in range(indptr[row], indptr[row + 1]):
+                v = V[indices[e]]
+                for k in range(d):
+                    o[k] += v[k]
+
+
+def _torch_csr(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
+    """Any device: torch's own CSR product."""
+    data = torch.ones(pattern.nnz, dtype=V.dtype, device=V.device) if values is None else values
+    return torch.sparse_csr_tensor(pattern.indptr, pattern.indices.long(), data, pattern.shape) @ V
+
+
+def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: bool) -> Tensor:
+    """`spmm` and `spmm_t` without autograd."""
+    by_row = pattern.transpose if transposed else pattern
+    if V.device.type != "cpu":
+        return _torch_csr(by_row, values[pattern.order] if transposed and values is not None else values, V)
+    out = torch.zeros(by_row.shape[0], V.shape[1], dtype=V.dtype)
+    common = (by_row.chunks, by_row.indptr.numpy(), by_row.indices.numpy())
+    dense = V.contiguous().numpy()
+    if values is None:
+        _spmm_ones(*common, dense, out.numpy())
+    elif transposed:
+        _spmm_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
+    else:
+        _spmm(*common, values.contiguous().numpy(), dense, out.numpy())
+    return out
+
+
+class _SpMM(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, pattern: Pattern, values: Tensor | None, V: Tensor, transposed: bool) -> Tensor:
+        ctx.pattern, ctx.transposed = pattern, transposed
+        ctx.save_for_backward(values, V)
+        return forward(
+            pattern, None if values is None else values.detach(), V.detach(), transposed=transposed
+        )
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        from sharpap.kernels.sddmm import sddmm
+
+        values, V = ctx.saved_tensors
+        pattern, transposed = ctx.pattern, ctx.transposed
+        values_bar = dense_bar = None
+        if ctx.needs_input_grad[1]:
+            values_bar = sddmm(pattern, V, grad) if transposed else sddmm(pattern, grad, V)
+        if ctx.needs_input_grad[2]:
+            dense_bar = _SpMM.apply(pattern, values, grad, not transposed)
+        return None, values_bar, dense_bar, None
+
+
+def _apply(pattern: Pattern, values: Tensor | None, dense: Tensor, *, transposed: bool, name: str) -> Tensor:
+    check_dense(name, dense, pattern.shape[0 if transposed else 1], pattern)
+    if values is not None and (values.shape != (pattern.nnz,) or values.dtype != dense.dtype):
+        raise ContractError(
+            f"values must be ({pattern.nnz},) of {dense.dtype}, not {tuple(values.shape)} of {values.dtype}."
+        )
+    return _SpMM.apply(pattern, values, dense, transposed)  # pyright: ignore[reportReturnType]
+
+
+def spmm(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
+    """Sparse (n, m) times dense (m, d): out[row] = sum over the row's entries of values[e] V[column].
+
+    Args:
+        pattern: of shape (n, m).
+        values: (nnz,) in the pattern's entry order; None: all ones.
+        V: (m, d) float32 or float64.
+
+    Returns:
+        (n, d). O(nnz d) time; no atomics, so the same bytes for any number of threads.
+
+    Raises:
+        ContractError: shapes, types or devices do not fit.
+    """
+    return _apply(pattern, values, V, transposed=False, name="V")
+
+
+def spmm_t(pattern: Pattern, values: Tensor | None, U: Tensor) -> Tensor:
+    """Transposed sparse (m, n) times dense (n, d); see `spmm`. `values` stays in the pattern's own order."""
+    return _apply(pattern, values, U, transposed=True, name="U")

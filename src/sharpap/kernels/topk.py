@@ -1,0 +1,132 @@
+"""Top-k and exact ranks over blocks of scores, with ties always broken towards the lower item index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from sharpap.errors import ContractError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+BLOCK_BYTES = 32 << 20
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _topk_rows(scores: Array, k: int, items: Array, values: Array) -> None:
+    """Keep a sorted list of the k best per row; a score enters only if it beats the worst kept one."""
+    m = scores.shape[1]
+    low = scores.dtype.type(-np.inf)
+    for row in numba.prange(scores.shape[0]):
+        best, index, s = values[row], items[row], scores[row]
+        for j in range(k):
+            best[j] = low
+            index[j] = -1
+        worst = low
+        for i in range(m):
+            x = s[i]
+            if x > worst:
+                j = k - 1
+                while j > 0 and best[j - 1] < x:
+                    best[j] = best[j - 1]
+                    index[j] = index[j - 1]
+                    j -= 1
+                best[j] = x
+                index[j] = i
+                worst = best[k - 1]
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def _rank_rows(scores: Array, items: Array, ranks: Array) -> None:
+    m = scores.shape[1]
+    for row in numba.prange(scores.shape[0]):
+        s = scores[row]
+        for t in range(items.shape[1]):
+            item = items[row, t]
+            x = s[item]
+            above = 0
+            for i in range(m):
+                above += (s[i] > x) or (s[i] == x and i < item)
+            ranks[row, t] = above
+
+
+@numba.njit(parallel=True, cache=True, nogil=True)
+def mask_rows(scores: Array, users: Array, indptr: Array, indices: Array) -> None:
+    """Set the scores of each user's own items to -inf, in place; row r belongs to `users[r]`."""
+    low = scores.dtype.type(-np.inf)
+    for row in numba.prange(len(users)):
+        for e in range(indptr[users[row]], indptr[users[row] + 1]):
+            scores[row, indices[e]] = low
+
+
+def topk_scores(scores: Array, k: int) -> tuple[Array, Array]:
+    """The k best items of each row of a dense score block.
+
+    Args:
+        scores: (b, m) float32 or float64; -inf never enters a list.
+        k: at most m.
+
+    Returns:
+        (b, k) int32 items, best first, -1 where fewer than k items have a score, and their (b, k) scores, -inf there.
+    """
+    if not 1 <= k <= scores.shape[1]:
+        raise ContractError(f"k={k} must lie between 1 and the {scores.shape[1]} items.")
+    items = np.empty((scores.shape[0], k), np.int32)
+    values = np.empty((scores.shape[0], k), scores.dtype)
+    _topk_rows(np.ascontiguousarray(scores), k, items, values)
+    return items, values
+
+
+def item_ranks(scores: Array, items: Array) -> Array:
+    """Exact 0-based ranks of given items in each row.
+
+    Args:
+        scores: (b, m); masked items are -inf.
+        items: (b, t), or (t,) for the same items in every row.
+
+    Returns:
+        (b, t) int64: how many items score higher, or equal at a lower index.
+    """
+    wanted = np.ascontiguousarray(
+        np.broadcast_to(items, (scores.shape[0], np.shape(items)[-1])), dtype=np.int64
+    )
+    ranks = np.empty(wanted.shape, np.int64)
+    _rank_rows(np.ascontiguousarray(scores), wanted, ranks)
+    return ranks
+
+
+def block_rows(num_items: int, *, itemsize: int = 4) -> int:
+    """How many users' scores make a block of about 32 MiB."""
+    return max(16, BLOCK_BYTES // (num_items * itemsize))
+
+
+def topk(
+    U: Array, V: Array, k: int, *, exclude: csr_array | None = None, users: Array | None = None
+) -> tuple[Array, Array]:
+    """The k best items by inner product, in blocks of users.
+
+    Args:
+        U: (n, d) user factors.
+        V: (m, d) item factors.
+        k: at most m.
+        exclude: (>= n, m) CSR of items to leave out, usually the training data.
+        users: which rows of U and `exclude`; None: all.
+
+    Returns:
+        (len(users), k) items and scores as `topk_scores` returns them.
+    """
+    chosen = np.arange(U.shape[0]) if users is None else np.asarray(users)
+    items = np.empty((len(chosen), k), np.int32)
+    values = np.empty((len(chosen), k), U.dtype)
+    items_t = torch.from_numpy(V).T
+    step = block_rows(V.shape[0], itemsize=U.itemsize)
+    for start in range(0, len(chosen), step):
+        part = chosen[start : start + step]
+        scores = (torch.from_numpy(U[part]) @ items_t).numpy()
+        if exclude is not None:
+            mask_rows(scores, part, exclude.indptr, exclude.indices)
+        items[start : start + step], values[start : start + step] = topk_scores(scores, k)
+    return items, values

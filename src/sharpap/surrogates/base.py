@@ -1,0 +1,64 @@
+"""What a surrogate is: a model an attacker trains on poisoned data and differentiates through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The parameters an attack loss sees, or its gradient with respect to them.
+
+    Fake users' rows are absent on purpose: the loss does not depend on them, so neither its gradient nor a
+    worst-case perturbation has a part there.
+
+    Attributes:
+        users: (num_genuine, d).
+        items: (num_items, d).
+    """
+
+    users: Tensor
+    items: Tensor
+
+    def norm(self) -> Tensor:
+        """Euclidean norm of both parts together, a scalar."""
+        return torch.sqrt(self.users.square().sum() + self.items.square().sum())
+
+    def plus(self, other: Embeddings) -> Embeddings:
+        """Elementwise sum."""
+        return Embeddings(self.users + other.users, self.items + other.items)
+
+
+class ProfileGradient(Protocol):
+    """The gradient of the attack loss with respect to the fake profiles, made a few rows at a time."""
+
+    def rows(self, fakes: Tensor) -> Tensor:
+        """(len(fakes), num_items): derivative for every entry of these fake profiles, absent items included.
+
+        Only a block of rows exists at once, so that memory does not grow as fake users x items.
+        """
+        ...
+
+
+class TrainedSurrogate(Protocol):
+    """A surrogate after training, with what its backward pass needs."""
+
+    embeddings: Embeddings
+
+    def profile_gradient(self, grad: Embeddings) -> ProfileGradient:
+        """Pull the gradient of a loss of `embeddings` back through training to the fake profiles."""
+        ...
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """Settings of a surrogate; training leaves them unchanged."""
+
+    def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedSurrogate:
+        """Train from scratch on genuine rows followed by fake rows; same seed, same model."""
+        ...
