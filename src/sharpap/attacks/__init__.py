@@ -1,1 +1,14 @@
 """Attacks: from training data, a goal and a budget to fake profiles."""
+
+from sharpap.attacks.base import Attack, check_poison
+from sharpap.attacks.heuristics import Bandwagon, RandomAttack
+from sharpap.attacks.objective import CrossEntropy, SmoothHits
+from sharpap.attacks.poison import Poison
+from sharpap.attacks.revadv import RevAdv
+from sharpap.attacks.step import MomentumStep, SwapStep
+from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
+
+__all__ = [
+    "Attack", "Bandwagon", "CrossEntropy", "Identity", "MomentumStep", "Poison", "RandomAttack", "RandomDirection",
+    "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep", "check_poison",
+]  # fmt: skip

@@ -32,8 +32,7 @@ def check_poison(poison: Poison, num_items: int, allowance: Allowance) -> Poison
     profiles = poison.profiles
     if profiles.shape != (allowance.num_fake, num_items):
         raise BudgetError(
-            f"{poison.attack} made profiles of shape {profiles.shape}; "
-            f"the budget is {(allowance.num_fake, num_items)}."
+            f"{poison.attack} made profiles of shape {profiles.shape}; the budget is {(allowance.num_fake, num_items)}."
         )
     if not np.all(profiles.data == 1):
         raise BudgetError(f"{poison.attack} made profiles that are not binary.")
@@ -45,8 +44,7 @@ def check_poison(poison: Poison, num_items: int, allowance: Allowance) -> Poison
     if sizes.max(initial=0) > allowance.profile_size:
         row = int(sizes.argmax())
         raise BudgetError(
-            f"{poison.attack} put {sizes[row]} items into fake profile {row}; "
-            f"the budget is {allowance.profile_size}."
+            f"{poison.attack} put {sizes[row]} items into fake profile {row}; the budget is {allowance.profile_size}."
         )
     if poison.goal.direction == "promote" and not np.isin(profiles.indices, poison.goal.targets).any():
         raise BudgetError(f"{poison.attack} made profiles without any target item.")

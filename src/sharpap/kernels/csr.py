@@ -48,9 +48,7 @@ class Pattern:
     def rows(self) -> Tensor:
         """(nnz,) int32 row of every entry."""
         counts = self.indptr.diff()
-        return torch.repeat_interleave(
-            torch.arange(self.shape[0], dtype=torch.int32, device=counts.device), counts
-        )
+        return torch.repeat_interleave(torch.arange(self.shape[0], dtype=torch.int32, device=counts.device), counts)
 
     @cached_property
     def order(self) -> Tensor:

@@ -82,9 +82,7 @@ class _SpMM(torch.autograd.Function):
     def forward(ctx: Any, pattern: Pattern, values: Tensor | None, V: Tensor, transposed: bool) -> Tensor:
         ctx.pattern, ctx.transposed = pattern, transposed
         ctx.save_for_backward(values, V)
-        return forward(
-            pattern, None if values is None else values.detach(), V.detach(), transposed=transposed
-        )
+        return forward(pattern, None if values is None else values.detach(), V.detach(), transposed=transposed)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]

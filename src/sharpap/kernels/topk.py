@@ -90,9 +90,7 @@ def item_ranks(scores: Array, items: Array) -> Array:
     Returns:
         (b, t) int64: how many items score higher, or equal at a lower index.
     """
-    wanted = np.ascontiguousarray(
-        np.broadcast_to(items, (scores.shape[0], np.shape(items)[-1])), dtype=np.int64
-    )
+    wanted = np.ascontiguousarray(np.broadcast_to(items, (scores.shape[0], np.shape(items)[-1])), dtype=np.int64)
     ranks = np.empty(wanted.shape, np.int64)
     _rank_rows(np.ascontiguousarray(scores), wanted, ranks)
     return ranks

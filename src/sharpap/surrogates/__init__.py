@@ -1,1 +1,6 @@
 """Surrogates: models an attacker trains and differentiates, as pure functions of parameters and data."""
+
+from sharpap.surrogates.base import Embeddings, Surrogate
+from sharpap.surrogates.wrmf import WRMFSurrogate
+
+__all__ = ["Embeddings", "Surrogate", "WRMFSurrogate"]

@@ -44,9 +44,7 @@ class Adam:
         scaled = theta_bar * (self.learning_rate / correct1)
         state.first_bar.addcdiv_(scaled, denominator, value=-1)
         # d(1/denominator)/d(second) is singular at 0, where Adam has seen no gradient and there is nothing to move.
-        slope = scaled.mul_(state.first).div_(
-            denominator.square_().mul_(root.clamp_min_(1e-20)).mul_(2 * correct2)
-        )
+        slope = scaled.mul_(state.first).div_(denominator.square_().mul_(root.clamp_min_(1e-20)).mul_(2 * correct2))
         state.second_bar.add_(slope)
         grad_bar = state.first_bar * (1 - self.beta1) + state.second_bar * grad * (2 * (1 - self.beta2))
         state.first.sub_(grad, alpha=1 - self.beta1).div_(self.beta1)

@@ -62,9 +62,9 @@ class WRMFSurrogate:
         generator = rng(seed, "wrmf-surrogate")
         size = self.embedding_size
         theta = tuple(
-            torch.from_numpy(
-                generator.standard_normal((rows, size), dtype=np.float32) * np.float32(self.init_std)
-            ).to(dtype)
+            torch.from_numpy(generator.standard_normal((rows, size), dtype=np.float32) * np.float32(self.init_std)).to(
+                dtype
+            )
             for rows in (num_users, num_items)
         )
         moments = tuple(Moments.zeros(part) for part in theta)
@@ -155,7 +155,5 @@ class WRMFProfileGradient:
             change = torch.addmm(mine_bar @ items.T, mine, items_bar.T).mul_(weight)
             total = change if total is None else total.add_(change)
         if total is None:
-            raise TrainingError(
-                "The surrogate kept no unrolled step.", hint="Set unrolled_epochs to 1 or more."
-            )
+            raise TrainingError("The surrogate kept no unrolled step.", hint="Set unrolled_epochs to 1 or more.")
         return total

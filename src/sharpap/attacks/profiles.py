@@ -1,0 +1,65 @@
+"""Fake profiles as arrays: starting points and conversions shared by the attacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from sharpap.threat import Allowance, Goal
+
+IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
+
+
+def pinned_items(goal: Goal) -> IntArray:
+    """Items every fake profile holds: the targets when promoting, nothing when demoting."""
+    return np.array(goal.targets if goal.direction == "promote" else (), dtype=np.int64)
+
+
+def to_csr(rows: list[IntArray], num_items: int) -> csr_array:
+    """One array of item ids per profile as a (num_fake, num_items) CSR."""
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    return csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), num_items))
+
+
+def copied_profiles(
+    train: csr_array, goal: Goal, allowance: Allowance, generator: np.random.Generator
+) -> list[IntArray]:
+    """Full-size profiles: targets, then fillers sampled from one genuine user each, topped up by popularity.
+
+    Genuine users are drawn without replacement as far as they go, the longer profiles preferred to those too short to
+    fill a fake one.
+    """
+    pinned = pinned_items(goal)
+    wanted = allowance.profile_size - len(pinned)
+    lengths = np.diff(train.indptr)
+    admissible = np.flatnonzero(lengths >= min(wanted, np.median(lengths[lengths > 0])))
+    sources = generator.permutation(admissible)
+    popularity = np.bincount(train.indices, minlength=train.shape[1]) + 1e-3
+    popularity[list(goal.targets)] = 0
+    rows = []
+    for fake in range(allowance.num_fake):
+        user = sources[fake % len(sources)]
+        own = np.setdiff1d(train.indices[train.indptr[user] : train.indptr[user + 1]], goal.targets)
+        fillers = generator.permutation(own)[:wanted]
+        if len(fillers) < wanted:
+            fillers = np.concatenate(
+                [fillers, draw_items(popularity, wanted - len(fillers), generator, without=fillers)]
+            )
+        rows.append(np.concatenate([pinned, fillers]).astype(np.int64))
+    return rows
+
+
+def draw_items(
+    weights: np.ndarray, count: int, generator: np.random.Generator, *, without: IntArray | None = None
+) -> IntArray:
+    """Distinct items with probability proportional to `weights`; fewer than `count` if fewer have weight."""
+    chance = np.asarray(weights, dtype=np.float64).copy()
+    if without is not None:
+        chance[without] = 0
+    count = min(count, int(np.count_nonzero(chance)))
+    if count == 0:
+        return np.empty(0, np.int64)
+    return generator.choice(len(chance), size=count, replace=False, p=chance / chance.sum())

@@ -1,0 +1,77 @@
+"""One pass over all scores of a surrogate: who is near a hit, who owns a target, how many are hit already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from sharpap.kernels import block_rows, mask_rows, topk_scores
+from sharpap.surrogates.base import Embeddings
+from sharpap.threat import Goal
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scan:
+    """What the attack losses need to know about the full ranking, so that only one pass makes all scores.
+
+    Attributes:
+        users: (u,) int64 rows that were scanned.
+        rivals: (u, c) int64 best items a target competes with: neither owned by the user nor targets, best first.
+        eligible: (u, t) 1.0 where the user does not own the target, in the embeddings' type.
+        targets: (t,) int64.
+        k: list length.
+        hit_ratio: H@k on the surrogate: mean over targets of the share of eligible users with the target in the top k,
+            each target alone against the rivals.
+        sign: +1 to promote, -1 to demote.
+    """
+
+    users: Tensor
+    rivals: Tensor
+    eligible: Tensor
+    targets: Tensor
+    k: int
+    hit_ratio: float
+    sign: float
+
+    @property
+    def weights(self) -> Tensor:
+        """(u, t) weights that average over eligible users, then over targets; they sum to 1."""
+        return self.eligible / self.eligible.sum(0).clamp_min(1) / self.eligible.shape[1]
+
+
+def scan(
+    embeddings: Embeddings, genuine: csr_array, goal: Goal, *, k: int, rivals: int, users: np.ndarray | None = None
+) -> Scan:
+    """Rank every item for the given users (None: all) in blocks; O(users m d) time, O(block + users rivals) memory."""
+    chosen = np.arange(genuine.shape[0]) if users is None else users
+    targets = np.array(goal.targets)
+    items_t = embeddings.items.T
+    kept = min(max(rivals, k), genuine.shape[1])
+    best, hits = [], np.zeros(len(targets))
+    eligible = np.ones((len(chosen), len(targets)), dtype=bool)
+    step = block_rows(genuine.shape[1], itemsize=embeddings.items.element_size())
+    for start in range(0, len(chosen), step):
+        part = chosen[start : start + step]
+        scores = (embeddings.users[torch.from_numpy(part)] @ items_t).numpy()
+        wanted = scores[:, targets].copy()
+        mask_rows(scores, part, genuine.indptr, genuine.indices)
+        free = np.isfinite(scores[:, targets])
+        eligible[start : start + step] = free
+        scores[:, targets] = -np.inf
+        items, values = topk_scores(scores, kept)
+        hits += ((wanted > values[:, [k - 1]]) & free).sum(0)
+        best.append(np.where(items < 0, items[:, :1], items))
+    share = hits / np.maximum(eligible.sum(0), 1)
+    return Scan(
+        users=torch.from_numpy(chosen),
+        rivals=torch.from_numpy(np.concatenate(best).astype(np.int64)),
+        eligible=torch.from_numpy(eligible).to(embeddings.items.dtype),
+        targets=torch.from_numpy(targets),
+        k=k,
+        hit_ratio=float(share.mean()),
+        sign=1.0 if goal.direction == "promote" else -1.0,
+    )

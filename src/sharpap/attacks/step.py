@@ -1,0 +1,147 @@
+"""Discrete steps: how a profile gradient changes binary profiles of fixed size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sharpap.errors import ConfigError
+from sharpap.kernels import topk_scores
+from sharpap.surrogates.base import ProfileGradient
+
+ROW_BLOCK = 64
+
+
+class Mover(Protocol):
+    """One attack's running step: may hold state such as a velocity."""
+
+    def move(
+        self, fillers: Tensor, gradient: ProfileGradient, *, done: float, generator: np.random.Generator
+    ) -> Tensor:
+        """New (num_fake, c) filler items from the current ones; `done` in [0, 1) is the attack's progress."""
+        ...
+
+
+@runtime_checkable
+class Step(Protocol):
+    """Settings of a discrete step."""
+
+    def begin(self, num_fake: int, num_items: int, forbidden: Tensor) -> Mover:
+        """A fresh mover; `forbidden` items are never chosen as fillers."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapStep:
+    """Swap the fillers that hurt most for the absent items that help most, in a random part of the profiles.
+
+    To first order a swap changes the attack loss by G[absent] - G[present]; pairs are taken best with worst, as long as
+    they help. Only some profiles move at once, since all see the same gradient and would overshoot together.
+
+    Attributes:
+        swap_share: share of a profile's fillers exchanged at most, at the start.
+        row_share: share of the profiles that move in one epoch.
+        anneal: lower `swap_share` linearly to a single swap at the end.
+
+    Source: this project. Row-normalised gradient descent with top-n projection, the original's step (`MomentumStep`), seldom
+    changes an entry (docs/attacks.md).
+    """
+
+    swap_share: float = 0.2
+    row_share: float = 0.5
+    anneal: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("swap_share", "row_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1.")
+
+    def begin(self, num_fake: int, num_items: int, forbidden: Tensor) -> Mover:
+        """See `Step`."""
+        return _Swaps(self, num_items, forbidden)
+
+
+@dataclass(frozen=True, eq=False)
+class _Swaps:
+    settings: SwapStep
+    num_items: int
+    forbidden: Tensor
+
+    def move(
+        self, fillers: Tensor, gradient: ProfileGradient, *, done: float, generator: np.random.Generator
+    ) -> Tensor:
+        settings = self.settings
+        num_fake, size = fillers.shape
+        share = settings.swap_share * (1 - done if settings.anneal else 1)
+        absent = self.num_items - size - len(self.forbidden)
+        swaps = min(max(1, round(share * size)), size, absent)
+        if swaps < 1:
+            return fillers
+        moving = torch.from_numpy(
+            np.sort(generator.choice(num_fake, max(1, round(settings.row_share * num_fake)), replace=False))
+        )
+        fillers = fillers.clone()
+        for rows in moving.split(ROW_BLOCK):
+            slope = gradient.rows(rows)
+            present = fillers[rows]
+            harm = slope.gather(1, present)
+            slope.scatter_(1, present, torch.inf)
+            slope[:, self.forbidden] = torch.inf
+            arrivals, gain = (torch.from_numpy(part) for part in topk_scores((-slope).numpy(), swaps))
+            worst, leavers = harm.topk(swaps, dim=1)
+            helps = -gain < worst
+            kept = present.gather(1, leavers)
+            fillers[rows] = present.scatter(1, leavers, torch.where(helps, arrivals.long(), kept))
+        return fillers
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumStep:
+    """The original step: row-normalised gradient, momentum, projection to the top n of each row.
+
+    Attributes:
+        learning_rate, momentum: as in the source.
+        latent: keep the real-valued profiles between epochs and train on their projection, so that small steps add up;
+            False: start every epoch from the projected binary profiles, as the source does.
+
+    Source: Tang, Wen and Wang 2020, algorithm 1; top-n projection after later re-implementations (the original thresholds,
+    which leaves the profile size open). Holds two dense (num_fake, num_items) arrays.
+    """
+
+    learning_rate: float = 1.0
+    momentum: float = 0.95
+    latent: bool = False
+
+    def begin(self, num_fake: int, num_items: int, forbidden: Tensor) -> Mover:
+        """See `Step`."""
+        return _Momentum(self, num_items, forbidden)
+
+
+@dataclass(eq=False)
+class _Momentum:
+    settings: MomentumStep
+    num_items: int
+    forbidden: Tensor
+    velocity: Tensor | None = field(default=None)
+    profiles: Tensor | None = field(default=None)
+
+    def move(
+        self, fillers: Tensor, gradient: ProfileGradient, *, done: float, generator: np.random.Generator
+    ) -> Tensor:
+        slope = torch.cat([gradient.rows(rows) for rows in torch.arange(len(fillers)).split(ROW_BLOCK)])
+        slope[:, self.forbidden] = 0
+        slope /= torch.linalg.vector_norm(slope, dim=1, keepdim=True).clamp_min(1e-30)
+        if self.velocity is None:
+            self.velocity = torch.zeros_like(slope)
+        if self.profiles is None or not self.settings.latent:
+            self.profiles = torch.zeros_like(slope).scatter_(1, fillers, 1)
+        self.velocity.mul_(self.settings.momentum).add_(slope)
+        self.profiles.add_(self.velocity, alpha=-self.settings.learning_rate)
+        self.profiles[:, self.forbidden] = -torch.inf
+        chosen, _ = topk_scores(self.profiles.numpy(), fillers.shape[1])
+        self.profiles[:, self.forbidden] = 0
+        return torch.from_numpy(chosen.astype(np.int64))

@@ -1,0 +1,175 @@
+"""The worst case: where around the trained surrogate the attack is judged. This is SharpAP's contribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sharpap.errors import ConfigError
+from sharpap.seeds import rng
+from sharpap.surrogates.base import Embeddings
+
+Ball = Literal["global", "row", "adaptive"]
+Loss = Callable[[Embeddings], tuple[float, Embeddings]]
+_TINY = 1e-30
+
+
+@runtime_checkable
+class WorstCase(Protocol):
+    """Maps trained embeddings to the embeddings the attack is optimised against."""
+
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+        """Perturbed embeddings, constant with respect to the fake profiles. `loss` gives value and gradient."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """No perturbation: the base attack."""
+
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+        """The embeddings themselves."""
+        return embeddings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharpnessAware:
+    """SharpAP: the victim in a ball around the surrogate that is worst for the attacker.
+
+    max over ||eps|| <= rho of L_atk(theta + eps), to first order: eps = rho g / ||g|| with g = grad L_atk(theta); it
+    *raises* the attack loss. Costs `steps` gradients of the attack loss and nothing else.
+
+    Attributes:
+        rho: radius.
+        relative: rho as a share of ||theta|| (of each row's norm for ball="row"), else absolute.
+        ball: "global": one ball around all parameters; "row": one around each embedding row; "adaptive": the ball of
+            ASAM (Kwon et al. 2021), each coordinate scaled by |theta|.
+        steps: 1: the closed form above; more: projected gradient ascent with step 2 rho / steps.
+
+    Source: Xie, Yang, Shao and Wu 2026, *Sharpness-Aware Poisoning*, arXiv 2604.22170; ball and step after Foret et al.
+    2021 (SAM). Deviations: the paper's rho and norm are not stated where we could read them; relative radii, rows,
+    adaptive scaling and several steps are this project's options (inferred).
+    """
+
+    rho: float = 0.05
+    relative: bool = True
+    ball: Ball = "row"
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self.rho, self.ball)
+        if self.steps < 1:
+            raise ConfigError(f"steps={self.steps} must be 1 or more.")
+
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+        """See `WorstCase`."""
+        if self.rho == 0:
+            return embeddings
+        radius = _radius(embeddings, self.rho, self.ball, self.relative)
+        offset: Embeddings | None = None
+        for _ in range(self.steps):
+            _, grad = loss(embeddings if offset is None else embeddings.plus(offset))
+            stride = 1.0 if self.steps == 1 else 2.0 / self.steps
+            move = _on_sphere(grad, embeddings, radius, self.ball, stride)
+            offset = move if offset is None else _into_ball(offset.plus(move), embeddings, radius, self.ball)
+        return embeddings if offset is None else embeddings.plus(offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomDirection:
+    """Control: a perturbation of the same length in a random direction.
+
+    Attributes: as `SharpnessAware`.
+    """
+
+    rho: float = 0.05
+    relative: bool = True
+    ball: Ball = "row"
+
+    def __post_init__(self) -> None:
+        _check(self.rho, self.ball)
+
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+        """See `WorstCase`."""
+        generator = rng(seed, "random-direction")
+        noise = Embeddings(
+            *(
+                torch.from_numpy(generator.standard_normal(part.shape, dtype=np.float32)).to(part.dtype)
+                for part in (embeddings.users, embeddings.items)
+            )
+        )
+        radius = _radius(embeddings, self.rho, self.ball, self.relative)
+        return embeddings.plus(_on_sphere(noise, embeddings, radius, self.ball, 1.0))
+
+
+def _check(rho: float, ball: str) -> None:
+    if not rho >= 0:
+        raise ConfigError(f"rho={rho} must be 0 or positive.")
+    if ball not in ("global", "row", "adaptive"):
+        raise ConfigError(f"ball={ball!r} is none of global, row, adaptive.")
+
+
+def _scale(embeddings: Embeddings, ball: Ball) -> Embeddings | None:
+    """ASAM's T = |theta|, or None for a plain ball."""
+    return Embeddings(embeddings.users.abs(), embeddings.items.abs()) if ball == "adaptive" else None
+
+
+def _row_norms(part: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(part, dim=1, keepdim=True)
+
+
+def _radius(embeddings: Embeddings, rho: float, ball: Ball, relative: bool) -> Embeddings:
+    """Radius per row, as tensors that broadcast over the two parts.
+
+    The adaptive ball lives in units of theta (||eps / |theta| || <= rho); relative then means a share of sqrt(size),
+    which is the norm of theta / |theta|.
+    """
+    users, items = embeddings.users, embeddings.items
+    one = torch.ones(1, 1, dtype=users.dtype)
+    if not relative:
+        return Embeddings(rho * one, rho * one)
+    if ball == "row":
+        return Embeddings(rho * _row_norms(users), rho * _row_norms(items))
+    size = (users.numel() + items.numel()) ** 0.5 if ball == "adaptive" else float(embeddings.norm())
+    return Embeddings(rho * size * one, rho * size * one)
+
+
+def _on_sphere(grad: Embeddings, at: Embeddings, radius: Embeddings, ball: Ball, stride: float) -> Embeddings:
+    """The step of length stride * radius that raises the loss most: radius g / ||g||, or radius T^2 g / ||T g||."""
+    if ball == "row":
+        return Embeddings(
+            *(
+                part * (stride * r / _row_norms(part).clamp_min(_TINY))
+                for part, r in ((grad.users, radius.users), (grad.items, radius.items))
+            )
+        )
+    scale = _scale(at, ball)
+    scaled = grad if scale is None else Embeddings(grad.users * scale.users, grad.items * scale.items)
+    factor = stride * radius.users / scaled.norm().clamp_min(_TINY)
+    if scale is None:
+        return Embeddings(scaled.users * factor, scaled.items * factor)
+    return Embeddings(scaled.users * scale.users * factor, scaled.items * scale.items * factor)
+
+
+def _into_ball(offset: Embeddings, at: Embeddings, radius: Embeddings, ball: Ball) -> Embeddings:
+    """Shrink `offset` onto the ball where it left it."""
+    if ball == "row":
+        return Embeddings(
+            *(
+                part * (r / _row_norms(part).clamp_min(_TINY)).clamp_max(1)
+                for part, r in ((offset.users, radius.users), (offset.items, radius.items))
+            )
+        )
+    scale = _scale(at, ball)
+    measured = (
+        offset
+        if scale is None
+        else Embeddings(offset.users / scale.users.clamp_min(_TINY), offset.items / scale.items.clamp_min(_TINY))
+    )
+    factor = (radius.users / measured.norm().clamp_min(_TINY)).clamp_max(1)
+    return Embeddings(offset.users * factor, offset.items * factor)
