@@ -1,0 +1,36 @@
+"""Shared fixtures: a tiny dataset, and the real ones where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_home() -> Path:
+    """The folder of real datasets; skips the test where it is not at hand."""
+    home = os.environ.get("SHARPAP_DATA_HOME")
+    if not home or not Path(home).is_dir():
+        pytest.skip("SHARPAP_DATA_HOME names no folder with the real datasets")
+    return Path(home)
+
+
+@pytest.fixture(scope="session")
+def blocks() -> csr_array:
+    """60 users x 40 items in two taste groups of unequal popularity; learnable and small."""
+    generator = np.random.default_rng(0)
+    groups = generator.integers(0, 2, 60)
+    appeal = 1 / np.arange(1, 21)
+    chance = np.zeros((60, 40))
+    for group in (0, 1):
+        chance[groups == group, 20 * group : 20 * group + 20] = np.clip(3 * appeal, 0.1, 0.9)
+    dense = (generator.random((60, 40)) < chance + 0.02).astype(np.float32)
+    dense[np.arange(60), 20 * groups] = 1
+    return csr_array(dense)

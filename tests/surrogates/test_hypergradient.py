@@ -1,0 +1,162 @@
+"""The unrolled hypergradient against torchopt on a dense loss, and against finite differences of full retraining."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torchopt
+from scipy.sparse import csr_array, random_array
+
+from sharpap.attacks import SmoothHits
+from sharpap.attacks.scan import scan
+from sharpap.seeds import rng
+from sharpap.surrogates import Embeddings, WRMFSurrogate
+from sharpap.threat import Goal
+
+N, F, M = 24, 3, 15
+SURROGATE = WRMFSurrogate(embedding_size=4, epochs=25, unrolled_epochs=25, learning_rate=0.05, reg=0.5, precision="float64")
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[csr_array, csr_array]:
+    genuine = csr_array(random_array((N, M), density=0.3, rng=np.random.default_rng(1)))
+    fake = csr_array(random_array((F, M), density=0.4, rng=np.random.default_rng(2)))
+    genuine.data[:] = 1
+    fake.data[:] = 1
+    return genuine, fake
+
+
+def dense_loss(users: torch.Tensor, items: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+    """The dense users x items loss, linear in every entry of X between absent and present."""
+    s = users @ items.T
+    w1, w0, reg = SURROGATE.positive_weight, SURROGATE.negative_weight, SURROGATE.reg
+    fit = (X * w1 * (1 - s) ** 2 + (1 - X) * w0 * s**2).sum()
+    return fit + reg * (users.square().sum() + items.square().sum())
+
+
+def initial(seed: int) -> list[torch.Tensor]:
+    generator = rng(seed, "wrmf-surrogate")
+    return [
+        torch.from_numpy(generator.standard_normal((rows, 4), dtype=np.float32) * np.float32(0.1)).double()
+        for rows in (N + F, M)
+    ]
+
+
+def train_with_torchopt(X: torch.Tensor, genuine: csr_array, *, seed: int) -> list[torch.Tensor]:
+    full = torch.cat([torch.from_numpy(genuine.toarray()).double(), X])
+    theta = [part.requires_grad_() for part in initial(seed)]
+    optimizer = torchopt.adam(lr=SURROGATE.learning_rate, eps=1e-8)
+    state = optimizer.init(tuple(theta))
+    for _ in range(SURROGATE.epochs):
+        grads = torch.autograd.grad(dense_loss(theta[0], theta[1], full), theta, create_graph=True)
+        updates, state = optimizer.update(grads, state, inplace=False)
+        theta = list(torchopt.apply_updates(tuple(theta), updates, inplace=False))
+    return theta
+
+
+def train_by_autograd(X: torch.Tensor, genuine: csr_array, *, seed: int) -> list[torch.Tensor]:
+    """Adam written out on the autograd graph, in float64 throughout."""
+    full = torch.cat([torch.from_numpy(genuine.toarray()).double(), X])
+    theta = [part.requires_grad_() for part in initial(seed)]
+    first = [torch.zeros_like(part) for part in theta]
+    second = [torch.zeros_like(part) for part in theta]
+    for t in range(1, SURROGATE.epochs + 1):
+        grads = torch.autograd.grad(dense_loss(theta[0], theta[1], full), theta, create_graph=True)
+        first = [0.9 * m + 0.1 * g for m, g in zip(first, grads, strict=True)]
+        second = [0.999 * v + 0.001 * g * g for v, g in zip(second, grads, strict=True)]
+        theta = [
+            part - SURROGATE.learning_rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+            for part, m, v in zip(theta, first, second, strict=True)
+        ]
+    return theta
+
+
+def attack_direction(embeddings: Embeddings) -> Embeddings:
+    """A fixed random linear attack loss: its gradient does not depend on the embeddings."""
+    generator = torch.Generator().manual_seed(3)
+    return Embeddings(
+        torch.randn(embeddings.users.shape, generator=generator, dtype=torch.float64),
+        torch.randn(embeddings.items.shape, generator=generator, dtype=torch.float64),
+    )
+
+
+# torchopt rounds its bias correction to float32, so it agrees to about five digits only.
+@pytest.mark.parametrize(("reference", "digits"), [(train_by_autograd, 1e-8), (train_with_torchopt, 1e-3)])
+def test_matches_autograd_and_torchopt_on_the_dense_loss(data, reference, digits):
+    genuine, fake = data
+    trained = SURROGATE.train(genuine, fake, seed=7)
+    direction = attack_direction(trained.embeddings)
+    ours = trained.profile_gradient(direction).rows(torch.arange(F))
+
+    X = torch.from_numpy(fake.toarray()).double().requires_grad_()
+    users, items = reference(X, genuine, seed=7)
+    torch.testing.assert_close(trained.embeddings.users, users[:N].detach(), rtol=digits, atol=digits / 50)
+    torch.testing.assert_close(trained.embeddings.items, items.detach(), rtol=digits, atol=digits / 50)
+    loss = (users[:N] * direction.users).sum() + (items * direction.items).sum()
+    (theirs,) = torch.autograd.grad(loss, X)
+    assert theirs.abs().max() > 1e-3
+    torch.testing.assert_close(ours, theirs, rtol=10 * digits, atol=digits * float(theirs.abs().max()))
+
+
+def test_matches_finite_differences_of_full_retraining(data):
+    genuine, fake = data
+    trained = SURROGATE.train(genuine, fake, seed=7)
+    direction = attack_direction(trained.embeddings)
+    ours = trained.profile_gradient(direction).rows(torch.arange(F))
+
+    def retrained(X: torch.Tensor) -> float:
+        users, items = train_by_autograd(X, genuine, seed=7)
+        return float((users[:N] * direction.users).sum() + (items * direction.items).sum())
+
+    base = torch.from_numpy(fake.toarray()).double()
+    step = 1e-5
+    for row, column in [(0, 0), (1, 4), (2, 9), (0, 14), (2, 3)]:
+        up, down = base.clone(), base.clone()
+        up[row, column] += step
+        down[row, column] -= step
+        slope = (retrained(up) - retrained(down)) / (2 * step)
+        assert float(ours[row, column]) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+
+def test_rows_can_be_asked_for_in_any_blocks(data):
+    genuine, fake = data
+    trained = SURROGATE.train(genuine, fake, seed=1)
+    gradient = trained.profile_gradient(attack_direction(trained.embeddings))
+    whole = gradient.rows(torch.arange(F))
+    torch.testing.assert_close(gradient.rows(torch.tensor([2, 0])), whole[[2, 0]])
+
+
+def test_short_unroll_predicts_what_retraining_does(data_home):
+    """Single insertions into real data: the predicted change of the attack loss goes with the actual one."""
+    from sharpap.data import load
+
+    train = load("ml-100k").train.matrix
+    generator = np.random.default_rng(0)
+    targets = tuple(generator.choice(np.flatnonzero(np.bincount(train.indices, minlength=train.shape[1]) == 3), 5, False))
+    rows = np.stack([generator.choice(train.shape[1], 40, replace=False) for _ in range(20)])
+    dense = np.zeros((20, train.shape[1]))
+    np.put_along_axis(dense, rows, 1, axis=1)
+    dense[:, targets] = 1
+    goal = Goal(targets=tuple(int(t) for t in targets))
+    surrogate = WRMFSurrogate(embedding_size=16, precision="float64")
+    objective = SmoothHits(bandwidth=0.3)
+
+    def attack_loss(fake: np.ndarray) -> tuple[float, Embeddings, object]:
+        trained = surrogate.train(train, csr_array(fake), seed=5)
+        found = scan(trained.embeddings, train, goal, k=10, rivals=50)
+        value, grad = objective.value_and_grad(trained.embeddings, found)
+        return value, grad, trained
+
+    value, grad, trained = attack_loss(dense)
+    gradient = trained.profile_gradient(grad).rows(torch.arange(20)).numpy()  # pyright: ignore
+    predicted, actual = [], []
+    for _ in range(25):
+        changed = dense.copy()
+        flips = [(int(generator.integers(20)), int(generator.integers(train.shape[1]))) for _ in range(40)]
+        flips = [flip for flip in flips if flip[1] not in targets]
+        for flip in flips:
+            changed[flip] = 1 - changed[flip]
+        predicted.append(float((gradient * (changed - dense)).sum()))
+        actual.append(attack_loss(changed)[0] - value)
+    assert np.corrcoef(predicted, actual)[0, 1] > 0.7
