@@ -1,1 +1,15 @@
 """Interactions in: readers, splits, target pools, the dataset catalogue and a synthetic generator."""
+
+from sharpap.data.catalogue import Options, entries, load
+from sharpap.data.dataset import Dataset
+from sharpap.data.interactions import Interactions
+from sharpap.data.read import core, read_interactions
+from sharpap.data.split import LeaveOneOut, RandomSplit, Split, TemporalSplit, given, split
+from sharpap.data.synthetic import synthetic
+from sharpap.data.table import Columns
+from sharpap.data.targets import TargetPool
+
+__all__ = [
+    "Columns", "Dataset", "Interactions", "LeaveOneOut", "Options", "RandomSplit", "Split", "TargetPool",
+    "TemporalSplit", "core", "entries", "given", "load", "read_interactions", "split", "synthetic",
+]  # fmt: skip

@@ -40,6 +40,7 @@ class Interactions:
         item_ids: (num_items,) external ids by column.
         timestamps: (nnz,) float64 seconds aligned with `matrix.indices`, or None.
         item_titles: (num_items,) display names, or None.
+        notes: JSON-ready facts of how it was read, e.g. {"rows": 100000, "duplicates_merged": 0}.
     """
 
     matrix: csr_array
@@ -47,6 +48,7 @@ class Interactions:
     item_ids: IdArray
     timestamps: np.ndarray[Any, np.dtype[np.float64]] | None = None
     item_titles: tuple[str, ...] | None = field(default=None, repr=False)
+    notes: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         n, m = self.matrix.shape
@@ -67,6 +69,43 @@ class Interactions:
         kwargs.setdefault("user_ids", np.arange(csr.shape[0]))
         kwargs.setdefault("item_ids", np.arange(csr.shape[1]))
         return cls(matrix=csr, **kwargs)
+
+    @classmethod
+    def from_pairs(
+        cls, users: IdArray, items: IdArray, *, user_ids: IdArray, item_ids: IdArray,
+        timestamps: np.ndarray[Any, Any] | None = None, **kwargs: Any,
+    ) -> tuple[Interactions, int]:  # fmt: skip
+        """Interactions from row and column numbers, with the number of repeated pairs merged; the latest time stays."""
+        n, m = len(user_ids), len(item_ids)
+        key = users.astype(np.int64) * max(m, 1) + items
+        order = np.argsort(key, kind="stable") if timestamps is None else np.lexsort((timestamps, key))
+        key = key[order]
+        last = np.append(key[1:] != key[:-1], True) if len(key) else np.empty(0, bool)
+        kept = key[last]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(kept // max(m, 1), minlength=n))])
+        matrix = csr_array((np.ones(len(kept), np.float32), kept % max(m, 1), indptr), shape=(n, m))
+        made = cls(
+            matrix=canonical_csr(matrix),
+            user_ids=user_ids,
+            item_ids=item_ids,
+            timestamps=None if timestamps is None else timestamps[order][last].astype(np.float64),
+            **kwargs,
+        )
+        return made, len(key) - len(kept)
+
+    def entries(self) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+        """(nnz,) row and (nnz,) column numbers, row by row."""
+        return np.repeat(np.arange(self.num_users), self.user_counts), self.matrix.indices.astype(np.int64)
+
+    def select(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Interactions:
+        """The same users, items and titles with only the entries where (nnz,) `keep` is true."""
+        rows, columns = self.entries()
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=self.num_users))])
+        matrix = csr_array((np.ones(int(keep.sum()), np.float32), columns[keep], indptr), shape=self.matrix.shape)
+        return Interactions(
+            matrix=canonical_csr(matrix), user_ids=self.user_ids, item_ids=self.item_ids,
+            timestamps=None if self.timestamps is None else self.timestamps[keep], item_titles=self.item_titles,
+        )  # fmt: skip
 
     @property
     def num_users(self) -> int:

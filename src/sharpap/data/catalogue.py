@@ -1,0 +1,313 @@
+"""The dataset catalogue: known names, where their files are found, and how each is prepared and split."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import numpy as np
+import polars as pl
+
+from sharpap.data.dataset import Dataset
+from sharpap.data.download import download, extract, wheel
+from sharpap.data.interactions import Interactions
+from sharpap.data.read import core, read_interactions
+from sharpap.data.split import Split, given, split
+from sharpap.data.synthetic import synthetic
+from sharpap.data.table import Columns
+from sharpap.errors import ConfigError, DataError, DownloadError
+
+ML100K_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-100k.zip", "md5:0e33842e24a9c977be4e0107933c0723")
+ML1M_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-1m.zip", "md5:c4d9eecfca2ab87c1945afe126590906")
+U_DATA = "sha256:06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
+INTER = "sha256:4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff"
+ITEM = "sha256:51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532"
+LIGHTGCN = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/947ca2b/data"
+MOVIELENS = "Harper and Konstan 2015, The MovieLens Datasets; research use, no redistribution without permission"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to read and split; what is None is the dataset's own default.
+
+    Attributes:
+        threshold, k_core: as in `read_interactions`.
+        columns: for files of the user.
+        split: a `Split`; None: 80/10/10 at random for each user, or the published split where there is one.
+        seed: of the split.
+        test: a second file with the test part of the user's own data.
+    """
+
+    threshold: float | None = None
+    k_core: int = 0
+    columns: Columns | None = None
+    split: Split | None = None
+    seed: int = 0
+    test: str | Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One dataset of the catalogue.
+
+    Attributes:
+        name, summary, terms: for `sharpap list`.
+        files: any one of these sets of file names is enough.
+        prepare: folder and options to `Dataset`; None: generated, not read.
+        sources: ways to get the files into a folder, in order; each takes the folder.
+    """
+
+    name: str
+    summary: str
+    terms: str
+    files: tuple[tuple[str, ...], ...] = ()
+    prepare: Callable[[Path, Options], Dataset] | None = None
+    sources: tuple[Callable[[Path], None], ...] = field(default=())
+
+    def found_in(self, folder: Path) -> bool:
+        """Whether the files are there."""
+        return any(all((folder / name).is_file() for name in names) for names in self.files)
+
+
+def load(source: str | Path | Any, **options: Any) -> Dataset:
+    """A dataset by catalogue name, by path, or from a frame or matrix.
+
+    Args:
+        source: a name of `entries()`, a path, or anything `read_interactions` takes.
+        **options: fields of `Options`; for "synthetic" also the arguments of `synthetic`.
+
+    Raises:
+        ConfigError: an unknown name. DownloadError: the files could not be had. DataError: they cannot be read.
+    """
+    shape = {key: options.pop(key) for key in list(options) if key in _SHAPE and source == "synthetic"}
+    try:
+        chosen = Options(**options)
+    except TypeError:
+        unknown = sorted(set(options) - set(Options.__dataclass_fields__))
+        raise ConfigError(
+            f"Unknown data option {', '.join(unknown)}.", hint=f"Options: {', '.join(Options.__dataclass_fields__)}."
+        ) from None
+    if isinstance(source, str) and source in ENTRIES:
+        entry = ENTRIES[source]
+        if entry.prepare is None:
+            return _split(synthetic(seed=chosen.seed, **shape), chosen, "synthetic")
+        return entry.prepare(locate(entry), chosen)
+    if isinstance(source, str) and not Path(source).exists() and not any(mark in source for mark in "/\\."):
+        near = difflib.get_close_matches(source, ENTRIES, n=1)
+        raise ConfigError(
+            f"There is no dataset and no file {source!r}.",
+            hint=f"Did you mean {near[0]}?" if near else f"Known datasets: {', '.join(ENTRIES)}; or give a path.",
+        )
+    return _own(source, chosen)
+
+
+def entries() -> tuple[Entry, ...]:
+    """All datasets of the catalogue."""
+    return tuple(ENTRIES.values())
+
+
+def cache_home() -> Path:
+    """The user's cache of downloaded datasets."""
+    return Path(platformdirs.user_cache_dir("sharpap")) / "data"
+
+
+def locate(entry: Entry) -> Path:
+    """The folder with an entry's files: SHARPAP_DATA_HOME, the user cache, then its downloads in order."""
+    tried = []
+    home = os.environ.get("SHARPAP_DATA_HOME")
+    for folder in ([Path(home) / entry.name] if home else []) + [cache_home() / entry.name]:
+        if entry.found_in(folder):
+            return folder
+        tried.append(str(folder))
+    folder = cache_home() / entry.name
+    for source in entry.sources:
+        try:
+            source(folder)
+        except (DownloadError, OSError) as error:
+            tried.append(error.message if isinstance(error, DownloadError) else str(error))
+        else:
+            return folder
+    raise DownloadError(
+        f"The files of {entry.name} are not at hand. Tried: " + "; ".join(tried) + ".",
+        hint=f"Put {' and '.join(entry.files[0])} into $SHARPAP_DATA_HOME/{entry.name}, name a file of your own, "
+        "or use --data synthetic.",
+    )
+
+
+def from_grouplens(folder: Path, *, archive: tuple[str, str] = ML100K_ZIP, members: Any = None) -> None:
+    """The official MovieLens archive."""
+    url, checksum = archive
+    kept = download(url, folder.parent / url.rsplit("/", 1)[-1], checksum)
+    extract(kept, members or {"ml-100k/u.data": ("u.data", U_DATA), "ml-100k/u.item": ("u.item", "")}, folder)
+    kept.unlink()
+
+
+def from_recbole_wheel(folder: Path, *, pip_options: tuple[str, ...] = ()) -> None:
+    """MovieLens-100K as it ships inside the recbole wheel: for where only a package registry is reachable."""
+    inside = "recbole/dataset_example/ml-100k/ml-100k"
+    with tempfile.TemporaryDirectory() as scratch:
+        found = wheel("recbole==1.2.1", Path(scratch), options=pip_options)
+        members = {f"{inside}.inter": ("ml-100k.inter", INTER), f"{inside}.item": ("ml-100k.item", ITEM)}
+        extract(found, members, folder)
+
+
+def _ml1m_from_grouplens(folder: Path) -> None:
+    from_grouplens(folder, archive=ML1M_ZIP, members={"ml-1m/ratings.dat": ("ratings.dat", "")})
+
+
+def _from_lightgcn(name: str, files: dict[str, str]) -> Callable[[Path], None]:
+    def fetch(folder: Path) -> None:
+        for file, checksum in files.items():
+            download(f"{LIGHTGCN}/{name}/{file}", folder / file, f"sha256:{checksum}")
+
+    return fetch
+
+
+def _ml100k(folder: Path, options: Options) -> Dataset:
+    raw = folder / "u.data"
+    made = read_interactions(
+        raw if raw.is_file() else folder / "ml-100k.inter",
+        threshold=4.0 if options.threshold is None else options.threshold,
+    )
+    made = replace(made, item_titles=_titles(folder, made), notes=made.notes)
+    return _split(made, options, "ml-100k")
+
+
+def _titles(folder: Path, made: Interactions) -> tuple[str, ...] | None:
+    """Titles with years, from RecBole's or GroupLens's item file."""
+    if (folder / "ml-100k.item").is_file():
+        table = pl.read_csv(folder / "ml-100k.item", separator="\t", infer_schema=False, quote_char=None)
+        known = {row[0]: f"{row[1]} ({row[2]})" if row[2] else row[1] for row in table.iter_rows()}
+    elif (folder / "u.item").is_file():
+        lines = (folder / "u.item").read_text("latin-1").splitlines()
+        known = {fields[0]: fields[1] for fields in (line.split("|") for line in lines) if len(fields) > 1}
+    else:
+        return None
+    return tuple(str(known.get(str(item), item)) for item in made.item_ids.tolist())
+
+
+def _ml1m(folder: Path, options: Options) -> Dataset:
+    if not (folder / "positives.parquet").is_file():
+        made = read_interactions(folder / "ratings.dat", threshold=options.threshold or 4.0)
+        return _split(made, options, "ml-1m")
+    frame = pl.read_parquet(folder / "positives.parquet")
+    n, m = 1 + frame["user"].max(), 1 + frame["item"].max()  # pyright: ignore[reportOperatorIssue]
+    parts = {
+        str(key[0]): Interactions.from_pairs(
+            part["user"].to_numpy(), part["item"].to_numpy(), user_ids=np.arange(n),
+            item_ids=np.arange(m), notes={"rows": part.height, "threshold": 4.0},
+        )[0]
+        for key, part in frame.partition_by("split", as_dict=True).items()
+    }  # fmt: skip
+    return _given(parts["train"], parts["test"], parts["valid"], options, "ml-1m")
+
+
+def _pair(name: str, train: str, test: str, **how: Any) -> Callable[[Path, Options], Dataset]:
+    def prepare(folder: Path, options: Options) -> Dataset:
+        parts = [read_interactions(folder / file, threshold=options.threshold, **how) for file in (train, test)]
+        return _given(parts[0], parts[1], None, options, name)
+
+    return prepare
+
+
+def _given(
+    train: Interactions, test: Interactions, valid: Interactions | None, options: Options, name: str
+) -> Dataset:
+    """The published split, or a new one of everything where the user asks for it."""
+    made = given(train, test, valid, cold_users="drop", seed=options.seed, name=name)
+    if options.split is None and options.k_core < 2:
+        return made
+    matrix = made.train.matrix + made.valid.matrix + made.test.matrix
+    ids = {"user_ids": made.train.user_ids, "item_ids": made.train.item_ids}
+    return _split(Interactions.from_csr(matrix, notes=train.notes, **ids), options, name)
+
+
+def _holdout(folder: Path, options: Options) -> Dataset:
+    return _split(read_interactions(folder / "test.txt"), options, "amazon-book-holdout")
+
+
+def _own(source: Any, options: Options) -> Dataset:
+    """The user's own data: one file to split, or train and test files."""
+    name = Path(source).stem if isinstance(source, (str, Path)) else "data"
+    how = {"columns": options.columns, "threshold": options.threshold}
+    if isinstance(source, (str, Path)) and Path(source).is_dir():
+        source, options = Path(source) / "train.txt", replace(options, test=Path(source) / "test.txt")
+    if options.test is not None:
+        train, test = read_interactions(source, **how), read_interactions(options.test, **how)
+        return given(train, test, seed=options.seed, name=name)
+    return _split(read_interactions(source, **how), options, name)
+
+
+def _split(made: Interactions, options: Options, name: str) -> Dataset:
+    if options.k_core > 1:
+        made = core(made, options.k_core)
+    return split(made, options.split, seed=options.seed, name=name)
+
+
+_SHAPE = frozenset(name for name in inspect.signature(synthetic).parameters if name != "seed")
+_GOWALLA = {
+    "train.txt": "0f086326b28a56c2e6dcb81d86ee72d4ccb7eed3a8d26788392356d8f51111cc",
+    "test.txt": "099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
+}
+ENTRIES: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="ml-100k",
+            summary="MovieLens-100K, ratings of 4 and 5 as positives, 80/10/10 at random for each user",
+            terms=MOVIELENS,
+            files=(("u.data",), ("ml-100k.inter",)),
+            prepare=_ml100k,
+            sources=(from_grouplens, from_recbole_wheel),
+        ),
+        Entry(
+            name="ml-1m",
+            summary="MovieLens-1M, ratings of 4 and 5 as positives, the split of the file or 80/10/10",
+            terms=MOVIELENS,
+            files=(("positives.parquet",), ("ratings.dat",)),
+            prepare=_ml1m,
+            sources=(_ml1m_from_grouplens,),
+        ),
+        Entry(
+            name="gowalla",
+            summary="Gowalla check-ins, 10-core, the split of NGCF and LightGCN; a tenth of train as validation",
+            terms="none stated by the repository of LightGCN-PyTorch",
+            files=(("train.txt", "test.txt"),),
+            prepare=_pair("gowalla", "train.txt", "test.txt"),
+            sources=(_from_lightgcn("gowalla", _GOWALLA),),
+        ),
+        Entry(
+            name="amazon-book-holdout",
+            summary="the test part of LightGCN's Amazon-Book alone, 80/10/10 at random for each user",
+            terms="none stated by the repository of LightGCN-PyTorch",
+            files=(("test.txt",),),
+            prepare=_holdout,
+        ),
+        Entry(
+            name="amazon-books-small",
+            summary="Amazon Books, at least 5 interactions a user; pairs in both parts are removed from test",
+            terms="none stated by the repository of revisit_adv_rec",
+            files=(("train.csv", "test.csv"),),
+            prepare=_pair("amazon-books-small", "train.csv", "test.csv"),
+        ),
+        Entry(
+            name="lastfm",
+            summary="Last.fm listening counts, every count a positive; a tenth of train as validation",
+            terms="none stated by the repository of LightGCN-PyTorch",
+            files=(("data1.txt", "test1.txt"),),
+            prepare=_pair("lastfm", "data1.txt", "test1.txt", format="tsv", header=False),
+        ),
+        Entry(
+            name="synthetic",
+            summary="generated: taste clusters, power-law items and users; any size",
+            terms="none",
+        ),
+    )
+}

@@ -1,0 +1,122 @@
+"""Downloads: checked, resumed, atomic. Nothing under its final name is ever partial."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from sharpap import progress
+from sharpap.errors import DownloadError
+
+CHUNK = 1 << 16
+
+
+def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0) -> Path:
+    """Fetch `url` to `path`; a transfer that broke off leaves ``path.part`` and goes on from there next time.
+
+    Args:
+        url: http(s) or file address.
+        path: final place; its folder is created.
+        checksum: ``sha256:...`` or ``md5:...``.
+        timeout: seconds without a byte before giving up.
+
+    Raises:
+        DownloadError: no connection, an HTTP error, or a wrong checksum (the file is then removed).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as reply:  # noqa: S310
+            resumed = have > 0 and reply.status == 206
+            left = reply.headers.get("Content-Length")
+            expected = None if left is None else int(left) + (have if resumed else 0)
+            with (
+                part.open("ab" if resumed else "wb") as file,
+                progress.task(f"Downloading {url.rsplit('/', 1)[-1]}", None if left is None else int(left)) as task,
+            ):
+                while chunk := reply.read(CHUNK):
+                    file.write(chunk)
+                    task.advance(len(chunk))
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # the partial file is as long as the whole one, or longer
+            part.unlink()
+            return download(url, path, checksum, timeout=timeout)
+        raise DownloadError(f"{url}: HTTP {error.code} {error.reason}.") from None
+    except (OSError, ValueError) as error:
+        raise DownloadError(f"{url}: {getattr(error, 'reason', None) or error}.") from None
+    if expected is not None and part.stat().st_size < expected:
+        raise DownloadError(f"{url}: the connection closed early.", hint="Try again; it goes on where it stopped.")
+    if not matches(part, checksum):
+        part.unlink()
+        raise DownloadError(f"{url}: the checksum is wrong, and the file was removed.")
+    os.replace(part, path)
+    return path
+
+
+def matches(path: Path, checksum: str) -> bool:
+    """Whether the file has this ``algorithm:hexdigest``."""
+    algorithm, _, digest = checksum.partition(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest() == digest
+
+
+def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) -> None:
+    """Take single files out of a zip archive.
+
+    Args:
+        archive: the zip file.
+        members: name inside the archive to (file name in `folder`, checksum or "" for none).
+        folder: created with all files at once, or not at all.
+
+    Raises:
+        DownloadError: a member is missing or its checksum is wrong.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=folder.name + ".") as made:
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                for member, (name, checksum) in members.items():
+                    target = Path(made) / name
+                    with opened.open(member) as source, target.open("wb") as file:
+                        shutil.copyfileobj(source, file)
+                    if checksum and not matches(target, checksum):
+                        raise DownloadError(f"{archive.name}: the checksum of {member} is wrong.")
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise DownloadError(f"{archive.name} is not the archive it should be ({error}).") from None
+        folder.mkdir(exist_ok=True)
+        for file in Path(made).iterdir():
+            os.replace(file, folder / file.name)
+
+
+def wheel(requirement: str, folder: Path, *, options: tuple[str, ...] = ()) -> Path:
+    """Have pip fetch one wheel, without its dependencies and without installing it.
+
+    Args:
+        requirement: e.g. ``recbole==1.2.1``.
+        folder: where the wheel goes.
+        options: further arguments of ``pip download``.
+
+    Raises:
+        DownloadError: pip is missing or finds no such wheel.
+    """
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+        "--only-binary", ":all:", "--dest", str(folder), *options, requirement,
+    ]  # fmt: skip
+    with progress.task(f"Fetching the {requirement} wheel"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603
+    found = sorted(folder.glob("*.whl"))
+    if done.returncode or not found:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no wheel found"]
+        raise DownloadError(f"pip could not fetch {requirement}: {lines[-1].removeprefix('ERROR: ')}.")
+    return found[-1]

@@ -1,0 +1,85 @@
+"""Synthetic interactions: taste clusters, power-law items and users, any size, O(interactions) memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sharpap.data.interactions import Interactions
+from sharpap.errors import ConfigError
+from sharpap.seeds import rng
+
+
+def synthetic(
+    users: int = 1000,
+    items: int = 1500,
+    interactions: int = 50_000,
+    *,
+    clusters: int = 12,
+    focus: float = 0.8,
+    item_exponent: float = 0.8,
+    user_spread: float = 0.9,
+    min_items: int = 5,
+    seed: int = 0,
+) -> Interactions:
+    """Generate interactions that a factor model can learn.
+
+    Every user belongs to one cluster and every item to one; a user takes `focus` of its items from its own cluster and the
+    rest from anywhere. Popularity falls as rank^-item_exponent, activity is log-normal.
+
+    Args:
+        users, items, interactions: size; the number of interactions is met within about one in a hundred unless the matrix
+            is nearly full.
+        clusters: taste groups.
+        focus: share of a user's interactions within its cluster.
+        item_exponent: of the popularity power law.
+        user_spread: sigma of the log-normal activity.
+        min_items: least items of a user.
+        seed: same seed, same bytes.
+
+    Raises:
+        ConfigError: sizes that do not fit together.
+    """
+    clusters = min(clusters, items)
+    if min(users, items, interactions, clusters) < 1 or not 0 <= focus <= 1:
+        raise ConfigError("users, items, interactions and clusters must be 1 or more, focus between 0 and 1.")
+    if interactions > users * items // 2:
+        raise ConfigError(f"{interactions} interactions are more than half of {users} x {items}.")
+    draw = rng(seed, "synthetic")
+    low, high = min(min_items, max(1, interactions // users)), max(1, items // 2)
+    wanted = _degrees(draw.lognormal(0, user_spread, users), interactions, low, high)
+    group = draw.integers(0, clusters, users)
+    appeal = draw.permutation((1 + np.arange(items)) ** -item_exponent)
+    home = draw.permutation(np.arange(items) % clusters)
+    by_home = np.argsort(home, kind="stable")
+    ends = np.cumsum(np.bincount(home, minlength=clusters))
+    mass = np.concatenate([[0.0], np.cumsum(appeal[by_home])])
+    below, above = mass[np.concatenate([[0], ends[:-1]])], mass[ends]
+    found = np.empty(0, np.int64)
+    missing = wanted.copy()
+    for _ in range(12):
+        who = np.repeat(np.arange(users), np.ceil(missing * 1.3).astype(np.int64))
+        if len(who) == 0:
+            break
+        inside = draw.random(len(who)) < focus
+        start, stop = np.where(inside, below[group[who]], 0), np.where(inside, above[group[who]], mass[-1])
+        position = np.searchsorted(mass, start + draw.random(len(who)) * (stop - start), side="right") - 1
+        fresh = np.setdiff1d(who * items + by_home[np.clip(position, 0, items - 1)], found)
+        fresh = fresh[np.lexsort((draw.random(len(fresh)), fresh // items))]
+        counts = np.bincount(fresh // items, minlength=users)
+        place = np.arange(len(fresh)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = np.concatenate([found, fresh[place < missing[fresh // items]]])
+        missing = wanted - np.bincount(found // items, minlength=users)
+    made, _ = Interactions.from_pairs(
+        found // items, found % items, user_ids=np.arange(users), item_ids=np.arange(items),
+        notes={"synthetic": {"users": users, "items": items, "clusters": clusters, "focus": focus, "seed": seed}},
+    )  # fmt: skip
+    return made
+
+
+def _degrees(weights: np.ndarray, total: int, low: int, high: int) -> np.ndarray:
+    """Whole numbers proportional to `weights` within [low, high] that sum to about `total`."""
+    scale = total / weights.sum()
+    for _ in range(30):
+        degrees = np.clip(weights * scale, low, high)
+        scale *= total / degrees.sum()
+    return np.clip(np.rint(weights * scale), low, high).astype(np.int64)

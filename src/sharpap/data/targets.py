@@ -1,0 +1,90 @@
+"""Target pools: which items an assessment attacks, by popularity or by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sharpap.data.interactions import Interactions
+from sharpap.errors import ConfigError, DataError
+from sharpap.seeds import rng
+
+Kind = Literal["random", "head", "upper_torso", "lower_torso", "tail", "unpopular"]
+_RANGES: dict[str, tuple[float, float]] = {
+    "random": (0.0, 1.0), "head": (0.95, 1.0), "upper_torso": (0.75, 0.95),
+    "lower_torso": (0.5, 0.75), "tail": (0.0, 0.5), "unpopular": (0.0, 0.2),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetPool:
+    """Where target items are drawn from.
+
+    Items are ordered by training interactions (ties by item number) and cut by position: head above 95 %, upper torso 75
+    to 95, lower torso 50 to 75, tail below 50, unpopular the lowest 20, random anywhere.
+
+    Attributes:
+        kind: the pool.
+        size: targets in one draw.
+        draws: how many draws an assessment makes.
+        min_count: items with fewer training interactions are in no pool. The default of 1 leaves out items that nobody
+            has: before the attack a recommender knows nothing of them, so there is no clean rank to compare with.
+        items: external ids to attack instead of a pool; then there is one draw.
+    """
+
+    kind: Kind = "unpopular"
+    size: int = 5
+    draws: int = 3
+    min_count: int = 1
+    items: tuple[str | int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in _RANGES:
+            raise ConfigError(f"There is no target pool {self.kind!r}.", hint=f"Choose one of {', '.join(_RANGES)}.")
+        if self.size < 1 or self.draws < 1:
+            raise ConfigError(f"size={self.size} and draws={self.draws} must be 1 or more.")
+
+    @property
+    def num_draws(self) -> int:
+        """Draws an assessment makes: one if items are named."""
+        return 1 if self.items else self.draws
+
+    def pool(self, train: Interactions) -> np.ndarray:
+        """Item numbers of the whole pool, least popular first."""
+        counts = train.item_counts
+        order = np.argsort(counts, kind="stable")
+        order = order[counts[order] >= self.min_count]
+        low, high = (round(bound * len(order)) for bound in _RANGES[self.kind])
+        return order[low:high]
+
+    def draw(self, train: Interactions, draw: int, *, seed: int) -> tuple[int, ...]:
+        """The targets of one draw, ascending. Draws of one seed share no item as long as the pool lasts.
+
+        Raises:
+            DataError: a named item is unknown, or the pool is smaller than `size`.
+        """
+        if self.items:
+            return _by_id(train, self.items)
+        pool = self.pool(train)
+        if len(pool) < self.size:
+            raise DataError(
+                f"The pool {self.kind!r} has {len(pool)} items; {self.size} targets do not fit.",
+                hint="Choose a larger pool or fewer targets.",
+            )
+        per_round = len(pool) // self.size
+        order = rng(seed, "targets", draw // per_round).permutation(pool)
+        start = (draw % per_round) * self.size
+        return tuple(sorted(order[start : start + self.size].tolist()))
+
+
+def _by_id(train: Interactions, wanted: tuple[str | int, ...]) -> tuple[int, ...]:
+    number = {str(item): index for index, item in enumerate(train.item_ids.tolist())}
+    missing = [str(item) for item in wanted if str(item) not in number]
+    if missing:
+        examples = ", ".join(str(item) for item in train.item_ids[:3].tolist())
+        raise DataError(
+            f"Target items not in the data: {', '.join(missing[:5])}.", hint=f"Item ids look like: {examples}."
+        )
+    return tuple(sorted({number[str(item)] for item in wanted}))
