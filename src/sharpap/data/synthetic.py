@@ -63,11 +63,13 @@ def synthetic(
         inside = draw.random(len(who)) < focus
         start, stop = np.where(inside, below[group[who]], 0), np.where(inside, above[group[who]], mass[-1])
         position = np.searchsorted(mass, start + draw.random(len(who)) * (stop - start), side="right") - 1
-        fresh = np.setdiff1d(who * items + by_home[np.clip(position, 0, items - 1)], found)
+        fresh = np.unique(who * items + by_home[np.clip(position, 0, items - 1)])
+        known = np.searchsorted(found, fresh)
+        fresh = fresh[found[np.minimum(known, len(found) - 1)] != fresh] if len(found) else fresh
         fresh = fresh[np.lexsort((draw.random(len(fresh)), fresh // items))]
         counts = np.bincount(fresh // items, minlength=users)
         place = np.arange(len(fresh)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found = np.concatenate([found, fresh[place < missing[fresh // items]]])
+        found = np.sort(np.concatenate([found, fresh[place < missing[fresh // items]]]), kind="stable")
         missing = wanted - np.bincount(found // items, minlength=users)
     made, _ = Interactions.from_pairs(
         found // items, found % items, user_ids=np.arange(users), item_ids=np.arange(items),

@@ -1,0 +1,102 @@
+"""What SharpAP's own recommenders share: initial factors, and early stopping on validation NDCG."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from sharpap import progress
+from sharpap.errors import TrainingError
+from sharpap.kernels import hits, recall_ndcg, topk
+from sharpap.recommenders.base import FactorModel, FloatArray
+from sharpap.seeds import rng
+
+K = 20
+MOST_USERS = 4_000
+Factors = tuple[FloatArray, FloatArray]
+
+
+def initial_factors(num_users: int, num_items: int, size: int, std: float, seed: int) -> Factors:
+    """Two float32 Gaussian matrices."""
+    draw = rng(seed, "initial-factors")
+    users, items = (draw.standard_normal((rows, size), dtype=np.float32) * np.float32(std) for rows in (num_users, num_items))
+    return users, items
+
+
+def validation_ndcg(factors: Factors, train: csr_array, valid: csr_array, users: np.ndarray) -> float:
+    """Mean NDCG@20 of held-out interactions of `users`, training items masked."""
+    items, _ = topk(*factors, min(K, train.shape[1]), exclude=train, users=users)
+    relevant = np.diff(valid.indptr)[users]
+    return float(recall_ndcg(hits(items, users, valid), relevant, items.shape[1])[1].mean())
+
+
+@dataclass(eq=False)
+class Training:
+    """The loop around a recommender's epochs: progress, validation, early stopping, the best state.
+
+    Attributes:
+        name: for the progress line.
+        epochs: most epochs.
+        check_every: epochs between two validations.
+        patience: validations without a new best after which training ends.
+        train, valid: as in `Recommender.fit`; without validation interactions all epochs are run and the last state kept.
+    """
+
+    name: str
+    epochs: int
+    check_every: int
+    patience: int
+    train: csr_array
+    valid: csr_array | None
+    best: float = -1.0
+    best_epoch: int = 0
+    kept: Factors | None = None
+    checks: list[tuple[int, float]] = field(default_factory=list)
+    start: float = field(default_factory=time.perf_counter)
+
+    def run(self, factors: Callable[[], Factors]) -> Iterator[int]:
+        """Yield epoch numbers from 1 for as long as training should go on; `factors` gives the current state."""
+        users = self._users()
+        waited = 0
+        with progress.task(f"Training {self.name}", self.epochs) as task:
+            for epoch in range(1, self.epochs + 1):
+                yield epoch
+                if users is not None and self.valid is not None and (epoch % self.check_every == 0 or epoch == self.epochs):
+                    now = factors()
+                    score = validation_ndcg(now, self.train, self.valid, users)
+                    self.checks.append((epoch, score))
+                    waited += 1
+                    if score > self.best:
+                        waited, self.best, self.best_epoch = 0, score, epoch
+                        self.kept = (now[0].copy(), now[1].copy())
+                    if waited >= self.patience:
+                        break
+                    task.advance(0, note=f"valid NDCG@{K} {score:.4f}")
+                task.advance()
+
+    def model(self, factors: Factors) -> FactorModel:
+        """The best state seen (the last one without validation); raises `TrainingError` when training diverged."""
+        users, items = self.kept or (factors[0].copy(), factors[1].copy())
+        if not (np.isfinite(users).all() and np.isfinite(items).all()):
+            raise TrainingError(f"{self.name} diverged.", hint="Lower its learning_rate or raise reg.")
+        log = {"epochs": self.best_epoch or self.epochs, "seconds": round(time.perf_counter() - self.start, 3)}
+        if self.checks:
+            log |= {"valid_ndcg": self.best, "checks": self.checks}
+        return FactorModel(user_factors=users, item_factors=items, log=log)
+
+    def _users(self) -> np.ndarray | None:
+        """Users with validation interactions, a fixed sample of at most 4,000 of them."""
+        if self.valid is None or self.valid.nnz == 0:
+            return None
+        users = np.flatnonzero(np.diff(self.valid.indptr))
+        return users if len(users) <= MOST_USERS else np.sort(rng(0, "valid").choice(users, MOST_USERS, replace=False))
+
+
+def adam(factors: list[torch.Tensor], learning_rate: float) -> torch.optim.Optimizer:
+    """torch's Adam, in its fused form."""
+    return torch.optim.Adam(factors, lr=learning_rate, fused=True)
