@@ -1,1 +1,44 @@
-"""SharpAP: stress-test recommender systems against sharpness-aware poisoning."""
+"""SharpAP: stress-test recommender systems against poisoning attacks, offline, on your own interaction data."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sharpap.assess import Experiment, Results, run, stress_test
+    from sharpap.attacks import Bandwagon, Poison, RandomAttack, RandomDirection, RevAdv, SharpnessAware
+    from sharpap.attacks.poison_io import load_poison, save_poison
+    from sharpap.data import Dataset, Interactions, TargetPool, load, read_interactions, split, synthetic
+    from sharpap.recommenders import BPRMF, WRMF, LightGCN, Popularity
+    from sharpap.surrogates import WRMFSurrogate
+    from sharpap.threat import Budget, Goal
+
+__version__ = "0.1.0"
+# Where each public name lives; imported on first use, so that `import sharpap` costs nothing.
+_HOME = {
+    "assess": ("Experiment", "Results", "run", "stress_test"),
+    "attacks": ("Bandwagon", "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware"),
+    "attacks.poison_io": ("load_poison", "save_poison"),
+    "data": ("Dataset", "Interactions", "TargetPool", "load", "read_interactions", "split", "synthetic"),
+    "recommenders": ("BPRMF", "WRMF", "LightGCN", "Popularity"),
+    "surrogates": ("WRMFSurrogate",),
+    "threat": ("Budget", "Goal"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "BPRMF", "WRMF", "Bandwagon", "Budget", "Dataset", "Experiment", "Goal", "Interactions", "LightGCN", "Poison",
+    "Popularity", "RandomAttack", "RandomDirection", "Results", "RevAdv", "SharpnessAware", "TargetPool", "WRMFSurrogate",
+    "load", "load_poison", "read_interactions", "run", "save_poison", "split", "stress_test", "synthetic",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'sharpap' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"sharpap.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

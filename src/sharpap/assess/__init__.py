@@ -1,1 +1,7 @@
-"""Assessment: the grid of attacks x victims x target draws x seeds, and its results."""
+"""The grid of attacks and victims: plan, run, results."""
+
+from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.assess.results import Cell, Results
+from sharpap.assess.run import run, stress_test
+
+__all__ = ["CLEAN", "Cell", "Experiment", "Results", "run", "stress_test"]

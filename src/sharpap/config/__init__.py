@@ -1,1 +1,6 @@
-"""Configuration: names to classes, TOML to objects, with errors that suggest the nearest valid name."""
+"""The boundary where strings become objects: registry, TOML, `--set`."""
+
+from sharpap.config.build import build, construct, describe, override, read_toml
+from sharpap.config.registry import REGISTRY, suggest
+
+__all__ = ["REGISTRY", "build", "construct", "describe", "override", "read_toml", "suggest"]

@@ -1,1 +1,10 @@
-"""Metrics: exposure of target items, utility for genuine users, and their intervals."""
+"""Numbers out: exposure of targets, accuracy for genuine users, intervals and paired tests."""
+
+from sharpap.metrics.evaluate import Evaluation, evaluate
+from sharpap.metrics.exposure import any_hit_ratio, hit_ratio, mean_rank, ndcg
+from sharpap.metrics.significance import Interval, holm, interval, repetitions
+
+__all__ = [
+    "Evaluation", "Interval", "any_hit_ratio", "evaluate", "hit_ratio", "holm", "interval", "mean_rank", "ndcg",
+    "repetitions",
+]  # fmt: skip

@@ -37,8 +37,8 @@ class BPRMF:
     """
 
     embedding_size: int = 64
-    epochs: int = 300
-    learning_rate: float = 0.05
+    epochs: int = 600
+    learning_rate: float = 0.01
     reg: float = 0.01
     init_std: float = 0.1
     check_every: int = 10
@@ -66,7 +66,7 @@ class LightGCN:
     embedding_size: int = 64
     layers: int = 3
     epochs: int = 300
-    learning_rate: float = 0.05
+    learning_rate: float = 0.02
     reg: float = 1e-4
     init_std: float = 0.1
     check_every: int = 10

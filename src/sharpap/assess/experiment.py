@@ -1,0 +1,90 @@
+"""`Experiment`: everything an assessment depends on, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sharpap.attacks import Attack, Poison
+from sharpap.data import Dataset, TargetPool
+from sharpap.errors import ConfigError
+from sharpap.recommenders import Recommender
+from sharpap.seeds import derive_seed
+from sharpap.threat import Budget, Direction, Goal
+
+CLEAN = "none"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Experiment:
+    """The grid of an assessment: attacks x target draws, each against victims x seeds.
+
+    Attributes:
+        dataset: what everything is trained and measured on.
+        attacks: name in tables to attack, or to a finished `Poison` (then there is one draw: its own targets).
+        victims: name in tables to recommender.
+        targets: which items are attacked.
+        budget: what each attack may spend.
+        direction: promote or demote.
+        seeds: trainings of each victim on each poison.
+        ks: list lengths.
+        seed: the root of all randomness.
+    """
+
+    dataset: Dataset
+    attacks: Mapping[str, Attack | Poison]
+    victims: Mapping[str, Recommender]
+    targets: TargetPool = field(default_factory=TargetPool)
+    budget: Budget = field(default_factory=Budget)
+    direction: Direction = "promote"
+    seeds: int = 1
+    ks: tuple[int, ...] = (10, 20, 50)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.victims:
+            raise ConfigError("There is no victim.", hint="Name at least one recommender to train.")
+        if self.seeds < 1 or not self.ks or min(self.ks) < 1:
+            raise ConfigError(f"seeds={self.seeds} and ks={self.ks} must be 1 or more.")
+        if self.direction not in ("promote", "demote"):
+            raise ConfigError(f"direction={self.direction!r} is neither promote nor demote.")
+        if CLEAN in self.attacks:
+            raise ConfigError(f"An attack cannot be called {CLEAN!r}: that is the clean run.")
+        object.__setattr__(self, "ks", tuple(sorted(set(self.ks))))
+
+    def goals(self) -> list[Goal]:
+        """The goal of each target draw."""
+        finished = {
+            attack.goal.targets: attack.goal for attack in self.attacks.values() if isinstance(attack, Poison)
+        }
+        if finished:
+            if len(finished) > 1 or not all(isinstance(attack, Poison) for attack in self.attacks.values()):
+                raise ConfigError(
+                    "Finished profiles can only be assessed together when they all have the same targets.",
+                    hint="Assess them one by one.",
+                )
+            return list(finished.values())
+        train = self.dataset.train
+        return [
+            Goal(targets=self.targets.draw(train, draw, seed=self.seed), direction=self.direction)
+            for draw in range(self.targets.num_draws)
+        ]
+
+    def attack_seed(self, draw: int) -> int:
+        """The seed of every attack on one draw: all attacks start from the same profiles."""
+        return derive_seed(self.seed, "attack", draw)
+
+    def victim_seed(self, seed: int) -> int:
+        """The seed of every victim in one repetition: the same with and without poison, and never an attack's."""
+        return derive_seed(self.seed, "victim", seed)
+
+    @property
+    def num_cells(self) -> int:
+        """Victim trainings."""
+        draws = len(self.goals())
+        return len(self.victims) * self.seeds * (1 + len(self.attacks) * draws)
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-ready settings other than attacks and victims."""
+        return {"seeds": self.seeds, "ks": list(self.ks), "seed": self.seed, "direction": self.direction}

@@ -1,0 +1,173 @@
+"""`Results`: the measured grid as one long table, with its poisons and provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from sharpap.assess import summary
+from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.attacks import Poison
+from sharpap.config import describe
+from sharpap.data import Dataset
+from sharpap.errors import ConfigError
+from sharpap.metrics import Evaluation, any_hit_ratio, hit_ratio, mean_rank, ndcg
+
+Row = tuple[str, int, int, float]
+SCHEMA: dict[str, Any] = {
+    "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "metric": pl.String, "k": pl.Int32,
+    "target": pl.Int32, "value": pl.Float64,
+}  # fmt: skip
+ALL = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One victim training.
+
+    Attributes:
+        attack, victim, draw, seed: which; the clean run has attack "none" and draw -1.
+        error: why it failed, or "".
+        train_seconds, evaluate_seconds: wall time.
+        epochs, valid_ndcg: from the model's own log, if it has one.
+    """
+
+    attack: str
+    victim: str
+    draw: int
+    seed: int
+    error: str = ""
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    epochs: int | None = None
+    valid_ndcg: float | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Results:
+    """What an assessment found.
+
+    Attributes:
+        dataset: the data, or None when loaded from a folder.
+        config: the recipe that gave these results.
+        rows: one tuple a measurement, in the order of `SCHEMA`.
+        cells: every victim training.
+        poisons: (attack, draw) to its profiles.
+        provenance: versions, machine, data, time, and the figures of the data that the report draws.
+    """
+
+    dataset: Dataset | None
+    config: dict[str, Any]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+    poisons: dict[tuple[str, int], Poison] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, dataset: Dataset, config: dict[str, Any]) -> Results:
+        """Nothing measured yet."""
+        return cls(dataset=dataset, config=config)
+
+    def add(self, attack: str, victim: str, draw: int, seed: int, rows: list[Row]) -> None:
+        """Record the measurements of one cell."""
+        self.rows += [(attack, victim, draw, seed, *row) for row in rows]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """All measurements: attack ("none": clean), victim, draw, seed, metric, k, target (-1: mean over targets), value.
+
+        Metrics: H, anyH, N (at k), rank and rank_shift (k = 0; 1-based, negative shift is upwards), and for genuine users
+        Recall, NDCG (at k). The clean run's accuracy does not depend on the draw and stands under draw 0.
+        """
+        return pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
+
+    @property
+    def cell_frame(self) -> pl.DataFrame:
+        """All victim trainings with times and errors."""
+        schema = {
+            "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "error": pl.String,
+            "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64, "epochs": pl.Int64, "valid_ndcg": pl.Float64,
+        }  # fmt: skip
+        return pl.DataFrame([asdict(cell) for cell in self.cells], schema=schema)
+
+    @property
+    def attacks(self) -> list[str]:
+        """Attacks in table order, without the clean run."""
+        return [name for name in dict.fromkeys(cell.attack for cell in self.cells) if name != CLEAN]
+
+    @property
+    def victims(self) -> list[str]:
+        """Victims in table order."""
+        return list(dict.fromkeys(cell.victim for cell in self.cells))
+
+    @property
+    def ks(self) -> list[int]:
+        """List lengths measured."""
+        return sorted({row[5] for row in self.rows if row[5]})
+
+    def transfer_matrix(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
+        """One row an (attack, victim): mean, low, high, n over target draws; see `summary.table`."""
+        return summary.table(self.frame, self.attacks, self.victims, metric=metric, k=k)
+
+    def paired(self, attack: str = "sharpap", base: str = "revadv", metric: str = "H", k: int = 10) -> pl.DataFrame:
+        """Paired difference of two attacks on every victim; see `summary.paired`."""
+        for name in (attack, base):
+            if name not in self.attacks and name != CLEAN:
+                raise ConfigError(f"There is no attack {name!r} in these results.", hint=f"There are {self.attacks}.")
+        return summary.paired(self.frame, self.victims, attack, base, metric=metric, k=k)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the results folder; see `store.save`."""
+        from sharpap.assess.store import save
+
+        return save(self, Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Results:
+        """Read a results folder; see `store.load`."""
+        from sharpap.assess.store import load
+
+        return load(Path(folder))
+
+
+def rows_of(found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool) -> list[Row]:
+    """The measurements of one evaluation; `clean` gives the rank shift."""
+    rows: list[Row] = []
+
+    def per_target(metric: str, k: int, values: np.ndarray) -> None:
+        known = values[~np.isnan(values)]
+        rows.append((metric, k, ALL, float(known.mean()) if len(known) else float("nan")))
+        rows.extend((metric, k, int(t), float(v)) for t, v in zip(found.targets, values, strict=True))
+
+    for k in ks:
+        per_target("H", k, hit_ratio(found.ranks, k))
+        per_target("N", k, ndcg(found.ranks, k))
+        rows.append(("anyH", k, ALL, any_hit_ratio(found.ranks, k)))
+    ranks = mean_rank(found.ranks)
+    per_target("rank", 0, ranks)
+    if clean is not None:
+        per_target("rank_shift", 0, ranks - mean_rank(clean.ranks))
+    if with_utility:
+        for metric, values in (("Recall", found.recall), ("NDCG", found.ndcg)):
+            rows += [(metric, k, ALL, value) for k, value in values.items()]
+    return rows
+
+
+def experiment_config(experiment: Experiment) -> dict[str, Any]:
+    """The recipe of an experiment that was put together in Python."""
+    dataset = experiment.dataset
+    return {
+        "data": {"source": dataset.name},
+        **experiment.facts(),
+        "targets": describe(experiment.targets),
+        "budget": describe(experiment.budget),
+        "attacks": {
+            name: {"file": attack.attack} if isinstance(attack, Poison) else describe(attack, "attack")
+            for name, attack in experiment.attacks.items()
+        },
+        "victims": {name: describe(victim, "victim") for name, victim in experiment.victims.items()},
+    }

@@ -1,0 +1,127 @@
+"""The results folder: plain files, each written atomically, read back without trust."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import tomli_w
+
+from sharpap.assess.results import SCHEMA, Cell, Results
+from sharpap.attacks import Poison
+from sharpap.attacks.poison_io import save_poison
+from sharpap.config import read_toml
+from sharpap.data import Dataset
+from sharpap.errors import ConfigError, DataError
+from sharpap.files import replacing, write_text
+
+FILES = ("config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison")
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Raise `ConfigError` unless results may be written there: a new or empty folder, or with `overwrite` older results."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file.", hint="Name a folder for the results.")
+    names = {entry.name for entry in folder.iterdir()}
+    if not names or names == {"log.jsonl"}:
+        return
+    if "provenance.json" not in names:
+        raise ConfigError(f"{folder} holds other files.", hint="Name a new folder for the results.")
+    if not overwrite:
+        raise ConfigError(f"{folder} already holds results.", hint="Name another folder, or pass --overwrite.")
+
+
+def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
+    """Write config.toml, results.parquet, cells.parquet, poison/*.npz, provenance.json and report.html.
+
+    Raises:
+        ConfigError: the folder holds something else, or results and `overwrite` is off.
+    """
+    from sharpap.report import write_html
+
+    check_folder(folder, overwrite=overwrite)
+    (folder / "poison").mkdir(parents=True, exist_ok=True)
+    for name, frame in (("results.parquet", results.frame), ("cells.parquet", results.cell_frame)):
+        with replacing(folder / name) as temporary:
+            frame.write_parquet(temporary)
+    wanted = {f"{file_name(attack)}-draw{draw}.npz" for attack, draw in results.poisons}
+    for stale in set((folder / "poison").glob("*.npz")) - {folder / "poison" / name for name in wanted}:
+        stale.unlink()
+    if results.dataset is not None:
+        for (attack, draw), poison in results.poisons.items():
+            save_poison(poison, folder / "poison" / f"{file_name(attack)}-draw{draw}.npz", results.dataset.train)
+        results.provenance["figures"] = figures(results.dataset, results.poisons)
+    write_text(folder / "config.toml", tomli_w.dumps(results.config))
+    write_text(folder / "provenance.json", json.dumps(results.provenance, indent=2))
+    write_html(results, folder / "report.html")
+    return folder
+
+
+def load(folder: Path) -> Results:
+    """Read a results folder. Poisons stay on disk (`poison/*.npz`).
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    missing = [name for name in FILES[:4] if not (folder / name).is_file()]
+    if missing:
+        raise DataError(f"This is not a results folder: {missing[0]} is missing.", path=folder)
+    frames = []
+    for name in ("results.parquet", "cells.parquet"):
+        try:
+            frames.append(pl.read_parquet(folder / name))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"The file is damaged ({str(error).splitlines()[0]}).", path=folder / name) from None
+    if dict(frames[0].schema) != {name: kind() for name, kind in SCHEMA.items()}:
+        raise DataError("The table has other columns than results have.", path=folder / "results.parquet")
+    try:
+        provenance = json.loads((folder / "provenance.json").read_text("utf-8"))
+        cells = [Cell(**row) for row in frames[1].iter_rows(named=True)]
+    except (ValueError, TypeError) as error:
+        raise DataError(f"The results cannot be read ({error}).", path=folder) from None
+    return Results(
+        dataset=None, config=read_toml(folder / "config.toml"), rows=frames[0].rows(), cells=cells, provenance=provenance
+    )
+
+
+def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[str, Any]:
+    """What the report draws of data and profiles, in a few hundred numbers: it can be made again from the folder alone."""
+    train = dataset.train
+    counts = train.item_counts
+    grid = np.linspace(0, 100, 101)
+    sizes = train.user_counts[train.user_counts > 0]
+    rank = np.empty(train.num_items)
+    rank[np.argsort(counts, kind="stable")] = np.arange(train.num_items) / max(train.num_items - 1, 1)
+    attacks: dict[str, Any] = {}
+    for (attack, draw), poison in poisons.items():
+        entry = attacks.setdefault(attack, {"popularity": [], "sizes": [], "history": []})
+        columns = poison.profiles.indices
+        fillers = columns[~np.isin(columns, poison.goal.targets)]
+        entry["popularity"].append(np.histogram(rank[fillers], bins=20, range=(0, 1))[0].tolist())
+        entry["sizes"] += poison.profile_sizes.tolist() if draw == 0 else []
+        entry["history"].append(list(poison.history))
+        entry.setdefault("seconds", []).append(poison.seconds)
+    targets = sorted({target for poison in poisons.values() for target in poison.goal.targets})
+    return {
+        "genuine": {
+            "popularity": np.histogram(rank[train.matrix.indices], bins=20, range=(0, 1))[0].tolist(),
+            "size_percentiles": np.percentile(sizes, grid).tolist(),
+        },
+        "attacks": attacks,
+        "targets": {
+            str(target): {"label": dataset.item_label(target), "interactions": int(counts[target])} for target in targets
+        },
+    }
+
+
+def file_name(attack: str) -> str:
+    """A safe file name for an attack's name in tables."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", attack).strip("._") or "attack"
+
+

@@ -1,0 +1,85 @@
+"""Tables of results: transfer matrix, paired comparison, accuracy before and after."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from sharpap.assess.experiment import CLEAN
+from sharpap.metrics import Interval, holm, interval, repetitions
+
+
+def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
+    """Mean and 95 % interval of one metric for every attack and victim, the clean run first.
+
+    Columns: attack, victim, mean, low, high, n. Repetitions are target draws, each the mean over seeds; with one draw they
+    are the seeds.
+    """
+    part = _aggregate(frame, metric, k)
+    rows = []
+    for attack in [CLEAN, *attacks]:
+        for victim in victims:
+            cell = part.filter((pl.col("attack") == attack) & (pl.col("victim") == victim))
+            rows.append((attack, victim, *_fields(interval(_repetitions(cell)))))
+    return pl.DataFrame(rows, schema=_schema("attack", "victim"), orient="row").drop("p")
+
+
+def paired(
+    frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, metric: str, k: int
+) -> pl.DataFrame:
+    """`attack` minus `base` on the same targets and victim seeds, for every victim.
+
+    Columns: victim, mean, low, high, p, n, p_holm (Holm-corrected over the victims), base_mean.
+    """
+    part = _aggregate(frame, metric, k)
+    rows = []
+    for victim in victims:
+        mine, other = (
+            part.filter((pl.col("attack") == name) & (pl.col("victim") == victim)) for name in (attack, base)
+        )
+        both = mine.join(other, on=["draw", "seed"], suffix="_base")
+        differences = both.with_columns(value=pl.col("value") - pl.col("value_base"))
+        base_mean = float(both["value_base"].mean() or 0.0) if both.height else float("nan")  # pyright: ignore[reportArgumentType]
+        rows.append((victim, *_fields(interval(_repetitions(differences))), base_mean))
+    out = pl.DataFrame(rows, schema=_schema("victim") | {"base_mean": pl.Float64}, orient="row")
+    return out.with_columns(p_holm=pl.Series(holm(out["p"].to_numpy())))
+
+
+def utility(
+    frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int
+) -> pl.DataFrame:
+    """Accuracy for genuine users before and after each attack: attack, victim, clean, mean, change (relative)."""
+    part = _aggregate(frame, metric, k)
+    means = {
+        (row["attack"], row["victim"]): row["value"]
+        for row in part.group_by("attack", "victim").agg(pl.col("value").mean()).iter_rows(named=True)
+    }
+    rows = []
+    for victim in victims:
+        clean = means.get((CLEAN, victim), float("nan"))
+        for attack in attacks:
+            after = means.get((attack, victim), float("nan"))
+            rows.append((attack, victim, clean, after, after / clean - 1 if clean else float("nan")))
+    schema = {"attack": pl.String, "victim": pl.String, "clean": pl.Float64, "mean": pl.Float64, "change": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _aggregate(frame: pl.DataFrame, metric: str, k: int) -> pl.DataFrame:
+    """Rows of one metric, aggregated over targets, without undefined values."""
+    return frame.filter(
+        (pl.col("metric") == metric) & (pl.col("k") == k) & (pl.col("target") == -1) & pl.col("value").is_not_nan()
+    )
+
+
+def _repetitions(cell: pl.DataFrame) -> np.ndarray:
+    cell = cell.sort("draw", "seed")
+    return repetitions(*(cell[name].to_numpy() for name in ("draw", "seed", "value")))
+
+
+def _fields(found: Interval) -> tuple[float, float, float, float, int]:
+    return found.mean, found.low, found.high, found.p, found.n
+
+
+def _schema(*keys: str) -> dict[str, type[pl.DataType]]:
+    numbers = dict.fromkeys(("mean", "low", "high", "p"), pl.Float64)
+    return dict.fromkeys(keys, pl.String) | numbers | {"n": pl.Int64}

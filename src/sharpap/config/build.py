@@ -1,0 +1,137 @@
+"""From tables of strings and numbers to objects, checked; and back."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sharpap.config.registry import PROTOCOLS, REGISTRY, TABLES, lookup, name_of, suggest
+from sharpap.errors import ConfigError
+
+
+def build(kind: str, table: Any, *, where: str = "") -> Any:
+    """An object from a table such as ``{"name": "sharpap", "epochs": 30, "worst_case": {"rho": 0.1}}``, or from a name.
+
+    Args:
+        kind: a section of the registry: attack, victim, surrogate, objective, step, worst_case, split.
+        table: name, or table with "name" and options; nested tables build nested parts. An option of the name's own fixed
+            ones may be refined without repeating it.
+        where: dotted place in the recipe, for errors.
+
+    Raises:
+        ConfigError: an unknown name or option (with the nearest valid one), or a value of the wrong type or range.
+    """
+    where = where or kind
+    table = {"name": table} if isinstance(table, str) else table
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: expected a name or a table, not {table!r}.")
+    options = dict(table)
+    if "name" not in options:
+        raise ConfigError(f"{where}: the table has no name.", hint=f'Add e.g. name = "{next(iter(REGISTRY[kind]))}".')
+    cls, fixed = lookup(kind, options.pop("name"), where)
+    return construct(cls, _merge(fixed, options), where=where)
+
+
+def construct(cls: type, options: dict[str, Any], *, where: str) -> Any:
+    """A dataclass from a table of its fields, each checked against its annotation."""
+    hints = get_type_hints(cls)
+    known = [field.name for field in fields(cls)] if is_dataclass(cls) else []
+    made = {}
+    for key, value in options.items():
+        if key not in known:
+            hint = suggest(key, known) if known else "It takes no options."
+            raise ConfigError(f"{where}: {cls.__name__} has no option {key!r}.", hint=hint)
+        made[key] = _value(hints[key], value, where=f"{where}.{key}")
+    try:
+        return cls(**made)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def describe(made: Any, kind: str | None = None) -> Any:
+    """The table that `build` makes an object from; objects of other classes become their class name and fields."""
+    if is_dataclass(made) and not isinstance(made, type):
+        name = None if kind is None else name_of(kind, made)
+        hints = get_type_hints(type(made))
+        head = {} if kind is None else {"name": name or type(made).__qualname__}
+        return head | {
+            field.name: described
+            for field in fields(made)
+            if (described := describe(getattr(made, field.name), _kind(hints[field.name]))) is not None
+        }
+    if kind is not None:
+        return {"name": type(made).__qualname__}
+    if isinstance(made, dict):
+        return {str(key): described for key, value in made.items() if (described := describe(value)) is not None}
+    if isinstance(made, (list, tuple)):
+        return [describe(value) for value in made]
+    return made if made is None or isinstance(made, (bool, int, float, str)) else str(made)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file; raises `ConfigError` with the line for bad syntax."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+
+
+def override(table: dict[str, Any], assignment: str) -> None:
+    """Apply one ``a.b=c`` in place; c is read as a TOML value, and as plain text where it is none."""
+    path, equals, text = assignment.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {assignment!r} is not of the form a.b=value.")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for key in keys[:-1]:
+        inner = table.setdefault(key, {})
+        if isinstance(inner, str):
+            inner = table[key] = {"name": inner}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {assignment!r}: {key} is a value, not a table.")
+        table = inner
+    table[keys[-1]] = value
+
+
+def _kind(hint: Any) -> str | None:
+    """The registry section of an annotation, Optional or not."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next((found for part in get_args(hint) if (found := _kind(part))), None)
+    try:
+        return PROTOCOLS.get(hint)
+    except TypeError:
+        return None
+
+
+def _value(hint: Any, value: Any, *, where: str) -> Any:
+    kind = _kind(hint)
+    if kind is not None and isinstance(value, (str, dict)):
+        return build(kind, value, where=where)
+    for cls in (hint, *get_args(hint)):
+        if cls in TABLES and isinstance(value, dict):
+            return construct(cls, value, where=where)
+    if kind is not None:
+        raise ConfigError(f"{where}: expected a name or a table, not {value!r}.")
+    try:
+        return TypeAdapter(hint, config=ConfigDict(strict=False)).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{where}: {value!r} does not fit: {first['msg'].lower()}.") from None
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        mine = merged.get(key)
+        merged[key] = _merge(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+    return merged

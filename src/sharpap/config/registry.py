@@ -1,0 +1,84 @@
+"""Names: what a recipe or `--set` may say, and which class it stands for."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from sharpap import attacks, recommenders
+from sharpap.attacks import (
+    Bandwagon,
+    CrossEntropy,
+    Identity,
+    MomentumStep,
+    RandomAttack,
+    RandomDirection,
+    RevAdv,
+    SharpnessAware,
+    SmoothHits,
+    SwapStep,
+)
+from sharpap.attacks.objective import Objective
+from sharpap.attacks.step import Step
+from sharpap.attacks.worst_case import WorstCase
+from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
+from sharpap.errors import ConfigError
+from sharpap.recommenders import BPRMF, WRMF, LightGCN, Popularity
+from sharpap.surrogates import Surrogate, WRMFSurrogate
+
+Names = dict[str, tuple[type, dict[str, Any]]]
+# Each name is a class and the options it fixes; the first name of a class is the one `describe` writes.
+REGISTRY: dict[str, Names] = {
+    "attack": {
+        "random": (RandomAttack, {}),
+        "bandwagon": (Bandwagon, {}),
+        "revadv": (RevAdv, {}),
+        "sharpap": (RevAdv, {"worst_case": {"name": "sharpness-aware"}}),
+        "revadv-original": (
+            RevAdv,
+            {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False,
+             "users_per_epoch": None},
+        ),
+    },
+    "victim": {
+        "popularity": (Popularity, {}),
+        "wrmf": (WRMF, {}),
+        "bpr-mf": (BPRMF, {}),
+        "lightgcn": (LightGCN, {}),
+    },
+    "surrogate": {"wrmf": (WRMFSurrogate, {})},
+    "objective": {"smooth-hits": (SmoothHits, {}), "cross-entropy": (CrossEntropy, {})},
+    "step": {"swap": (SwapStep, {}), "momentum": (MomentumStep, {})},
+    "worst_case": {
+        "identity": (Identity, {}),
+        "sharpness-aware": (SharpnessAware, {}),
+        "random-direction": (RandomDirection, {}),
+    },
+    "split": {"random": (RandomSplit, {}), "leave-one-out": (LeaveOneOut, {}), "temporal": (TemporalSplit, {})},
+}  # fmt: skip
+# A field annotated with one of these is built from a nested table or a name.
+PROTOCOLS: dict[Any, str] = {
+    attacks.Attack: "attack", recommenders.Recommender: "victim", Surrogate: "surrogate",
+    Objective: "objective", Step: "step", WorstCase: "worst_case", Split: "split",
+}  # fmt: skip
+# A field annotated with one of these is built from a nested table of its fields.
+TABLES: tuple[type, ...] = (Columns,)
+
+
+def lookup(kind: str, name: object, where: str) -> tuple[type, dict[str, Any]]:
+    """The class of a name and its fixed options; an unknown name is an error that suggests the nearest."""
+    names = REGISTRY[kind]
+    if not isinstance(name, str) or name not in names:
+        raise ConfigError(f"{where}: there is no {kind.replace('_', ' ')} {name!r}.", hint=suggest(str(name), names))
+    return names[name]
+
+
+def suggest(name: str, names: Any) -> str:
+    """ "Did you mean ...?", or the list of names."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Choose one of: {', '.join(names)}."
+
+
+def name_of(kind: str, made: object) -> str | None:
+    """The first registered name of an object's class without fixed options, or None for a class of the user's own."""
+    return next((name for name, (cls, _) in REGISTRY[kind].items() if type(made) is cls), None)

@@ -1,0 +1,122 @@
+"""One pass over a recommender's scores: exact ranks of the targets, and accuracy for genuine users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from sharpap.errors import ContractError
+from sharpap.kernels import block_rows, hits, item_ranks, mask_rows, recall_ndcg, topk_scores
+from sharpap.recommenders.base import Scorer
+
+Array = np.ndarray[Any, np.dtype[Any]]
+OWNED = -1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """What one trained recommender does for genuine users.
+
+    Attributes:
+        targets: (t,) item numbers.
+        ranks: (u, t) int64 0-based rank of each target for each evaluated user, training items left out of the ranking;
+            `OWNED` where the user has the target in training. Ties go to the lower item number. An item scored -inf ranks
+            last, behind all others.
+        recall, ndcg: k to the mean over users with held-out items; empty without held-out interactions.
+        num_users: evaluated users: those with at least one training interaction.
+        num_test_users: those with a held-out one, too.
+    """
+
+    targets: Array
+    ranks: Array
+    recall: dict[int, float]
+    ndcg: dict[int, float]
+    num_users: int
+    num_test_users: int
+
+
+def evaluate(
+    model: Scorer,
+    genuine: csr_array,
+    *,
+    targets: tuple[int, ...] | Array,
+    held_out: csr_array | None = None,
+    ks: tuple[int, ...] = (10, 20, 50),
+) -> Evaluation:
+    """Rank for every genuine user, in blocks of users.
+
+    Args:
+        model: trained on the genuine rows, followed by fake ones or not; only rows of genuine users are scored.
+        genuine: (n, m) training interactions of genuine users.
+        targets: item numbers whose ranks are wanted.
+        held_out: (n, m) test interactions for Recall and NDCG; None: not computed.
+        ks: list lengths.
+
+    Raises:
+        ContractError: the model returned scores of the wrong shape or type, or NaN.
+    """
+    wanted = np.asarray(targets, dtype=np.int64)
+    users = np.flatnonzero(np.diff(genuine.indptr))
+    num_items = genuine.shape[1]
+    ks = tuple(sorted({min(k, num_items) for k in ks}))
+    ranks = np.empty((len(users), len(wanted)), np.int64)
+    relevant = np.zeros(len(users), np.int64) if held_out is None else np.diff(held_out.indptr)[users].astype(np.int64)
+    recall, ndcg = dict.fromkeys(ks, 0.0), dict.fromkeys(ks, 0.0)
+    done = 0
+    for part, scores in score_blocks(model, users, num_items):
+        place = slice(done, done + len(part))
+        done += len(part)
+        mask_rows(scores, part, genuine.indptr, genuine.indices)
+        ranks[place] = item_ranks(scores, wanted)
+        ranks[place][np.isneginf(scores[:, wanted])] = num_items
+        tested = relevant[place] > 0
+        if held_out is not None and tested.any():
+            items, _ = topk_scores(scores[tested], ks[-1])
+            found = hits(items, part[tested], held_out)
+            for k in ks:
+                per_user = recall_ndcg(found, relevant[place][tested], k)
+                recall[k] += float(per_user[0].sum())
+                ndcg[k] += float(per_user[1].sum())
+    ranks[_owned(genuine, users, wanted)] = OWNED
+    count = int((relevant > 0).sum())
+    return Evaluation(
+        targets=wanted,
+        ranks=ranks,
+        recall={k: total / count for k, total in recall.items()} if count else {},
+        ndcg={k: total / count for k, total in ndcg.items()} if count else {},
+        num_users=len(users),
+        num_test_users=count,
+    )
+
+
+def score_blocks(model: Scorer, users: Array, num_items: int) -> Iterator[tuple[Array, Array]]:
+    """Blocks of users with their scores as a fresh float array, checked against the contract of `Scorer.score`."""
+    step = block_rows(num_items)
+    for start in range(0, len(users), step):
+        part = users[start : start + step]
+        scores = np.asarray(model.score(part))
+        name = type(model).__name__
+        if scores.shape != (len(part), num_items):
+            raise ContractError(
+                f"{name}.score returned shape {scores.shape} for {len(part)} users and {num_items} items.",
+                hint=f"It must return ({len(part)}, {num_items}): one row a user, one column an item.",
+            )
+        if not np.issubdtype(scores.dtype, np.floating):
+            if not np.issubdtype(scores.dtype, np.integer):
+                raise ContractError(f"{name}.score returned {scores.dtype}, not numbers.")
+            scores = scores.astype(np.float64)
+        if scores.dtype not in (np.float32, np.float64):
+            scores = scores.astype(np.float32)
+        if np.isnan(scores).any():
+            raise ContractError(f"{name}.score returned NaN.", hint="Use -inf for items that cannot be scored.")
+        yield part, np.array(scores, order="C")
+
+
+def _owned(genuine: csr_array, users: Array, targets: Array) -> Array:
+    """(len(users), t) bool: who has a target in training."""
+    columns = genuine[:, targets].toarray() if len(targets) else np.zeros((genuine.shape[0], 0))
+    return columns[users] > 0

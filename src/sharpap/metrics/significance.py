@@ -1,0 +1,70 @@
+"""Intervals over repetitions, and paired comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean with its 95 % t-interval.
+
+    Attributes:
+        mean: the estimate.
+        low, high: bounds; NaN with fewer than two repetitions.
+        p: two-sided p-value of the t-test against 0; NaN with fewer than two repetitions.
+        n: repetitions.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+
+def interval(values: Array, level: float = 0.95) -> Interval:
+    """Student's t-interval of the mean of independent repetitions.
+
+    For a paired comparison, give the differences. With no spread at all the interval is a point and p is 1 or 0.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    n = len(values)
+    mean = float(values.mean()) if n else float("nan")
+    if n < 2:
+        return Interval(mean=mean, low=float("nan"), high=float("nan"), p=float("nan"), n=n)
+    error = float(values.std(ddof=1)) / n**0.5
+    if error == 0:
+        return Interval(mean=mean, low=mean, high=mean, p=1.0 if mean == 0 else 0.0, n=n)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    return Interval(mean=mean, low=mean - half, high=mean + half, p=p, n=n)
+
+
+def repetitions(draws: Array, seeds: Array, values: Array) -> Array:
+    """Independent repetitions of a cell: means over seeds for each target draw, or the seeds where there is one draw.
+
+    Draws differ by much more than seeds do, and the question is about targets in general; so that seeds of one draw count
+    as one repetition.
+    """
+    by_draw = [values[draws == draw] for draw in np.unique(draws)]
+    if len(by_draw) == 1:
+        return values[np.argsort(seeds, kind="stable")]
+    return np.array([part.mean() for part in by_draw])
+
+
+def holm(p: Array) -> Array:
+    """Holm's step-down correction of p-values; NaN stays NaN and does not count."""
+    p = np.asarray(p, dtype=np.float64)
+    out = np.full(len(p), np.nan)
+    valid = np.flatnonzero(~np.isnan(p))
+    order = valid[np.argsort(p[valid], kind="stable")]
+    scaled = p[order] * np.arange(len(order), 0, -1)
+    out[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return out

@@ -1,0 +1,156 @@
+"""Charts as inline SVG: no script, no network, colours from the page's style sheet so that dark mode works.
+
+matplotlib's SVG bakes in colours and sizes, a megabyte of fonts comes with it, and its text does not reflow on a phone; these
+charts are a few dozen lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, isnan, log10
+
+from markupsafe import Markup, escape
+
+WIDTH = 640
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One line of a chart.
+
+    Attributes:
+        label: for the legend.
+        style: CSS class, e.g. "s0", "genuine".
+        points: (x, y) pairs.
+        faint: draw it thin and leave it out of the legend.
+    """
+
+    label: str
+    style: str
+    points: Sequence[tuple[float, float]]
+    faint: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One mean with its interval."""
+
+    label: str
+    style: str
+    mean: float
+    low: float
+    high: float
+
+
+def lines(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 240, y_max: float | None = None) -> Markup:
+    """A line chart from 0 upwards."""
+    xs = [x for each in series for x, _ in each.points]
+    ys = [y for each in series for _, y in each.points if not isnan(y)]
+    if not xs or not ys:
+        return Markup("")
+    x_low, x_high = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
+    ticks = _ticks(y_max or max(ys))
+    top = ticks[-1]
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return (
+            LEFT + (x - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT),
+            height - BOTTOM - y / top * (height - TOP - BOTTOM),
+        )
+
+    parts = [_frame(ticks, lambda y: at(x_low, y)[1], height, x_label, y_label)]
+    for x in _ticks(x_high - x_low):
+        if x_low + x <= x_high:
+            parts.append(_text(at(x_low + x, 0)[0], height - BOTTOM + 16, _short(x_low + x), "middle"))
+    for each in series:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in each.points if not isnan(point[1])))
+        parts.append(
+            f'<polyline class="line {each.style}{" faint" if each.faint else ""}" points="{path}">'
+            f"<title>{escape(each.label)}</title></polyline>"
+        )
+    return _svg(parts, height, f"{y_label} by {x_label}") + legend([each for each in series if not each.faint])
+
+
+def intervals(groups: Sequence[tuple[str, Sequence[Bar]]], *, x_label: str) -> Markup:
+    """Means with intervals, grouped: one row a bar."""
+    bars = [bar for _, members in groups for bar in members]
+    ends = [value for bar in bars for value in (bar.mean, bar.high) if not isnan(value)]
+    lows = [bar.low for bar in bars if not isnan(bar.low)]
+    if not ends:
+        return Markup("")
+    ticks = _ticks(max(ends))
+    left, row, head = 150, 20, 22
+    height = sum(head + row * len(members) for _, members in groups) + BOTTOM
+    low = min(0.0, *lows) if lows else 0.0
+
+    def at(value: float) -> float:
+        return left + (value - low) / (ticks[-1] - low) * (WIDTH - left - RIGHT)
+
+    parts = []
+    for tick in ticks:
+        parts.append(f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="4" y2="{height - BOTTOM}"/>')
+        parts.append(_text(at(tick), height - BOTTOM + 16, _short(tick), "middle"))
+    y = 0.0
+    for title, members in groups:
+        y += head
+        parts.append(f'<text class="group" x="8" y="{y - 6:.0f}">{escape(title)}</text>')
+        for bar in members:
+            if not isnan(bar.mean):
+                middle = y + row / 2
+                ends_known = not (isnan(bar.low) or isnan(bar.high))
+                tip = f"{bar.label} on {title}: {bar.mean:.4f}" + (f" [{bar.low:.4f}, {bar.high:.4f}]" if ends_known else "")
+                parts.append(f'<g class="{bar.style}"><title>{escape(tip)}</title>')
+                if ends_known:
+                    parts.append(
+                        f'<line class="whisker" x1="{at(bar.low):.1f}" x2="{at(bar.high):.1f}" y1="{middle}" y2="{middle}"/>'
+                    )
+                parts.append(f'<circle cx="{at(bar.mean):.1f}" cy="{middle}" r="5"/></g>')
+                parts.append(_text(left - 10, middle + 4, bar.label, "end"))
+            y += row
+    parts.append(_text((left + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
+    return _svg(parts, height, x_label)
+
+
+def legend(series: Sequence[Series]) -> Markup:
+    """Colour keys under a chart."""
+    keys = "".join(f'<li><span class="key {each.style}"></span>{escape(each.label)}</li>' for each in series)
+    return Markup('<ul class="legend">') + Markup(keys) + Markup("</ul>")  # noqa: S704 - labels are escaped above
+
+
+def _svg(parts: list[str], height: float, title: str) -> Markup:
+    body = "".join(parts)
+    head = f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+    return Markup(f"{head}{body}</svg>")  # noqa: S704 - every label is escaped where it is put in
+
+
+def _frame(ticks: list[float], y_at, height: int, x_label: str, y_label: str) -> str:  # noqa: ANN001
+    parts = [
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>'
+        + _text(LEFT - 6, y_at(tick) + 4, _short(tick), "end")
+        for tick in ticks
+    ]
+    middle = (TOP + height - BOTTOM) / 2
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
+    parts.append(f'<text transform="translate(12 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>')
+    return "".join(parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _ticks(top: float) -> list[float]:
+    """Round numbers from 0 to just above `top`."""
+    if top <= 0:
+        return [0.0, 1.0]
+    raw = top / 4
+    size = 10 ** floor(log10(raw))
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
+    count = int(top / step * 0.9999) + 1
+    return [step * index for index in range(count + 1)]
+
+
+def _short(value: float) -> str:
+    return f"{value:.10g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.0e}"

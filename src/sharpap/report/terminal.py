@@ -1,0 +1,79 @@
+"""Results on the terminal."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sharpap.report.page import CLEAN, _finding, number
+
+if TYPE_CHECKING:
+    from sharpap.assess.results import Results
+
+
+def show(results: Results, console: Console) -> None:
+    """Transfer matrix, paired comparison and accuracy; names from data are never read as markup."""
+    k = 10 if 10 in results.ks else (results.ks or [10])[0]
+    console.print(transfer_table(results, k))
+    if {"sharpap", "revadv"} <= set(results.attacks):
+        console.print(paired_table(results, "sharpap", "revadv", k))
+    if any(row[4] == "NDCG" for row in results.rows):
+        console.print(utility_table(results, k))
+    failed = [cell for cell in results.cells if cell.error]
+    for cell in failed[:5]:
+        console.print(Text(f"failed: {cell.victim} under {cell.attack}: {cell.error}", style="red"))
+    console.print(Text(_finding(results, k), style="bold"))
+
+
+def transfer_table(results: Results, k: int) -> Table:
+    """Attacks x victims, H@k in percent with the half width of the 95 % interval."""
+    draws = len({row[2] for row in results.rows})
+    table = Table(title=f"Transfer matrix: H@{k} in %, mean ± 95 % interval over {draws} target draw{'s' * (draws != 1)}")
+    table.add_column("attack")
+    for victim in results.victims:
+        table.add_column(Text(victim), justify="right")
+    rows = {(row["attack"], row["victim"]): row for row in results.transfer_matrix("H", k).iter_rows(named=True)}
+    best = {victim: max((rows[attack, victim]["mean"] for attack in results.attacks), default=0) for victim in results.victims}
+    for attack in [CLEAN, *results.attacks]:
+        cells = []
+        for victim in results.victims:
+            row = rows[attack, victim]
+            text = number(100 * row["mean"], 2)
+            if not isnan(row["low"]):
+                text += f" ±{50 * (row['high'] - row['low']):.2f}"
+            top = attack != CLEAN and row["mean"] == best[victim]
+            cells.append(Text(text, style="bold" if top else ""))
+        table.add_row(Text("no attack" if attack == CLEAN else attack), *cells)
+    return table
+
+
+def paired_table(results: Results, attack: str, base: str, k: int) -> Table:
+    """`attack` minus `base` on every victim."""
+    table = Table(title=f"{attack} minus {base}: H@{k} in percentage points, same targets and victim seeds")
+    for name in ("victim", "difference", "95 % interval", "p (Holm)"):
+        table.add_column(name, justify="left" if name == "victim" else "right")
+    for row in results.paired(attack, base, "H", k).iter_rows(named=True):
+        span = "–" if isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+        table.add_row(Text(row["victim"]), f"{100 * row['mean']:+.2f}", span, number(row["p_holm"], 3))
+    return table
+
+
+def utility_table(results: Results, k: int) -> Table:
+    """NDCG@k of genuine users before and after."""
+    from sharpap.assess import summary
+
+    table = Table(title=f"Accuracy for genuine users: NDCG@{k}")
+    table.add_column("victim")
+    table.add_column("no attack", justify="right")
+    for attack in results.attacks:
+        table.add_column(Text(attack), justify="right")
+    found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k)
+    for victim in results.victims:
+        rows = [row for row in found.iter_rows(named=True) if row["victim"] == victim]
+        if rows:
+            table.add_row(Text(victim), number(rows[0]["clean"]), *(number(row["mean"]) for row in rows))
+    return table
