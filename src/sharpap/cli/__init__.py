@@ -1,1 +1,5 @@
-"""Command line: one module per verb."""
+"""The command line: one module per verb, imported when it is used."""
+
+from sharpap.cli.app import main
+
+__all__ = ["main"]

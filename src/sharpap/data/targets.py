@@ -16,6 +16,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "random": (0.0, 1.0), "head": (0.95, 1.0), "upper_torso": (0.75, 0.95),
     "lower_torso": (0.5, 0.75), "tail": (0.0, 0.5), "unpopular": (0.0, 0.2),
 }  # fmt: skip
+KINDS = tuple(_RANGES)
 
 
 @dataclass(frozen=True, kw_only=True)

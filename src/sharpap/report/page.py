@@ -46,7 +46,7 @@ def context(results: Results) -> dict[str, Any]:
     """Everything the template shows."""
     provenance = results.provenance
     figures = provenance.get("figures", {"attacks": {}, "targets": {}, "genuine": None})
-    k = 10 if 10 in results.ks else (results.ks or [10])[0]
+    k = main_k(results)
     matrices = [_matrix(results, each) for each in results.ks]
     failed = [cell for cell in results.cells if cell.error]
     data = provenance.get("dataset", {})
@@ -54,7 +54,7 @@ def context(results: Results) -> dict[str, Any]:
         "title": f"SharpAP on {data.get('name', '?')}",
         "data": data,
         "k": k,
-        "finding": _finding(results, k),
+        "finding": finding(results, k),
         "matrices": matrices,
         "intervals": _intervals(results, k),
         "paired": _paired(results, k),
@@ -74,6 +74,11 @@ def context(results: Results) -> dict[str, Any]:
         "interrupted": provenance.get("interrupted", False),
         "when": datetime.fromisoformat(provenance["started"]).strftime("%d %B %Y, %H:%M UTC") if "started" in provenance else "",
     }
+
+
+def main_k(results: Results) -> int:
+    """The list length that tables show first: 10 where it was measured."""
+    return 10 if 10 in results.ks else (results.ks or [10])[0]
 
 
 def style(results: Results, attack: str) -> str:
@@ -213,7 +218,7 @@ def _times(results: Results, figures: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _finding(results: Results, k: int) -> str:
+def finding(results: Results, k: int) -> str:
     """The result in one sentence: the most exposed victim."""
     table = results.transfer_matrix("H", k)
     attacked = [row for row in table.iter_rows(named=True) if row["attack"] != CLEAN and not isnan(row["mean"])]

@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.report.page import CLEAN, _finding, number
+from sharpap.report.page import CLEAN, finding, main_k, number
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
 
 
-def show(results: Results, console: Console) -> None:
-    """Transfer matrix, paired comparison and accuracy; names from data are never read as markup."""
-    k = 10 if 10 in results.ks else (results.ks or [10])[0]
+def show(results: Results, console: Console, k: int | None = None) -> None:
+    """Transfer matrix, paired comparison and accuracy at list length k; names from data are never read as markup."""
+    k = k or main_k(results)
     console.print(transfer_table(results, k))
     if {"sharpap", "revadv"} <= set(results.attacks):
         console.print(paired_table(results, "sharpap", "revadv", k))
@@ -26,7 +26,7 @@ def show(results: Results, console: Console) -> None:
     failed = [cell for cell in results.cells if cell.error]
     for cell in failed[:5]:
         console.print(Text(f"failed: {cell.victim} under {cell.attack}: {cell.error}", style="red"))
-    console.print(Text(_finding(results, k), style="bold"))
+    console.print(Text(finding(results, k), style="bold"))
 
 
 def transfer_table(results: Results, k: int) -> Table:

@@ -1,0 +1,5 @@
+"""``python -m sharpap``."""
+
+from sharpap.cli import main
+
+main()

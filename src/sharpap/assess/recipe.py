@@ -1,0 +1,126 @@
+"""Recipes: a TOML table becomes an `Experiment`, checked option by option."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from sharpap.assess.experiment import Experiment
+from sharpap.attacks import Attack
+from sharpap.attacks.poison_io import load_poison
+from sharpap.config import REGISTRY, build, construct, describe, read_toml, suggest
+from sharpap.data import Dataset, Options, TargetPool, load
+from sharpap.errors import ConfigError
+from sharpap.threat import Budget
+
+SECTIONS = ("data", "targets", "budget", "attacks", "victims", "seeds", "ks", "seed", "direction", "title")
+
+
+def names() -> list[str]:
+    """The recipes that ship with SharpAP."""
+    folder = resources.files("sharpap") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_recipe(source: str | Path) -> dict[str, Any]:
+    """A recipe by name or path."""
+    path = Path(source)
+    if str(source) in names() and not path.is_file():
+        with resources.as_file(resources.files("sharpap") / "recipes" / f"{source}.toml") as inside:
+            return read_toml(inside)
+    if not path.is_file():
+        raise ConfigError(f"There is no recipe and no file {str(source)!r}.", hint=suggest(str(source), names()))
+    return read_toml(path)
+
+
+def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
+    """The experiment of a recipe, and the recipe with every default spelled out.
+
+    Raises:
+        ConfigError: an unknown section, name or option, or a value that does not fit. DataError, DownloadError: from
+            loading the data.
+    """
+    for key in table:
+        if key not in SECTIONS:
+            raise ConfigError(f"A recipe has no section {key!r}.", hint=suggest(key, SECTIONS))
+    settings = {key: _checked(key, table[key]) for key in ("seeds", "ks", "seed", "direction") if key in table}
+    targets = construct(TargetPool, _table(table, "targets"), where="targets")
+    budget = construct(Budget, _table(table, "budget"), where="budget")
+    victims = {
+        name: build("victim", _named("victim", name, value), where=f"victims.{name}")
+        for name, value in _entries(table, "victims").items()
+    }
+    attacks = {
+        name: value
+        if isinstance(value, dict) and "file" in value
+        else build("attack", _named("attack", name, value), where=f"attacks.{name}")
+        for name, value in _entries(table, "attacks").items()
+    }
+    dataset, data = dataset_from(_table(table, "data"))
+    described = {name: attack if isinstance(attack, dict) else describe(attack, "attack") for name, attack in attacks.items()}
+    experiment = Experiment(
+        dataset=dataset,
+        attacks={name: _finished(attack, dataset, name) for name, attack in attacks.items()},
+        victims=victims, targets=targets, budget=budget, **settings,
+    )  # fmt: skip
+    title = {"title": str(table["title"])} if "title" in table else {}
+    return experiment, {
+        **title, **experiment.facts(), "data": data, "targets": describe(targets), "budget": describe(budget),
+        "attacks": described, "victims": {name: describe(victim, "victim") for name, victim in victims.items()},
+    }  # fmt: skip
+
+
+def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
+    """The dataset of a recipe's data section, ``{"source": "ml-100k", "threshold": 4, ...}``, and the section in full."""
+    options = dict(table)
+    source = options.pop("source", "ml-100k")
+    if not isinstance(source, str):
+        raise ConfigError(f"data.source: expected a name or a path, not {source!r}.")
+    known = {field.name for field in fields(Options)}
+    checked = construct(Options, {key: value for key, value in options.items() if key in known}, where="data")
+    extra = {key: value for key, value in options.items() if key not in known}
+    if extra and source != "synthetic":
+        raise ConfigError(f"data: there is no option {next(iter(extra))!r}.", hint=suggest(next(iter(extra)), known))
+    given = {key: getattr(checked, key) for key in options if key in known}
+    return load(source, **given, **extra), {"source": source, **extra, **describe(given)}
+
+
+def _table(recipe: dict[str, Any], key: str) -> dict[str, Any]:
+    value = recipe.get(key, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: expected a table, not {value!r}.")
+    return value
+
+
+def _entries(recipe: dict[str, Any], key: str) -> dict[str, Any]:
+    """The attacks or victims of a recipe: a table of tables, or a list of names."""
+    value = recipe.get(key, {})
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    return _table(recipe, key)
+
+
+def _named(kind: str, key: str, value: Any) -> Any:
+    """A table without a name takes its key in the recipe as its name."""
+    if isinstance(value, dict) and "name" not in value and (key in REGISTRY[kind] or "file" not in value):
+        return {"name": key, **value}
+    return value
+
+
+def _finished(attack: Attack | dict[str, Any], dataset: Dataset, name: str) -> Any:
+    if not isinstance(attack, dict):
+        return attack
+    if set(attack) != {"file"}:
+        raise ConfigError(f"attacks.{name}: an attack from a file takes no further options.")
+    return load_poison(Path(attack["file"]), dataset.train)
+
+
+def _checked(key: str, value: Any) -> Any:
+    try:
+        return TypeAdapter(get_type_hints(Experiment)[key]).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(f"{key}: {value!r} does not fit: {error.errors()[0]['msg'].lower()}.") from None

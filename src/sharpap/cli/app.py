@@ -1,0 +1,168 @@
+"""The verbs, their options, and what becomes of errors. Heavy imports wait until a verb runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sharpap import __version__
+from sharpap.errors import ConfigError, SharpAPError
+
+app = typer.Typer(
+    help="Stress-test recommender systems against poisoning attacks, offline, on your own interaction data.",
+    no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
+Data = Annotated[str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")]
+Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
+Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
+Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
+Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path.")] = "demo",
+    data: Data = None,
+    threshold: Threshold = None,
+    attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
+    victim: Annotated[list[str] | None, typer.Option(help="Only these victims; repeatable.")] = None,
+    targets: Targets = None,
+    draws: Annotated[int | None, typer.Option(help="Target draws.")] = None,
+    fakes: Fakes = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each victim on each poison.")] = None,
+    seed: Seed = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path("results"),
+    overwrite: Overwrite = False,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Craft attacks, retrain victims, write tables and a report."""
+    from sharpap.cli.run import run_recipe
+
+    shortcuts = {
+        "data.source": data, "data.threshold": threshold, "targets.draws": draws, "seeds": seeds, "seed": seed,
+    }  # fmt: skip
+    run_recipe(recipe, shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, quiet, as_json)
+
+
+@app.command()
+def attack(
+    name: Annotated[str, typer.Argument(help="Attack (`sharpap list attacks`).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to: .npz, .parquet, .csv or .inter.")],
+    data: Data = None,
+    threshold: Threshold = None,
+    targets: Targets = None,
+    draw: Annotated[int, typer.Option(help="Which target draw.")] = 0,
+    fakes: Fakes = None,
+    seed: Seed = None,
+    overwrite: Overwrite = False,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Craft fake profiles and write them with their provenance."""
+    from sharpap.cli.craft import craft
+
+    shortcuts = {"data.source": data, "data.threshold": threshold, "seed": seed}
+    craft(name, out, shortcuts, targets, draw, fakes, settings or [], overwrite, quiet, as_json)
+
+
+@app.command()
+def evaluate(
+    profiles: Annotated[list[Path], typer.Argument(help="Fake profiles: .npz, .parquet, .csv, .tsv or .inter.")],
+    data: Data = None,
+    threshold: Threshold = None,
+    targets: Annotated[str | None, typer.Option(help="Target item ids: ID,ID; default: the file's own provenance.")] = None,
+    victim: Annotated[list[str] | None, typer.Option(help="Victims; repeatable.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each victim.")] = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: none is written.")] = None,
+    overwrite: Overwrite = False,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Retrain victims on fake profiles from anywhere and measure."""
+    from sharpap.cli.run import evaluate_profiles
+
+    shortcuts = {"data.source": data, "data.threshold": threshold, "seeds": seeds, "seed": seed}
+    evaluate_profiles(profiles, shortcuts, targets, victim, settings or [], out, overwrite, quiet, as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Results folder.")],
+    k: Annotated[int, typer.Option(help="List length of the tables.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show the tables of a results folder and write its report.html anew."""
+    from sharpap.cli.inspect import show_report
+
+    show_report(folder, k, as_json)
+
+
+@app.command()
+def data(
+    source: Annotated[str, typer.Argument(help="Catalogue name or file.")],
+    threshold: Threshold = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a dataset if needed, check it, and say what is in it."""
+    from sharpap.cli.inspect import show_data
+
+    show_data(source, threshold, settings or [], quiet, as_json)
+
+
+@app.command(name="list")
+def list_names(
+    what: Annotated[str, typer.Argument(help="datasets, attacks, victims, surrogates, pools, recipes, ...")] = "all",
+    as_json: Json = False,
+) -> None:
+    """What there is to choose from."""
+    from sharpap.cli.inspect import show_names
+
+    show_names(what, as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the installation: versions, threads, memory, data, a kernel against its reference."""
+    from sharpap.cli.doctor import examine
+
+    examine(as_json)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        typer.echo(f"sharpap {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point. Exit status: 0 done, 1 failed, 2 a wrong option or recipe, 130 interrupted."""
+    try:
+        app()
+    except SharpAPError as error:
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except OSError as error:
+        typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,96 @@
+"""Progress on the terminal and in log.jsonl."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sharpap import progress
+
+
+def stdout() -> Console:
+    """Where results go; at least 100 columns where it is no terminal, so that tables in logs are whole."""
+    return Console() if sys.stdout.isatty() else Console(width=110)
+
+
+class Handle:
+    """One open task, on the terminal or not."""
+
+    def __init__(self, owner: Reporter, task: TaskID | None) -> None:
+        self.owner, self.task = owner, task
+
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        """See `progress.Task`."""
+        if self.owner.bars is not None and self.task is not None:
+            if note is not None:
+                self.owner.bars.update(self.task, note=escape(note))
+            self.owner.bars.advance(self.task, steps)
+
+
+class Reporter:
+    """Bars on a terminal, one line an event elsewhere, and a JSON line an event in the log.
+
+    Args:
+        quiet: neither bars nor lines.
+        log: open log file, or None.
+    """
+
+    def __init__(self, *, quiet: bool, log: IO[str] | None) -> None:
+        self.log, self.quiet, self.start_time = log, quiet, time.perf_counter()
+        self.console = Console(stderr=True)
+        self.bars: Progress | None = None
+        if not quiet and self.console.is_terminal:
+            self.bars = Progress(
+                TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
+                TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}", style="dim"),
+                console=self.console, transient=True,
+            )  # fmt: skip
+
+    def start(self, description: str, total: int | None) -> Handle:
+        """See `progress.Reporter`."""
+        bar = None if self.bars is None else self.bars.add_task(escape(description), total=total, note="")
+        return Handle(self, bar)
+
+    def finish(self, task: progress.Task) -> None:
+        """See `progress.Reporter`."""
+        if self.bars is not None and isinstance(task, Handle) and task.task is not None:
+            self.bars.remove_task(task.task)
+
+    def event(self, kind: str, **fields: object) -> None:
+        """See `progress.Reporter`."""
+        if self.log is not None:
+            record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **fields}
+            self.log.write(json.dumps(record, default=str) + "\n")
+            self.log.flush()
+        if self.quiet:
+            return
+        shown = " ".join(f"{key}={value}" for key, value in fields.items() if value not in ("", None))
+        if self.bars is None:
+            print(f"[{time.perf_counter() - self.start_time:7.1f} s] {kind} {shown}", file=sys.stderr, flush=True)
+        elif kind in ("warning", "duplicates") or fields.get("error"):
+            self.bars.console.print(f"{kind} {shown}", markup=False, style="yellow")
+
+
+@contextmanager
+def reporting(*, quiet: bool, log: Path | None = None) -> Iterator[None]:
+    """Show and log progress inside the block."""
+    with ExitStack() as stack:
+        file = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(log.open("w", encoding="utf-8"))
+        reporter = Reporter(quiet=quiet, log=file)
+        if reporter.bars is not None:
+            stack.enter_context(reporter.bars)
+        stack.enter_context(progress.reporting(reporter))
+        yield

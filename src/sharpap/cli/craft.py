@@ -1,0 +1,53 @@
+"""`sharpap attack`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sharpap.assess.recipe import experiment_from
+from sharpap.attacks import check_poison
+from sharpap.attacks.poison_io import SUFFIXES, provenance, save_poison
+from sharpap.cli.console import reporting, stdout
+from sharpap.cli.settings import apply
+from sharpap.errors import ConfigError
+from sharpap.threat import Goal
+
+
+def craft(
+    name: str, out: Path, shortcuts: dict[str, Any], targets: str | None, draw: int, fakes: str | None,
+    settings: list[str], overwrite: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Craft one poison and write it. `--set` paths without a section belong to the attack, e.g. ``epochs=10``."""
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f"--out {out} has no known suffix.", hint=f"Choose one of {', '.join(SUFFIXES)}.")
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} exists.", hint="Name another file, or pass --overwrite.")
+    recipe: dict[str, Any] = {"attacks": {name: {}}, "victims": ["popularity"]}
+    sections = ("data.", "targets.", "budget.", "seed=", "direction=")
+    own = [entry if entry.startswith(sections) else f"attacks.{name}.{entry}" for entry in settings]
+    apply(recipe, shortcuts, targets, fakes, own)
+    recipe.setdefault("targets", {}).setdefault("draws", draw + 1)
+    with reporting(quiet=quiet):
+        experiment, _ = experiment_from(recipe)
+        dataset = experiment.dataset
+        goal = Goal(targets=experiment.targets.draw(dataset.train, draw, seed=experiment.seed), direction=experiment.direction)
+        train = dataset.train.matrix
+        made = experiment.attacks[name].poison(train, goal, experiment.budget, seed=experiment.attack_seed(draw))
+        check_poison(made, dataset.num_items, experiment.budget.resolve(train, goal))
+        made = replace(made, data_fingerprint=dataset.train.fingerprint)
+    save_poison(made, out, dataset.train)
+    if as_json:
+        print(json.dumps({"out": str(out)} | provenance(made, dataset.train), indent=2))
+        return
+    labels = ", ".join(dataset.item_label(target) for target in goal.targets)
+    sizes = np.unique(made.profile_sizes)
+    stdout().print(
+        f"{made.num_fake} profiles of {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} items pushing {labels}\n"
+        f"crafted by {made.attack} in {made.seconds:.1f} s, written to {out}",
+        markup=False, highlight=False,
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""`sharpap report`, `sharpap data` and `sharpap list`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from sharpap.assess import Results
+from sharpap.assess.recipe import dataset_from, names
+from sharpap.cli.console import reporting, stdout
+from sharpap.cli.run import summary_json
+from sharpap.cli.settings import apply
+from sharpap.config import REGISTRY, suggest
+from sharpap.data import Dataset, TargetPool, entries
+from sharpap.data.targets import KINDS
+from sharpap.errors import ConfigError
+from sharpap.report import show, write_html
+
+
+def show_report(folder: Path, k: int, as_json: bool) -> None:
+    """Tables of a results folder, and its page made anew."""
+    results = Results.load(folder)
+    if k not in results.ks:
+        raise ConfigError(f"These results have no K = {k}.", hint=f"They have {', '.join(map(str, results.ks))}.")
+    write_html(results, folder / "report.html")
+    if as_json:
+        print(json.dumps(summary_json(results, folder), indent=2))
+        return
+    show(results, stdout(), k)
+    stdout().print(f"Report in {folder / 'report.html'}", markup=False, highlight=False)
+
+
+def show_data(source: str, threshold: float | None, settings: list[str], quiet: bool, as_json: bool) -> None:
+    """Load and describe a dataset; `--set` paths belong to the data section."""
+    recipe: dict[str, Any] = {}
+    own = [entry if entry.startswith("data.") else f"data.{entry}" for entry in settings]
+    apply(recipe, {"data.source": source, "data.threshold": threshold}, None, None, own)
+    with reporting(quiet=quiet):
+        dataset, _ = dataset_from(recipe["data"])
+    facts = describe_data(dataset)
+    if as_json:
+        print(json.dumps(facts | {"source": dataset.source}, indent=2))
+        return
+    table = Table(title=Text(dataset.name), show_header=False)
+    for key, value in facts.items():
+        table.add_row(key, Text(f"{value:,}" if isinstance(value, int) else str(value)))
+    for key, value in dataset.source.items():
+        table.add_row(Text(key, style="dim"), Text(str(value), style="dim"))
+    stdout().print(table)
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """Size, shape and pools of a dataset."""
+    train = dataset.train
+    sizes = train.user_counts[train.user_counts > 0]
+    pools = {kind: TargetPool(kind=kind).pool(train) for kind in KINDS}  # pyright: ignore[reportArgumentType]
+    return {
+        "users": dataset.num_users,
+        "items": dataset.num_items,
+        "items in train": int((train.item_counts > 0).sum()),
+        "train": train.nnz,
+        "validation": dataset.valid.nnz,
+        "test": dataset.test.nnz,
+        "density": f"{train.nnz / (dataset.num_users * dataset.num_items):.2e}",
+        "profile length": f"mean {sizes.mean():.1f}, median {np.median(sizes):.0f}, longest {sizes.max()}",
+        "target pools": ", ".join(f"{kind} {len(pool)}" for kind, pool in pools.items()),
+        "fingerprint": train.fingerprint,
+    }
+
+
+def show_names(what: str, as_json: bool) -> None:
+    """What can be named in a recipe."""
+    found: dict[str, dict[str, str]] = {
+        "datasets": {entry.name: entry.summary for entry in entries()},
+        "recipes": {name: "" for name in names()},
+        "pools": {kind: "" for kind in KINDS},
+    }
+    for kind, options in REGISTRY.items():
+        found[kind.replace("_", "-") + "s"] = {
+            name: (cls.__doc__ or "").splitlines()[0] for name, (cls, _) in options.items()
+        }
+    found["attacks"]["sharpap"] = "RevAdv against the worst victim in a ball around the surrogate (Xie et al. 2026)."
+    found["attacks"]["revadv-original"] = "RevAdv with the loss, step and schedule of Tang et al. 2020."
+    if what != "all" and what not in found:
+        raise ConfigError(f"There is no list of {what!r}.", hint=suggest(what, found))
+    chosen = found if what == "all" else {what: found[what]}
+    if as_json:
+        print(json.dumps({section: list(members) for section, members in chosen.items()}, indent=2))
+        return
+    for section, members in chosen.items():
+        table = Table(title=section, show_header=False, title_justify="left", box=None, padding=(0, 2))
+        for name, summary in members.items():
+            table.add_row(Text(name, style="bold"), Text(summary))
+        stdout().print(table)

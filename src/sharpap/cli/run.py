@@ -1,0 +1,96 @@
+"""`sharpap run` and `sharpap evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sharpap.assess import Experiment, Results, run
+from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.store import check_folder
+from sharpap.attacks.poison_io import load_poison
+from sharpap.cli.console import reporting, stdout
+from sharpap.cli.settings import apply, item_ids, only
+from sharpap.data import TargetPool
+from sharpap.errors import ConfigError
+from sharpap.report import show
+from sharpap.threat import Goal
+
+DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
+
+
+def run_recipe(
+    name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
+    fakes: str | None, settings: list[str], out: Path, overwrite: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Run a recipe with overrides, save and show its results."""
+    check_folder(out, overwrite=overwrite)
+    recipe = read_recipe(name)
+    only(recipe, "attacks", attacks)
+    only(recipe, "victims", victims)
+    apply(recipe, shortcuts, targets, fakes, settings)
+    with reporting(quiet=quiet, log=out / "log.jsonl"):
+        experiment, config = experiment_from(recipe)
+        results = run(experiment, config)
+        results.save(out, overwrite=True)
+    _finish(results, out, as_json)
+
+
+def evaluate_profiles(
+    files: list[Path], shortcuts: dict[str, Any], targets: str | None, victims: list[str] | None, settings: list[str],
+    out: Path | None, overwrite: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Assess finished profiles on freshly trained victims."""
+    if out is not None:
+        check_folder(out, overwrite=overwrite)
+    recipe: dict[str, Any] = {"victims": DEFAULT_VICTIMS}
+    only(recipe, "victims", victims)
+    apply(recipe, shortcuts, None, None, settings)
+    with reporting(quiet=quiet, log=None if out is None else out / "log.jsonl"):
+        base, config = experiment_from(recipe)
+        train = base.dataset.train
+        goal = None
+        if targets is not None:
+            goal = Goal(targets=TargetPool(items=tuple(item_ids(targets))).draw(train, 0, seed=0))
+        poisons = {path.stem: load_poison(path, train, goal) for path in files}
+        if len(poisons) < len(files):
+            raise ConfigError("Two of the files have the same name.", hint="Rename one: names label the table.")
+        experiment = Experiment(
+            dataset=base.dataset, attacks=poisons, victims=base.victims, seeds=base.seeds, ks=base.ks, seed=base.seed
+        )
+        config["attacks"] = {path.stem: {"file": str(path)} for path in files}
+        results = run(experiment, config)
+        if out is not None:
+            results.save(out, overwrite=True)
+    _finish(results, out, as_json)
+
+
+def _finish(results: Results, out: Path | None, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary_json(results, out), indent=2))
+    else:
+        console = stdout()
+        show(results, console)
+        if out is not None:
+            console.print(f"Results in {out}, report in {out / 'report.html'}", markup=False, highlight=False)
+    if results.provenance.get("interrupted"):
+        raise KeyboardInterrupt
+
+
+def summary_json(results: Results, out: Path | None) -> dict[str, Any]:
+    """What `--json` prints: the transfer matrix for every k, failures, and where the folder is."""
+    return {
+        "out": None if out is None else str(out),
+        "dataset": results.provenance.get("dataset", {}).get("name"),
+        "transfer": [
+            _clean({"k": k} | row) for k in results.ks for row in results.transfer_matrix("H", k).iter_rows(named=True)
+        ],
+        "failed": [{"attack": c.attack, "victim": c.victim, "error": c.error} for c in results.cells if c.error],
+        "wall_seconds": results.provenance.get("wall_seconds"),
+    }
+
+
+def _clean(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN."""
+    return {key: None if isinstance(value, float) and value != value else value for key, value in row.items()}

@@ -1,0 +1,49 @@
+"""From command-line options to a recipe."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sharpap.config import override
+from sharpap.data.targets import KINDS
+from sharpap.errors import ConfigError
+
+
+def apply(
+    recipe: dict[str, Any], shortcuts: dict[str, Any], targets: str | None, fakes: str | None, settings: list[str]
+) -> None:
+    """Options over a recipe, in place: shortcuts first, `--set` last."""
+    for path, value in shortcuts.items():
+        if value is not None:
+            override(recipe, f"{path}={json.dumps(value)}")
+    if targets is not None:
+        table = recipe.setdefault("targets", {})
+        if targets in KINDS:
+            table["kind"] = targets
+        else:
+            table["items"] = item_ids(targets)
+    if fakes is not None:
+        try:
+            number = float(fakes)
+        except ValueError:
+            raise ConfigError(f"--fakes {fakes!r} is not a number.") from None
+        recipe.setdefault("budget", {})["fake_users"] = number if number < 1 else int(number)
+    for assignment in settings:
+        override(recipe, assignment)
+
+
+def item_ids(text: str) -> list[str]:
+    """``ID,ID`` as a list."""
+    ids = [part.strip() for part in text.split(",") if part.strip()]
+    if not ids:
+        raise ConfigError("--targets names no item.")
+    return ids
+
+
+def only(recipe: dict[str, Any], section: str, wanted: list[str] | None) -> None:
+    """Keep only the named attacks or victims; names the recipe does not have come with their defaults."""
+    if wanted:
+        have = recipe.get(section, {})
+        have = dict.fromkeys(have, {}) if isinstance(have, list) else have
+        recipe[section] = {name: have.get(name, {}) for name in wanted}
