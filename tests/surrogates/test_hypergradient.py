@@ -15,7 +15,9 @@ from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Goal
 
 N, F, M = 24, 3, 15
-SURROGATE = WRMFSurrogate(embedding_size=4, epochs=25, unrolled_epochs=25, learning_rate=0.05, reg=0.5, precision="float64")
+SURROGATE = WRMFSurrogate(
+    embedding_size=4, epochs=25, unrolled_epochs=25, learning_rate=0.05, reg=0.5, precision="float64"
+)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +135,9 @@ def test_short_unroll_predicts_what_retraining_does(data_home):
 
     train = load("ml-100k").train.matrix
     generator = np.random.default_rng(0)
-    targets = tuple(generator.choice(np.flatnonzero(np.bincount(train.indices, minlength=train.shape[1]) == 3), 5, False))
+    targets = tuple(
+        generator.choice(np.flatnonzero(np.bincount(train.indices, minlength=train.shape[1]) == 3), 5, False)
+    )
     rows = np.stack([generator.choice(train.shape[1], 40, replace=False) for _ in range(20)])
     dense = np.zeros((20, train.shape[1]))
     np.put_along_axis(dense, rows, 1, axis=1)

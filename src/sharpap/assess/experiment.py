@@ -55,9 +55,7 @@ class Experiment:
 
     def goals(self) -> list[Goal]:
         """The goal of each target draw."""
-        finished = {
-            attack.goal.targets: attack.goal for attack in self.attacks.values() if isinstance(attack, Poison)
-        }
+        finished = {attack.goal.targets: attack.goal for attack in self.attacks.values() if isinstance(attack, Poison)}
         if finished:
             if len(finished) > 1 or not all(isinstance(attack, Poison) for attack in self.attacks.values()):
                 raise ConfigError(

@@ -61,7 +61,9 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
         for name, value in _entries(table, "attacks").items()
     }
     dataset, data = dataset_from(_table(table, "data"))
-    described = {name: attack if isinstance(attack, dict) else describe(attack, "attack") for name, attack in attacks.items()}
+    described = {
+        name: attack if isinstance(attack, dict) else describe(attack, "attack") for name, attack in attacks.items()
+    }
     experiment = Experiment(
         dataset=dataset,
         attacks={name: _finished(attack, dataset, name) for name, attack in attacks.items()},

@@ -131,9 +131,7 @@ def _cell(
         model = fit(experiment.victims[victim], train, dataset.valid.matrix, seed=experiment.victim_seed(seed))
         trained = time.perf_counter() - start
         log = getattr(model, "log", {})
-        found = evaluate(
-            model, dataset.train.matrix, targets=targets, held_out=dataset.test.matrix, ks=experiment.ks
-        )
+        found = evaluate(model, dataset.train.matrix, targets=targets, held_out=dataset.test.matrix, ks=experiment.ks)
     except SharpAPError as problem:
         error = str(problem)
     except Exception as problem:  # a victim is foreign code: whatever it raises is its failure, not the run's

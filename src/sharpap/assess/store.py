@@ -86,7 +86,11 @@ def load(folder: Path) -> Results:
     except (ValueError, TypeError) as error:
         raise DataError(f"The results cannot be read ({error}).", path=folder) from None
     return Results(
-        dataset=None, config=read_toml(folder / "config.toml"), rows=frames[0].rows(), cells=cells, provenance=provenance
+        dataset=None,
+        config=read_toml(folder / "config.toml"),
+        rows=frames[0].rows(),
+        cells=cells,
+        provenance=provenance,
     )
 
 
@@ -115,7 +119,8 @@ def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[st
         },
         "attacks": attacks,
         "targets": {
-            str(target): {"label": dataset.item_label(target), "interactions": int(counts[target])} for target in targets
+            str(target): {"label": dataset.item_label(target), "interactions": int(counts[target])}
+            for target in targets
         },
     }
 
@@ -123,5 +128,3 @@ def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[st
 def file_name(attack: str) -> str:
     """A safe file name for an attack's name in tables."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", attack).strip("._") or "attack"
-
-

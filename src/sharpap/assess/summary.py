@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -24,9 +26,7 @@ def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric
     return pl.DataFrame(rows, schema=_schema("attack", "victim"), orient="row").drop("p")
 
 
-def paired(
-    frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, metric: str, k: int
-) -> pl.DataFrame:
+def paired(frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, metric: str, k: int) -> pl.DataFrame:
     """`attack` minus `base` on the same targets and victim seeds, for every victim.
 
     Columns: victim, mean, low, high, p, n, p_holm (Holm-corrected over the victims), base_mean.
@@ -45,9 +45,7 @@ def paired(
     return out.with_columns(p_holm=pl.Series(holm(out["p"].to_numpy())))
 
 
-def utility(
-    frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int
-) -> pl.DataFrame:
+def utility(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
     """Accuracy for genuine users before and after each attack: attack, victim, clean, mean, change (relative)."""
     part = _aggregate(frame, metric, k)
     means = {
@@ -80,6 +78,6 @@ def _fields(found: Interval) -> tuple[float, float, float, float, int]:
     return found.mean, found.low, found.high, found.p, found.n
 
 
-def _schema(*keys: str) -> dict[str, type[pl.DataType]]:
+def _schema(*keys: str) -> dict[str, Any]:
     numbers = dict.fromkeys(("mean", "low", "high", "p"), pl.Float64)
     return dict.fromkeys(keys, pl.String) | numbers | {"n": pl.Int64}

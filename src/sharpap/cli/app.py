@@ -20,7 +20,9 @@ app = typer.Typer(
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
-Data = Annotated[str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")
+]
 Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
 Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
 Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
@@ -82,7 +84,9 @@ def evaluate(
     profiles: Annotated[list[Path], typer.Argument(help="Fake profiles: .npz, .parquet, .csv, .tsv or .inter.")],
     data: Data = None,
     threshold: Threshold = None,
-    targets: Annotated[str | None, typer.Option(help="Target item ids: ID,ID; default: the file's own provenance.")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Target item ids: ID,ID; default: the file's own provenance.")
+    ] = None,
     victim: Annotated[list[str] | None, typer.Option(help="Victims; repeatable.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim.")] = None,
     seed: Seed = None,

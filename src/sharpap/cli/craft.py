@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sharpap.assess.recipe import experiment_from
-from sharpap.attacks import check_poison
+from sharpap.attacks import Poison, check_poison
 from sharpap.attacks.poison_io import SUFFIXES, provenance, save_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
@@ -35,9 +35,14 @@ def craft(
     with reporting(quiet=quiet):
         experiment, _ = experiment_from(recipe)
         dataset = experiment.dataset
-        goal = Goal(targets=experiment.targets.draw(dataset.train, draw, seed=experiment.seed), direction=experiment.direction)
+        goal = Goal(
+            targets=experiment.targets.draw(dataset.train, draw, seed=experiment.seed), direction=experiment.direction
+        )
         train = dataset.train.matrix
-        made = experiment.attacks[name].poison(train, goal, experiment.budget, seed=experiment.attack_seed(draw))
+        attack = experiment.attacks[name]
+        if isinstance(attack, Poison):
+            raise ConfigError(f"{name} is a file of finished profiles.", hint="Use `sharpap evaluate`.")
+        made = attack.poison(train, goal, experiment.budget, seed=experiment.attack_seed(draw))
         check_poison(made, dataset.num_items, experiment.budget.resolve(train, goal))
         made = replace(made, data_fingerprint=dataset.train.fingerprint)
     save_poison(made, out, dataset.train)

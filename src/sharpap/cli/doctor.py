@@ -28,7 +28,11 @@ def examine(as_json: bool) -> None:
     """Run all checks; exit status 1 if one fails."""
     checks = [_guard(check) for check in (_versions, _threads, _memory, _gpu, _kernels, _data)]
     if as_json:
-        print(json.dumps({"ok": all(ok for *_, ok in checks), "checks": [list(check) for check in checks]} | machine(), indent=2))
+        print(
+            json.dumps(
+                {"ok": all(ok for *_, ok in checks), "checks": [list(check) for check in checks]} | machine(), indent=2
+            )
+        )
     else:
         table = Table(show_header=False, box=None, padding=(0, 2))
         for name, text, ok in checks:
@@ -69,7 +73,11 @@ def _memory() -> Check:
 
 
 def _gpu() -> Check:
-    return "gpu", torch.cuda.get_device_name() if torch.cuda.is_available() else "none; everything runs on the CPU", True
+    return (
+        "gpu",
+        torch.cuda.get_device_name() if torch.cuda.is_available() else "none; everything runs on the CPU",
+        True,
+    )
 
 
 def _kernels() -> Check:
@@ -85,9 +93,15 @@ def _kernels() -> Check:
     dense = (U @ V.T).numpy()
     rows, columns = made.entries()
     reference = csr_array((dense[rows, columns], (rows, columns)), shape=made.matrix.shape) @ V.numpy()
-    same = np.allclose(scores.numpy(), dense[rows, columns], atol=1e-4) and np.allclose(product.numpy(), reference, atol=1e-3)
+    same = np.allclose(scores.numpy(), dense[rows, columns], atol=1e-4) and np.allclose(
+        product.numpy(), reference, atol=1e-3
+    )
     same &= bool((np.sort(dense, 1)[:, -10] <= np.take_along_axis(dense, items, 1).min(1) + 1e-5).all())
-    return "kernels", f"agree with numpy; {seconds:.1f} s with compilation" if same else "disagree with numpy", bool(same)
+    return (
+        "kernels",
+        f"agree with numpy; {seconds:.1f} s with compilation" if same else "disagree with numpy",
+        bool(same),
+    )
 
 
 def _data() -> Check:

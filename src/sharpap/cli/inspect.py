@@ -77,8 +77,8 @@ def show_names(what: str, as_json: bool) -> None:
     """What can be named in a recipe."""
     found: dict[str, dict[str, str]] = {
         "datasets": {entry.name: entry.summary for entry in entries()},
-        "recipes": {name: "" for name in names()},
-        "pools": {kind: "" for kind in KINDS},
+        "recipes": dict.fromkeys(names(), ""),
+        "pools": dict.fromkeys(KINDS, ""),
     }
     for kind, options in REGISTRY.items():
         found[kind.replace("_", "-") + "s"] = {

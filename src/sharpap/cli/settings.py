@@ -45,5 +45,5 @@ def only(recipe: dict[str, Any], section: str, wanted: list[str] | None) -> None
     """Keep only the named attacks or victims; names the recipe does not have come with their defaults."""
     if wanted:
         have = recipe.get(section, {})
-        have = dict.fromkeys(have, {}) if isinstance(have, list) else have
+        have = {name: {} for name in have} if isinstance(have, list) else have
         recipe[section] = {name: have.get(name, {}) for name in wanted}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import numpy as np
+import platformdirs
 import polars as pl
 
 from sharpap.data.dataset import Dataset
@@ -22,7 +22,7 @@ from sharpap.data.read import core, read_interactions
 from sharpap.data.split import Split, given, split
 from sharpap.data.synthetic import synthetic
 from sharpap.data.table import Columns
-from sharpap.errors import ConfigError, DataError, DownloadError
+from sharpap.errors import ConfigError, DownloadError
 
 ML100K_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-100k.zip", "md5:0e33842e24a9c977be4e0107933c0723")
 ML1M_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-1m.zip", "md5:c4d9eecfca2ab87c1945afe126590906")
@@ -198,7 +198,7 @@ def _ml1m(folder: Path, options: Options) -> Dataset:
         made = read_interactions(folder / "ratings.dat", threshold=options.threshold or 4.0)
         return _split(made, options, "ml-1m")
     frame = pl.read_parquet(folder / "positives.parquet")
-    n, m = 1 + frame["user"].max(), 1 + frame["item"].max()  # pyright: ignore[reportOperatorIssue]
+    n, m = (1 + int(frame[side].to_numpy().max()) for side in ("user", "item"))
     parts = {
         str(key[0]): Interactions.from_pairs(
             part["user"].to_numpy(), part["item"].to_numpy(), user_ids=np.arange(n),
@@ -217,9 +217,7 @@ def _pair(name: str, train: str, test: str, **how: Any) -> Callable[[Path, Optio
     return prepare
 
 
-def _given(
-    train: Interactions, test: Interactions, valid: Interactions | None, options: Options, name: str
-) -> Dataset:
+def _given(train: Interactions, test: Interactions, valid: Interactions | None, options: Options, name: str) -> Dataset:
     """The published split, or a new one of everything where the user asks for it."""
     made = given(train, test, valid, cold_users="drop", seed=options.seed, name=name)
     if options.split is None and options.k_core < 2:

@@ -20,7 +20,7 @@ def canonical_csr(matrix: Any) -> csr_array:
 
     Explicit zeros are dropped; every other stored value becomes 1. The input is not changed.
     """
-    csr = csr_array(matrix, dtype=np.float32, copy=True)
+    csr: Any = csr_array(matrix, dtype=np.float32, copy=True)
     csr.sum_duplicates()
     csr.eliminate_zeros()
     csr.sort_indices()
@@ -54,8 +54,7 @@ class Interactions:
         n, m = self.matrix.shape
         if len(self.user_ids) != n or len(self.item_ids) != m:
             raise DataError(
-                f"A {n} x {m} matrix came with {len(self.user_ids)} user ids "
-                f"and {len(self.item_ids)} item ids."
+                f"A {n} x {m} matrix came with {len(self.user_ids)} user ids and {len(self.item_ids)} item ids."
             )
         if self.timestamps is not None and len(self.timestamps) != self.matrix.nnz:
             raise DataError(f"{self.matrix.nnz} interactions came with {len(self.timestamps)} timestamps.")

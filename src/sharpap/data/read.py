@@ -28,7 +28,7 @@ _BY_SUFFIX: dict[str, Format] = {
 def read_interactions(
     source: Any,
     *,
-    format: Format | None = None,  # noqa: A002
+    format: Format | None = None,
     columns: Columns | None = None,
     header: bool | None = None,
     threshold: float | None = None,
@@ -120,9 +120,7 @@ def _read_path(
     return table.interactions(columns, threshold=threshold, duplicates=duplicates)
 
 
-def _read_object(
-    source: Any, columns: Columns | None, threshold: float | None, duplicates: Duplicates
-) -> Interactions:
+def _read_object(source: Any, columns: Columns | None, threshold: float | None, duplicates: Duplicates) -> Interactions:
     if issparse(source) or isinstance(source, csr_array):
         return _from_matrix(source, threshold, path=None)
     if isinstance(source, pl.LazyFrame):
@@ -171,9 +169,7 @@ def _read_npz(path: Path, raw: bytes, threshold: float | None) -> Interactions:
         with np.load(io.BytesIO(raw), allow_pickle=False) as stored:
             parts = {name: stored[name] for name in ("indices", "indptr", "data", "shape")}
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"This is not a CSR matrix saved by scipy.sparse.save_npz ({error}).", path=path
-        ) from None
+        raise DataError(f"This is not a CSR matrix saved by scipy.sparse.save_npz ({error}).", path=path) from None
     indptr, indices, shape = parts["indptr"], parts["indices"], tuple(int(side) for side in parts["shape"])
     sound = (
         len(shape) == 2
@@ -185,7 +181,7 @@ def _read_npz(path: Path, raw: bytes, threshold: float | None) -> Interactions:
     )
     if not sound:
         raise DataError("The CSR arrays do not fit together.", path=path, hint="Save the matrix again, as CSR.")
-    return _from_matrix(csr_array((parts["data"], indices, indptr), shape=shape), threshold, path=path)
+    return _from_matrix(csr_array((parts["data"], indices, indptr), shape=(shape[0], shape[1])), threshold, path=path)
 
 
 def _read_parquet(path: Path) -> Table:

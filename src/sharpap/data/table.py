@@ -146,7 +146,9 @@ class Table:
             if not text.any():
                 column = column.cast(pl.Int64)
         if column.dtype.is_integer():
-            self._refuse(column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0.")
+            self._refuse(
+                column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0."
+            )
             self._refuse(column > 2**62, lambda row: f"{role} id {column[row]} is too large.", "Write it as text.")
             column = column.cast(pl.Int64)
         return column

@@ -22,6 +22,7 @@ def _solve_rows(
         r, p, Ap = np.empty(d, Q.dtype), np.empty(d, Q.dtype), np.empty(d, Q.dtype)
         for row in range(bounds[chunk], bounds[chunk + 1]):
             x = out[row]
+            rr = Q.dtype.type(0)
             if indptr[row] == indptr[row + 1]:
                 x[:] = 0
                 continue
@@ -49,7 +50,6 @@ def _solve_rows(
                         for a in range(d):
                             Ap[a] += c * q[a]
                 if step == 0:
-                    rr = Q.dtype.type(0)
                     for a in range(d):
                         p[a] = r[a]
                         rr += r[a] * r[a]

@@ -108,7 +108,7 @@ def _hvp_columns(
                     h[k] += t * p[k] + c * vp[k]
 
 
-def _split(pattern: Pattern) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _split(pattern: Pattern) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array, Array]]:
     by_column = pattern.transpose
     return (
         (pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy()),

@@ -92,13 +92,12 @@ class LightGCN:
         return _fit(self, training, train, seed, propagate)
 
 
-def _fit(model: BPRMF | LightGCN, training: Training, train: csr_array, seed: int, propagate) -> FactorModel:  # noqa: ANN001
+def _fit(model: BPRMF | LightGCN, training: Training, train: csr_array, seed: int, propagate) -> FactorModel:
     pattern = Pattern.from_csr(train)
     degrees = _degrees(pattern)
     draw = rng(seed, "negatives")
     theta = [
-        torch.from_numpy(part)
-        for part in initial_factors(*pattern.shape, model.embedding_size, model.init_std, seed)
+        torch.from_numpy(part) for part in initial_factors(*pattern.shape, model.embedding_size, model.init_std, seed)
     ]
     optimizer = adam(theta, model.learning_rate)
 

@@ -17,6 +17,4 @@ class Popularity:
     def fit(self, train: csr_array, *, seed: int) -> FactorModel:
         """See `Recommender`; nothing is random."""
         counts = np.bincount(train.indices, minlength=train.shape[1]).astype(np.float32)
-        return FactorModel(
-            user_factors=np.ones((train.shape[0], 1), np.float32), item_factors=counts[:, None], log={}
-        )
+        return FactorModel(user_factors=np.ones((train.shape[0], 1), np.float32), item_factors=counts[:, None], log={})

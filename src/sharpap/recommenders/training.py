@@ -24,7 +24,9 @@ Factors = tuple[FloatArray, FloatArray]
 def initial_factors(num_users: int, num_items: int, size: int, std: float, seed: int) -> Factors:
     """Two float32 Gaussian matrices."""
     draw = rng(seed, "initial-factors")
-    users, items = (draw.standard_normal((rows, size), dtype=np.float32) * np.float32(std) for rows in (num_users, num_items))
+    users, items = (
+        draw.standard_normal((rows, size), dtype=np.float32) * np.float32(std) for rows in (num_users, num_items)
+    )
     return users, items
 
 
@@ -66,7 +68,11 @@ class Training:
         with progress.task(f"Training {self.name}", self.epochs) as task:
             for epoch in range(1, self.epochs + 1):
                 yield epoch
-                if users is not None and self.valid is not None and (epoch % self.check_every == 0 or epoch == self.epochs):
+                if (
+                    users is not None
+                    and self.valid is not None
+                    and (epoch % self.check_every == 0 or epoch == self.epochs)
+                ):
                     now = factors()
                     score = validation_ndcg(now, self.train, self.valid, users)
                     self.checks.append((epoch, score))

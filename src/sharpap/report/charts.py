@@ -6,7 +6,7 @@ charts are a few dozen lines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor, isnan, log10
 
@@ -44,7 +44,9 @@ class Bar:
     high: float
 
 
-def lines(series: Sequence[Series], *, x_label: str, y_label: str, height: int = 240, y_max: float | None = None) -> Markup:
+def lines(
+    series: Sequence[Series], *, x_label: str, y_label: str, height: int = 240, y_max: float | None = None
+) -> Markup:
     """A line chart from 0 upwards."""
     xs = [x for each in series for x, _ in each.points]
     ys = [y for each in series for _, y in each.points if not isnan(y)]
@@ -61,9 +63,8 @@ def lines(series: Sequence[Series], *, x_label: str, y_label: str, height: int =
         )
 
     parts = [_frame(ticks, lambda y: at(x_low, y)[1], height, x_label, y_label)]
-    for x in _ticks(x_high - x_low):
-        if x_low + x <= x_high:
-            parts.append(_text(at(x_low + x, 0)[0], height - BOTTOM + 16, _short(x_low + x), "middle"))
+    marks = [x_low + tick for tick in _ticks(x_high - x_low) if x_low + tick <= x_high]
+    parts += [_text(at(x, 0)[0], height - BOTTOM + 16, _short(x), "middle") for x in marks]
     for each in series:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in each.points if not isnan(point[1])))
         parts.append(
@@ -100,7 +101,9 @@ def intervals(groups: Sequence[tuple[str, Sequence[Bar]]], *, x_label: str) -> M
             if not isnan(bar.mean):
                 middle = y + row / 2
                 ends_known = not (isnan(bar.low) or isnan(bar.high))
-                tip = f"{bar.label} on {title}: {bar.mean:.4f}" + (f" [{bar.low:.4f}, {bar.high:.4f}]" if ends_known else "")
+                tip = f"{bar.label} on {title}: {bar.mean:.4f}" + (
+                    f" [{bar.low:.4f}, {bar.high:.4f}]" if ends_known else ""
+                )
                 parts.append(f'<g class="{bar.style}"><title>{escape(tip)}</title>')
                 if ends_known:
                     parts.append(
@@ -125,7 +128,7 @@ def _svg(parts: list[str], height: float, title: str) -> Markup:
     return Markup(f"{head}{body}</svg>")  # noqa: S704 - every label is escaped where it is put in
 
 
-def _frame(ticks: list[float], y_at, height: int, x_label: str, y_label: str) -> str:  # noqa: ANN001
+def _frame(ticks: list[float], y_at: Callable[[float], float], height: int, x_label: str, y_label: str) -> str:
     parts = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>'
         + _text(LEFT - 6, y_at(tick) + 4, _short(tick), "end")
@@ -133,7 +136,9 @@ def _frame(ticks: list[float], y_at, height: int, x_label: str, y_label: str) ->
     ]
     middle = (TOP + height - BOTTOM) / 2
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
-    parts.append(f'<text transform="translate(12 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>')
+    parts.append(
+        f'<text transform="translate(12 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
+    )
     return "".join(parts)
 
 

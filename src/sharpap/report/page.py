@@ -72,7 +72,9 @@ def context(results: Results) -> dict[str, Any]:
         "draws": len({row[2] for row in results.rows}),
         "seeds": len({row[3] for row in results.rows}),
         "interrupted": provenance.get("interrupted", False),
-        "when": datetime.fromisoformat(provenance["started"]).strftime("%d %B %Y, %H:%M UTC") if "started" in provenance else "",
+        "when": datetime.fromisoformat(provenance["started"]).strftime("%d %B %Y, %H:%M UTC")
+        if "started" in provenance
+        else "",
     }
 
 
@@ -123,9 +125,16 @@ def _intervals(results: Results, k: int) -> Any:
 def _paired(results: Results, k: int) -> list[dict[str, Any]]:
     """Every attack with a worst case against its base, and else the last attack against the one before it."""
     names = results.attacks
-    pairs = [("sharpap", "revadv")] if {"sharpap", "revadv"} <= set(names) else [(names[-1], names[-2])] if names[1:] else []
+    pairs = (
+        [("sharpap", "revadv")]
+        if {"sharpap", "revadv"} <= set(names)
+        else [(names[-1], names[-2])]
+        if names[1:]
+        else []
+    )
     return [
-        {"attack": attack, "base": base, "rows": results.paired(attack, base, "H", k).to_dicts()} for attack, base in pairs
+        {"attack": attack, "base": base, "rows": results.paired(attack, base, "H", k).to_dicts()}
+        for attack, base in pairs
     ]
 
 

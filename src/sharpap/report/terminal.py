@@ -32,12 +32,17 @@ def show(results: Results, console: Console, k: int | None = None) -> None:
 def transfer_table(results: Results, k: int) -> Table:
     """Attacks x victims, H@k in percent with the half width of the 95 % interval."""
     draws = len({row[2] for row in results.rows})
-    table = Table(title=f"Transfer matrix: H@{k} in %, mean ± 95 % interval over {draws} target draw{'s' * (draws != 1)}")
+    table = Table(
+        title=f"Transfer matrix: H@{k} in %, mean ± 95 % interval over {draws} target draw{'s' * (draws != 1)}"
+    )
     table.add_column("attack")
     for victim in results.victims:
         table.add_column(Text(victim), justify="right")
     rows = {(row["attack"], row["victim"]): row for row in results.transfer_matrix("H", k).iter_rows(named=True)}
-    best = {victim: max((rows[attack, victim]["mean"] for attack in results.attacks), default=0) for victim in results.victims}
+    best = {
+        victim: max((rows[attack, victim]["mean"] for attack in results.attacks), default=0)
+        for victim in results.victims
+    }
     for attack in [CLEAN, *results.attacks]:
         cells = []
         for victim in results.victims:

@@ -48,7 +48,10 @@ class ProfileGradient(Protocol):
 class TrainedSurrogate(Protocol):
     """A surrogate after training, with what its backward pass needs."""
 
-    embeddings: Embeddings
+    @property
+    def embeddings(self) -> Embeddings:
+        """What the attack loss sees."""
+        ...
 
     def profile_gradient(self, grad: Embeddings) -> ProfileGradient:
         """Pull the gradient of a loss of `embeddings` back through training to the fake profiles."""

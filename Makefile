@@ -1,0 +1,49 @@
+# Two commands: `make demo` and `make test`. Everything happens in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ifneq ($(wildcard ../shared/data),)
+export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
+endif
+
+.PHONY: demo test test-slow lint typecheck bench results clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Run the main job on MovieLens-100K, report in results/demo
+	$(BIN)/sharpap run demo --out results/demo --overwrite
+
+test: $(STAMP)  ## Run the test suite
+	$(BIN)/python -m pytest -q
+
+test-slow: $(STAMP)  ## Run the checks that take minutes
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(STAMP)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(STAMP)  ## basedpyright
+	$(BIN)/basedpyright
+
+bench: $(STAMP)  ## Kernels beside torch's own, and what the worst case costs
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/worst_case.py
+
+results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
+	$(BIN)/sharpap run demo --out results/ml-100k --overwrite
+	$(BIN)/sharpap run ml-1m --out results/ml-1m --overwrite
+	$(BIN)/sharpap run gowalla --out results/gowalla --overwrite
+
+clean:  ## Remove the environment, caches and results
+	rm -rf $(VENV) results .pytest_cache .ruff_cache .hypothesis build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
