@@ -114,7 +114,7 @@ def wheel(requirement: str, folder: Path, *, options: tuple[str, ...] = ()) -> P
         "--only-binary", ":all:", "--dest", str(folder), *options, requirement,
     ]  # fmt: skip
     with progress.task(f"Fetching the {requirement} wheel"):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     found = sorted(folder.glob("*.whl"))
     if done.returncode or not found:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no wheel found"]

@@ -228,8 +228,12 @@ def _read_text(path: Path, raw: bytes, fmt: Format, header: bool | None) -> Tabl
         )  # fmt: skip
     except pl.exceptions.PolarsError:
         frame = None
-    if frame is None or frame.width != len(names) or frame.height != len(body):
-        raise _ragged(path, lines, body, separator, len(names))
+    sound = frame is not None and frame.width == len(names) and frame.height == len(body)
+    if frame is None or not sound or frame[names[-1]].null_count():
+        error = _ragged(path, lines, body, separator, len(names))
+        if error is not None or frame is None or not sound:
+            hint = "Quoted line breaks are not supported."
+            raise error or DataError("The lines do not form a table.", path=path, hint=hint)
     return Table(
         frame=frame, header=header, path=str(path), line_of=_line_of(body),
         integer_ids=fmt in ("movielens-tab", "movielens-dat"),
@@ -240,15 +244,18 @@ def _line_of(body: list[int]) -> Callable[[int], int]:
     return lambda row: body[row] + 1
 
 
-def _ragged(path: Path, lines: list[str], body: list[int], separator: str, width: int) -> DataError:
+def _ragged(path: Path, lines: list[str], body: list[int], separator: str, width: int) -> DataError | None:
+    """The first line with another number of fields, or an open quote."""
     for number in body:
         fields = lines[number].count(separator) + 1
+        if '"' in lines[number] and lines[number].count('"') % 2 == 0:
+            continue
         if fields != width or lines[number].count('"') % 2:
             return DataError(
                 f"This line has {fields} fields, the first one {width}." if fields != width else "A quote is not closed.",
                 path=path, line=number + 1, hint="Every line needs the same columns.",
             )  # fmt: skip
-    return DataError("The lines do not form a table.", path=path, hint="Quoted line breaks are not supported.")
+    return None
 
 
 def _is_number(field: str) -> bool:

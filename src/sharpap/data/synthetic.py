@@ -27,7 +27,7 @@ def synthetic(
     rest from anywhere. Popularity falls as rank^-item_exponent, activity is log-normal.
 
     Args:
-        users, items, interactions: size; the number of interactions is met within about one in a hundred unless the matrix
+        users, items, interactions: size; the number of interactions is met within about two in a hundred unless the matrix
             is nearly full.
         clusters: taste groups.
         focus: share of a user's interactions within its cluster.

@@ -208,5 +208,7 @@ def _number(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _show(value: object) -> str:
+    if value is None:
+        return "(nothing)"
     text = str(value)
     return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,0 +1,285 @@
+"""The catalogue: counts of the real files as published, and every way of getting ml-100k."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sharpap.data import RandomSplit, catalogue, entries, load, read_interactions
+from sharpap.data.download import download, extract, matches
+from sharpap.errors import ConfigError, DataError, DownloadError
+
+COUNTS = {  # name: users, items (id space), items seen, interactions, test
+    "ml-100k": (943, 1682, None, None, None),
+    "ml-1m": (5950, 3702, 3532, 574_619, 54_770),
+    "gowalla": (29_858, 40_981, 40_981, 1_027_370, 217_242),
+    "amazon-book-holdout": (52_643, 91_599, 82_629, 603_378, None),
+    "amazon-books-small": (21_965, 20_679, 20_679, 219_690, None),
+    "lastfm": (None, None, None, None, None),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_real_files_have_the_published_counts(name, data_home):
+    made = load(name)
+    users, items, seen, total, test = COUNTS[name]
+    whole = made.train.matrix + made.valid.matrix + made.test.matrix
+    read, read_test = made.source["read"], made.source.get("read_test", {"rows": 0, "duplicates_merged": 0})
+    if users is not None:
+        assert made.train.matrix.shape == (users, items)
+    if seen is not None:
+        assert (whole.sum(0) > 0).sum() == seen
+    if total is not None:
+        assert whole.nnz == total
+    if test is not None:
+        assert made.test.nnz == test
+    if name == "ml-100k":
+        assert read["rows"] == 100_000
+        assert whole.nnz == 100_000 - read["below_threshold"] == 55_375
+        assert made.item_label(0) == "Toy Story (1995)"
+    if name == "amazon-books-small":
+        assert read["rows"] + read_test["rows"] == 225_020
+        repeated = read["duplicates_merged"] + read_test["duplicates_merged"]
+        assert made.source["test_pairs_also_in_train"] == 801
+        assert repeated + 801 == 5_330
+    if name == "lastfm":
+        assert read["rows"] + read_test["rows"] == 52_668
+        assert made.train.matrix.shape == (1880, 4489)
+
+
+def test_the_odd_count_in_lastfm_is_read_as_a_number(data_home):
+    path = data_home / "lastfm" / "data1.txt"
+    user, item, count = path.read_text().splitlines()[6768].split("\t")
+    assert count == "3.2466e+05"
+
+    def has_it(threshold: float) -> bool:
+        read = read_interactions(path, format="tsv", header=False, threshold=threshold)
+        row, column = (np.flatnonzero(ids == int(x))[0] for ids, x in ((read.user_ids, user), (read.item_ids, item)))
+        return read.matrix[row, column] == 1
+
+    assert has_it(324_660)
+    assert not has_it(324_661)
+
+
+def test_both_forms_of_ml_100k_are_the_same_data(data_home, tmp_path, monkeypatch):
+    first = load("ml-100k")
+    (tmp_path / "ml-100k").mkdir()
+    (tmp_path / "ml-100k" / "ml-100k.inter").symlink_to(data_home / "ml-100k" / "ml-100k.inter")
+    monkeypatch.setenv("SHARPAP_DATA_HOME", str(tmp_path))
+    assert load("ml-100k").fingerprint == first.fingerprint
+
+
+def test_a_published_split_can_be_split_anew(data_home):
+    made = load("amazon-books-small", split=RandomSplit(valid=0, test=0.5), seed=1)
+    assert made.test.nnz == pytest.approx(0.5 * (made.train.nnz + made.test.nnz), rel=0.1)
+    assert made.source["split"] == "RandomSplit"
+
+
+def test_own_files_and_misspelt_names(tmp_path):
+    (tmp_path / "mine.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(8) for i in range(u % 3, 12)))
+    assert load(tmp_path / "mine.csv").name == "mine"
+    (tmp_path / "train.txt").write_text("0 1 2 3\n1 0 2\n")
+    (tmp_path / "test.txt").write_text("0 0\n1 1\n")
+    assert load(tmp_path).test.nnz == 2
+    with pytest.raises(ConfigError, match="Did you mean gowalla"):
+        load("gowala")
+    with pytest.raises(ConfigError, match="Unknown data option treshold"):
+        load("ml-100k", treshold=4)
+    with pytest.raises(DataError, match="no such file"):
+        load(tmp_path / "none.csv")
+
+
+def test_synthetic_takes_its_shape():
+    made = load("synthetic", users=50, items=60, interactions=500)
+    assert made.train.matrix.shape == (50, 60)
+
+
+# --- getting files: a loopback server and a local wheel stand in for the network ---
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; understands ranges; can break a transfer off after some bytes."""
+
+    cut: int | None = None
+    ranges: list[str | None] = []  # noqa: RUF012
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        data = path.read_bytes()
+        asked = self.headers.get("Range")
+        type(self).ranges.append(asked)
+        start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+        if start and start >= len(data):
+            self.send_error(416)
+            return
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        stop = len(data) if type(self).cut is None else start + type(self).cut
+        self.wfile.write(data[start:stop])
+
+    def log_message(self, *args) -> None: ...
+
+
+@pytest.fixture
+def server(tmp_path):
+    folder = tmp_path / "served"
+    folder.mkdir()
+    Handler.cut, Handler.ranges = None, []
+    made = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *args, **kwargs: Handler(*args, directory=str(folder), **kwargs)
+    )
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{made.server_address[1]}"
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+def sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def test_a_download_that_broke_off_is_resumed(server, tmp_path):
+    folder, url = server
+    data = bytes(range(256)) * 2000
+    (folder / "file.bin").write_bytes(data)
+    target = tmp_path / "cache" / "file.bin"
+    Handler.cut = 100_000
+    with pytest.raises(DownloadError, match="closed early|IncompleteRead"):
+        download(f"{url}/file.bin", target, sha256(data))
+    assert not target.exists()
+    Handler.cut = None
+    download(f"{url}/file.bin", target, sha256(data))
+    assert target.read_bytes() == data
+    assert Handler.ranges[-1] is not None
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
+    folder, url = server
+    (folder / "file.bin").write_bytes(b"something else")
+    with pytest.raises(DownloadError, match="checksum"):
+        download(f"{url}/file.bin", tmp_path / "cache" / "file.bin", sha256(b"the real thing"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_404_and_no_server_are_one_line(server, tmp_path):
+    _, url = server
+    with pytest.raises(DownloadError, match="HTTP 404"):
+        download(f"{url}/nothing", tmp_path / "x", "sha256:0")
+    with pytest.raises(DownloadError, match="refused"):
+        download("http://127.0.0.1:9/nothing", tmp_path / "x", "sha256:0", timeout=2)
+
+
+def test_a_partial_file_longer_than_the_whole_is_dropped(server, tmp_path):
+    folder, url = server
+    (folder / "file.bin").write_bytes(b"abc")
+    (tmp_path / "file.bin.part").write_bytes(b"much longer")
+    assert download(f"{url}/file.bin", tmp_path / "file.bin", sha256(b"abc")).read_bytes() == b"abc"
+
+
+def grouplens_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("ml-100k/u.data", "1\t1\t5\t10\n1\t2\t4\t11\n2\t1\t5\t12\n2\t2\t3\t13\n")
+        made.writestr("ml-100k/u.item", "1|Toy & Story (1995)|x\n2|Café (1996)|x\n".encode("latin-1"))
+
+
+def test_official_archive(server, tmp_path):
+    folder, url = server
+    grouplens_zip(folder / "ml-100k.zip")
+    data = (folder / "ml-100k.zip").read_bytes()
+    archive = (f"{url}/ml-100k.zip", "md5:" + hashlib.md5(data).hexdigest())
+    members = {"ml-100k/u.data": ("u.data", ""), "ml-100k/u.item": ("u.item", "")}
+    target = tmp_path / "cache" / "ml-100k"
+    catalogue.from_grouplens(target, archive=archive, members=members)
+    assert sorted(file.name for file in target.iterdir()) == ["u.data", "u.item"]
+    assert [entry.name for entry in target.parent.iterdir()] == ["ml-100k"]
+    made = catalogue.ENTRIES["ml-100k"].prepare(target, catalogue.Options())
+    assert made.item_titles == ("Toy & Story (1995)", "Café (1996)")
+    with pytest.raises(DownloadError, match="checksum of ml-100k/u.data"):
+        catalogue.from_grouplens(tmp_path / "other" / "ml-100k", archive=archive)
+    assert not (tmp_path / "other" / "ml-100k").exists()
+
+
+def recbole_wheel(folder: Path, content: bytes = b"x") -> Path:
+    path = folder / "recbole-1.2.1-py3-none-any.whl"
+    inside = "recbole/dataset_example/ml-100k/ml-100k"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr(f"{inside}.inter", content)
+        made.writestr(f"{inside}.item", content)
+        made.writestr("recbole/__init__.py", "raise RuntimeError('imported')")
+        made.writestr("recbole-1.2.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: recbole\nVersion: 1.2.1\n")
+        made.writestr("recbole-1.2.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        made.writestr("recbole-1.2.1.dist-info/RECORD", "")
+    return path
+
+
+def test_wheel_of_recbole(tmp_path, monkeypatch):
+    recbole_wheel(tmp_path)
+    options = ("--no-index", "--find-links", str(tmp_path))
+    target = tmp_path / "cache" / "ml-100k"
+    with pytest.raises(DownloadError, match="checksum"):
+        catalogue.from_recbole_wheel(target, pip_options=options)
+    assert not target.exists()
+    for name in ("INTER", "ITEM"):
+        monkeypatch.setattr(catalogue, name, sha256(b"x"))
+    catalogue.from_recbole_wheel(target, pip_options=options)
+    assert sorted(file.name for file in target.iterdir()) == ["ml-100k.inter", "ml-100k.item"]
+    with pytest.raises(DownloadError, match="pip could not fetch"):
+        catalogue.from_recbole_wheel(target, pip_options=("--no-index", "--find-links", str(target)))
+
+
+def test_the_order_of_sources_and_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHARPAP_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path / "cache")
+    asked = []
+
+    def failing(name):
+        def source(folder):
+            asked.append(name)
+            raise DownloadError(f"{name} is down.")
+
+        return source
+
+    def working(folder):
+        asked.append("wheel")
+        folder.mkdir(parents=True)
+        (folder / "u.data").write_text("1\t1\t5\t10\n")
+
+    entry = catalogue.ENTRIES["ml-100k"]
+    broken = catalogue.replace(entry, sources=(failing("archive"), failing("wheel")))
+    with pytest.raises(DownloadError, match=r"archive is down.*wheel is down.*--data synthetic"):
+        catalogue.locate(broken)
+    assert asked == ["archive", "wheel"]
+    asked.clear()
+    assert catalogue.locate(catalogue.replace(entry, sources=(failing("archive"), working))) == tmp_path / "cache/ml-100k"
+    assert asked == ["archive", "wheel"]
+    asked.clear()
+    catalogue.locate(broken)  # now in the cache
+    (tmp_path / "home" / "ml-100k").mkdir(parents=True)
+    (tmp_path / "home" / "ml-100k" / "u.data").write_text("1\t1\t5\t10\n")
+    assert catalogue.locate(broken) == tmp_path / "home" / "ml-100k"
+    assert asked == []
+
+
+def test_extract_refuses_what_is_no_archive(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"no zip")
+    with pytest.raises(DownloadError, match="not the archive"):
+        extract(tmp_path / "x.zip", {"a": ("a", "")}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert matches(tmp_path / "x.zip", sha256(b"no zip"))
+
+
+def test_every_entry_says_what_it_is():
+    assert all(entry.summary and entry.terms for entry in entries())
