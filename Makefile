@@ -23,7 +23,7 @@ demo: $(STAMP)  ## Run the main job on MovieLens-100K, report in results/demo
 	$(BIN)/sharpap run demo --out results/demo --overwrite
 
 test: $(STAMP)  ## Run the test suite
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-slow: $(STAMP)  ## Run the checks that take minutes
 	$(BIN)/python -m pytest -q -m slow

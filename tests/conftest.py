@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # two pytest workers with one thread each, not two with two
 from pathlib import Path
 
 import numpy as np

@@ -48,9 +48,7 @@ def write(path: Path, fmt: str, rows: list[tuple[int, int, int]]) -> Path:
     return path / name
 
 
-@pytest.mark.parametrize(
-    "fmt", ["u.data", "ratings.dat", "inter", "csv", "csv-bare", "tsv", "crlf", "parquet", "npz"]
-)
+@pytest.mark.parametrize("fmt", ["u.data", "ratings.dat", "inter", "csv", "csv-bare", "tsv", "crlf", "parquet", "npz"])
 @RELAXED
 @given(rows=PAIRS)
 def test_every_format_gives_the_pairs_that_were_written(fmt, rows, tmp_path):
@@ -127,11 +125,7 @@ def test_long_digit_ids_stay_text(tmp_path):
 def test_core_is_the_largest_set_where_everyone_has_k(rows, k, tmp_path):
     pairs = {(u, i) for u, i, _ in rows}
     while True:  # the definition, one removal at a time
-        weak = {
-            (u, i)
-            for u, i in pairs
-            if sum(a == u for a, _ in pairs) < k or sum(b == i for _, b in pairs) < k
-        }
+        weak = {(u, i) for u, i in pairs if sum(a == u for a, _ in pairs) < k or sum(b == i for _, b in pairs) < k}
         if not weak:
             break
         pairs -= weak

@@ -8,7 +8,16 @@ from hypothesis import given as hypothesis_given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from sharpap.data import Interactions, LeaveOneOut, RandomSplit, TemporalSplit, given, read_interactions, split, synthetic
+from sharpap.data import (
+    Interactions,
+    LeaveOneOut,
+    RandomSplit,
+    TemporalSplit,
+    given,
+    read_interactions,
+    split,
+    synthetic,
+)
 from sharpap.errors import ConfigError, DataError
 
 
@@ -25,7 +34,9 @@ def keys(part: Interactions) -> set[int]:
     return set((rows * part.num_items + columns).tolist())
 
 
-@pytest.mark.parametrize("how", [RandomSplit(valid=0.15, test=0.2), LeaveOneOut(), LeaveOneOut(by="random"), TemporalSplit()])
+@pytest.mark.parametrize(
+    "how", [RandomSplit(valid=0.15, test=0.2), LeaveOneOut(), LeaveOneOut(by="random"), TemporalSplit()]
+)
 @settings(max_examples=15, deadline=None)
 @hypothesis_given(seed=st.integers(0, 1000))
 def test_parts_are_a_partition_and_every_user_keeps_a_training_item(how, seed):

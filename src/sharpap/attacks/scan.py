@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sharpap.kernels import block_rows, mask_rows, topk_scores
+from sharpap.kernels import mask_rows, score_blocks, topk_scores
 from sharpap.surrogates.base import Embeddings
 from sharpap.threat import Goal
 
@@ -49,18 +49,16 @@ def scan(
     """Rank every item for the given users (None: all) in blocks; O(users m d) time, O(block + users rivals) memory."""
     chosen = np.arange(genuine.shape[0]) if users is None else users
     targets = np.array(goal.targets)
-    items_t = embeddings.items.T
     kept = min(max(rivals, k), genuine.shape[1])
     best, hits = [], np.zeros(len(targets))
     eligible = np.ones((len(chosen), len(targets)), dtype=bool)
-    step = block_rows(genuine.shape[1], itemsize=embeddings.items.element_size())
-    for start in range(0, len(chosen), step):
-        part = chosen[start : start + step]
-        scores = (embeddings.users[torch.from_numpy(part)] @ items_t).numpy()
+    done = 0
+    for part, scores in score_blocks(embeddings.users, embeddings.items, chosen):
         wanted = scores[:, targets].copy()
         mask_rows(scores, part, genuine.indptr, genuine.indices)
         free = np.isfinite(scores[:, targets])
-        eligible[start : start + step] = free
+        eligible[done : done + len(part)] = free
+        done += len(part)
         scores[:, targets] = -np.inf
         items, values = topk_scores(scores, kept)
         hits += ((wanted > values[:, [k - 1]]) & free).sum(0)

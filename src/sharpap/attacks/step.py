@@ -132,6 +132,8 @@ class _Momentum:
     def move(
         self, fillers: Tensor, gradient: ProfileGradient, *, done: float, generator: np.random.Generator
     ) -> Tensor:
+        if fillers.shape[1] == 0:
+            return fillers
         slope = torch.cat([gradient.rows(rows) for rows in torch.arange(len(fillers)).split(ROW_BLOCK)])
         slope[:, self.forbidden] = 0
         slope /= torch.linalg.vector_norm(slope, dim=1, keepdim=True).clamp_min(1e-30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -40,12 +40,15 @@ def build(kind: str, table: Any, *, where: str = "") -> Any:
 def construct(cls: type, options: dict[str, Any], *, where: str) -> Any:
     """A dataclass from a table of its fields, each checked against its annotation."""
     hints = get_type_hints(cls)
-    known = [field.name for field in fields(cls)] if is_dataclass(cls) else []
+    known = {field.name: field for field in fields(cls)} if is_dataclass(cls) else {}
     made = {}
     for key, value in options.items():
         if key not in known:
             hint = suggest(key, known) if known else "It takes no options."
             raise ConfigError(f"{where}: {cls.__name__} has no option {key!r}.", hint=hint)
+        kind = _kind(hints[key])
+        if kind is not None and isinstance(value, dict) and "name" not in value:
+            value = _default_name(kind, known[key]) | value  # a table without a name refines the default
         made[key] = _value(hints[key], value, where=f"{where}.{key}")
     try:
         return cls(**made)
@@ -97,6 +100,8 @@ def override(table: dict[str, Any], assignment: str) -> None:
         inner = table.setdefault(key, {})
         if isinstance(inner, str):
             inner = table[key] = {"name": inner}
+        if isinstance(inner, list) and all(isinstance(name, str) for name in inner):
+            inner = table[key] = {name: {} for name in inner}
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {assignment!r}: {key} is a value, not a table.")
         table = inner
@@ -127,6 +132,12 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{where}: {value!r} does not fit: {first['msg'].lower()}.") from None
+
+
+def _default_name(kind: str, field: Field[Any]) -> dict[str, Any]:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    name = name_of(kind, default)
+    return {} if name is None else {"name": name}
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from sharpap.kernels.csr import Pattern
 from sharpap.kernels.ranking import hits, recall_ndcg
 from sharpap.kernels.sddmm import sddmm
 from sharpap.kernels.spmm import spmm, spmm_t
-from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, topk, topk_scores
+from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks, topk, topk_scores
 
 __all__ = [
-    "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "recall_ndcg", "sddmm", "spmm", "spmm_t", "topk",
+    "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "recall_ndcg", "score_blocks", "sddmm", "spmm", "spmm_t", "topk",
     "topk_scores",
 ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numba
 import numpy as np
 import torch
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from sharpap.errors import ContractError
 
@@ -101,6 +103,20 @@ def block_rows(num_items: int, *, itemsize: int = 4) -> int:
     return max(16, BLOCK_BYTES // (num_items * itemsize))
 
 
+def score_blocks(U: Tensor, V: Tensor, users: Array) -> Iterator[tuple[Array, Array]]:
+    """Inner products in blocks of users: pairs of user numbers and their (b, m) scores.
+
+    All blocks share one buffer, which is overwritten by the next: fresh ones of this size fragment the heap until it is as
+    large as the whole score matrix.
+    """
+    step = block_rows(V.shape[0], itemsize=V.element_size())
+    buffer = torch.empty(min(step, len(users)), V.shape[0], dtype=V.dtype)
+    items_t = V.T
+    for start in range(0, len(users), step):
+        part = users[start : start + step]
+        yield part, torch.mm(U[torch.from_numpy(part)], items_t, out=buffer[: len(part)]).numpy()
+
+
 def topk(
     U: Array, V: Array, k: int, *, exclude: csr_array | None = None, users: Array | None = None
 ) -> tuple[Array, Array]:
@@ -119,12 +135,11 @@ def topk(
     chosen = np.arange(U.shape[0]) if users is None else np.asarray(users)
     items = np.empty((len(chosen), k), np.int32)
     values = np.empty((len(chosen), k), U.dtype)
-    items_t = torch.from_numpy(V).T
-    step = block_rows(V.shape[0], itemsize=U.itemsize)
-    for start in range(0, len(chosen), step):
-        part = chosen[start : start + step]
-        scores = (torch.from_numpy(U[part]) @ items_t).numpy()
+    done = 0
+    for part, scores in score_blocks(torch.from_numpy(U), torch.from_numpy(V), chosen):
         if exclude is not None:
             mask_rows(scores, part, exclude.indptr, exclude.indices)
-        items[start : start + step], values[start : start + step] = topk_scores(scores, k)
+        place = slice(done, done + len(part))
+        items[place], values[place] = topk_scores(scores, k)
+        done += len(part)
     return items, values

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 
+from sharpap import kernels
 from sharpap.errors import ContractError
 from sharpap.kernels import block_rows, hits, item_ranks, mask_rows, recall_ndcg, topk_scores
-from sharpap.recommenders.base import Scorer
+from sharpap.recommenders.base import FactorModel, Scorer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OWNED = -1
@@ -94,7 +96,12 @@ def evaluate(
 
 
 def score_blocks(model: Scorer, users: Array, num_items: int) -> Iterator[tuple[Array, Array]]:
-    """Blocks of users with their scores as a fresh float array, checked against the contract of `Scorer.score`."""
+    """Blocks of users with their scores as a float array that may be overwritten, checked against the contract of `Scorer.score`."""
+    if isinstance(model, FactorModel):
+        yield from kernels.score_blocks(
+            torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors), users
+        )
+        return
     step = block_rows(num_items)
     for start in range(0, len(users), step):
         part = users[start : start + step]

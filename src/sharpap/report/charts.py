@@ -153,7 +153,9 @@ def _ticks(top: float) -> list[float]:
     raw = top / 4
     size = 10 ** floor(log10(raw))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
-    count = int(top / step * 0.9999) + 1
+    count = 1
+    while step * count < top:
+        count += 1
     return [step * index for index in range(count + 1)]
 
 

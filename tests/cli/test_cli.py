@@ -1,0 +1,180 @@
+"""The command line as a user meets it: results, exit codes, no tracebacks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+
+from sharpap import __version__
+from sharpap.cli import main
+
+DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200"]
+QUICK = ["--set", "attacks.sharpap.epochs=2", "--set", "attacks.sharpap.finalists=1",
+         "--set", "attacks.sharpap.surrogate.epochs=4", "--set", "attacks.sharpap.surrogate.unrolled_epochs=2"]  # fmt: skip
+
+
+@pytest.fixture
+def sharpap(monkeypatch, capsys):
+    """Run the command line; gives exit status, stdout and stderr."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sharpap", *map(str, args)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_run_writes_everything(sharpap, tmp_path):
+    out = tmp_path / "out"
+    code, text, err = sharpap(
+        "run",
+        *DATA,
+        *QUICK,
+        "--attack",
+        "random",
+        "--attack",
+        "sharpap",
+        "--victim",
+        "popularity",
+        "--draws",
+        2,
+        "-o",
+        out,
+    )
+    assert code == 0, err
+    assert "Transfer matrix" in text
+    assert {entry.name for entry in out.iterdir()} == {
+        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison"
+    }  # fmt: skip
+    events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in events].count("cell") == 1 + 2 * 2
+    first = pl.read_parquet(out / "results.parquet")
+    again = tmp_path / "again"
+    code, text, _ = sharpap("run", out / "config.toml", "-o", again, "-q", "--json")
+    assert code == 0
+    assert pl.read_parquet(again / "results.parquet").equals(first)
+    parsed = json.loads(text)
+    assert {row["attack"] for row in parsed["transfer"]} == {"none", "random", "sharpap"}
+
+    code, text, err = sharpap("run", out / "config.toml", "-o", out)
+    assert code == 2
+    assert "already holds results" in err
+    assert pl.read_parquet(out / "results.parquet").equals(first)
+    code, text, _ = sharpap("report", out, "--k", 20)
+    assert code == 0
+    assert "H@20" in text
+    assert sharpap("report", out, "--k", 7)[0] == 2
+    assert json.loads(sharpap("report", out, "--json")[1])["dataset"] == "synthetic"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv", ".inter"])
+def test_attack_then_evaluate(suffix, sharpap, tmp_path):
+    path = tmp_path / f"fakes{suffix}"
+    code, text, err = sharpap("attack", "bandwagon", *DATA, "--fakes", 3, "-o", path, "-q")
+    assert code == 0, err
+    assert "3 profiles" in text
+    code, text, err = sharpap("evaluate", path, *DATA, "--victim", "popularity", "-q", "--json", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert {row["attack"] for row in json.loads(text)["transfer"]} == {"none", "fakes"}
+    assert (tmp_path / "out" / "report.html").exists()
+    code, _, err = sharpap("attack", "bandwagon", *DATA, "-o", path)
+    assert code == 2
+    assert "exists" in err
+
+
+def test_own_file_with_own_targets(sharpap, tmp_path):
+    rows = "".join(f"{u},{(3 * u + i * i) % 40},{1 + (u + i) % 5}\n" for u in range(60) for i in range(9))
+    (tmp_path / "mine.csv").write_text("user,item,stars\n" + rows)
+    code, text, err = sharpap(
+        "attack", "random", "--data", tmp_path / "mine.csv", "--threshold", 3, "--targets", "7,9", "-o", tmp_path / "f.csv",
+        "-q", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(text)["target_ids"] == ["7", "9"]
+
+
+BAD = {
+    "unknown recipe": (["run", "dmo"], 2, "Did you mean 'demo'"),
+    "unknown dataset": (["run", "--data", "ml-100m"], 2, "Did you mean ml-100k"),
+    "unknown attack": (["run", *DATA, "--attack", "sharpep"], 2, "Did you mean 'sharpap'"),
+    "unknown option": (["run", *DATA, "--set", "attacks.sharpap.epoch=3"], 2, "Did you mean 'epochs'"),
+    "malformed set": (["run", *DATA, "--set", "nonsense"], 2, "not of the form"),
+    "set through a value": (["run", *DATA, "--set", "seed.x=1"], 2, "is a value"),
+    "bad fakes": (["run", *DATA, "--fakes", "many"], 2, "not a number"),
+    "missing file": (["data", "nowhere/none.csv"], 1, "no such file"),
+    "unknown target": (["attack", "random", *DATA, "--targets", "zzz", "-o", "x.csv"], 1, "not in the data: zzz"),
+    "bad suffix": (["attack", "random", *DATA, "-o", "x.txt"], 2, "no known suffix"),
+    "no such list": (["list", "atacks"], 2, "Did you mean 'attacks'"),
+    "no results": (["report", "nowhere"], 1, "not a results folder"),
+    "budget": (["attack", "random", *DATA, "--set", "budget.profile_size=2", "-o", "x.csv"], 1, "cannot hold"),
+    "no such verb": (["frobnicate"], 2, "No such command"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_errors_are_one_message_with_a_way_out(case, sharpap, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args, expected, word = BAD[case]
+    code, _, err = sharpap(*args)
+    assert code == expected, err
+    assert word in err.replace("\n", " ")
+    assert "Traceback" not in err
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"results"}
+    assert not list(tmp_path.glob("results/*.parquet"))
+
+
+def test_bad_toml_and_bad_data_name_their_line(sharpap, tmp_path):
+    (tmp_path / "r.toml").write_text("seed = 1\nks = = 3\n")
+    code, _, err = sharpap("run", tmp_path / "r.toml", "-o", tmp_path / "out")
+    assert code == 2
+    assert "line 2" in err
+    (tmp_path / "x.csv").write_text("user,item,rating\n1,2,5\n1,3,bad\n")
+    code, _, err = sharpap("data", tmp_path / "x.csv")
+    assert code == 1
+    assert "x.csv:3" in err
+
+
+def test_list_data_doctor_version(sharpap):
+    assert "lightgcn" in sharpap("list", "victims")[1]
+    assert "ml-1m" in json.loads(sharpap("list", "--json")[1])["datasets"]
+    code, text, _ = sharpap(
+        "data", "synthetic", "--set", "users=50", "--set", "items=60", "--set", "interactions=400", "-q"
+    )
+    assert code == 0
+    assert "target pools" in text
+    code, text, _ = sharpap("doctor", "--json")
+    assert code == 0
+    assert json.loads(text)["ok"] is True
+    assert __version__ in sharpap("--version")[1]
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys; sys.argv = ['sharpap', '--help']\nfrom sharpap.cli import main\ntry:\n    main()\nexcept SystemExit: pass\n"
+    heavy = "print(sorted({'torch', 'numba', 'polars', 'scipy', 'pandas'} & set(sys.modules)))"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert time.perf_counter() - start < 30  # no bound on speed: only that it does not hang
+
+
+def test_interrupt_gives_130(sharpap, monkeypatch):
+    import sharpap.cli.inspect as inspect
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect, "show_names", stop)
+    code, _, err = sharpap("list")
+    assert code == 130
+    assert "Traceback" not in err

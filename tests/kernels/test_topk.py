@@ -1,0 +1,81 @@
+"""Top-k lists and exact ranks against a stable full sort, ties included."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array, random_array
+
+from sharpap.errors import ContractError
+from sharpap.kernels import item_ranks, topk, topk_scores
+
+
+def sorted_items(row: np.ndarray) -> np.ndarray:
+    return np.argsort(-row, kind="stable")
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), m=st.integers(1, 60), levels=st.integers(1, 8), masked=st.floats(0, 1))
+def test_lists_and_ranks_match_a_stable_sort(seed, m, levels, masked):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, levels, (5, m)).astype(np.float32)  # few levels: many ties
+    scores[rng.random((5, m)) < masked] = -np.inf
+    k = int(rng.integers(1, m + 1))
+    items, values = topk_scores(scores, k)
+    ranks = item_ranks(scores, np.arange(m))
+    for row in range(5):
+        order = sorted_items(scores[row])
+        expected = [item if np.isfinite(scores[row, item]) else -1 for item in order[:k]]
+        assert items[row].tolist() == expected
+        assert values[row].tolist() == scores[row, order[:k]].tolist()
+        assert ranks[row, order].tolist() == list(range(m))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_from_factors_with_exclusions(seed):
+    rng = np.random.default_rng(seed)
+    U, V = rng.standard_normal((30, 4)).astype(np.float32), rng.standard_normal((25, 4)).astype(np.float32)
+    exclude = csr_array(random_array((30, 25), density=0.5, rng=rng))
+    users = rng.permutation(30)[:11]
+    items, _ = topk(U, V, 6, exclude=exclude, users=users)
+    dense = (U @ V.T).astype(np.float64)
+    dense[exclude.toarray() > 0] = -np.inf
+    for row, user in enumerate(users):
+        listed = items[row][items[row] >= 0]
+        assert not exclude.toarray()[user, listed].any()
+        free = np.isfinite(dense[user]).sum()
+        assert len(listed) == min(6, free)
+        np.testing.assert_allclose(dense[user, listed], np.sort(dense[user])[::-1][: len(listed)], rtol=1e-5)
+
+
+def test_k_must_fit():
+    with pytest.raises(ContractError, match="k=4"):
+        topk_scores(np.zeros((2, 3), np.float32), 4)
+
+
+def test_no_array_of_users_x_items_is_made():
+    """30,000 x 40,000 float32 scores would be 4.8 GB; ranking all of them must stay far below."""
+    code = """
+import resource, numpy as np
+from scipy.sparse import csr_array
+from sharpap.kernels import topk
+from sharpap.metrics import evaluate
+from sharpap.recommenders import FactorModel
+rng = np.random.default_rng(0)
+U, V = rng.standard_normal((30_000, 4), dtype=np.float32), rng.standard_normal((40_000, 4), dtype=np.float32)
+train = csr_array((np.ones(30_000, np.float32), (np.arange(30_000), rng.integers(0, 40_000, 30_000))), shape=(30_000, 40_000))
+train.sort_indices()
+topk(U[:64], V, 10, exclude=train)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+topk(U, V, 10, exclude=train)
+evaluate(FactorModel(user_factors=U, item_factors=V, log={}), train, targets=(1, 2), held_out=train, ks=(10,))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(grown.stdout) < 600
