@@ -138,7 +138,7 @@ def test_one_broken_victim_does_not_stop_the_others(dataset, tmp_path):
     )  # fmt: skip
     assert [cell.error for cell in found.cells if cell.victim == "broken"] == ["RuntimeError: out of cheese"] * 2
     assert "2 of 4 trainings failed" in (tmp_path / "out" / "report.html").read_text()
-    with pytest.raises(TrainingError, match="Every victim failed.*out of cheese"):
+    with pytest.raises(TrainingError, match=r"Every victim failed.*out of cheese"):
         sharpap.stress_test(dataset, attacks={}, victims={"broken": Broken()})
 
 
@@ -242,7 +242,7 @@ def test_shipped_recipes_are_valid():
         recipe["data"] = {"source": "synthetic"}
         experiment, _ = experiment_from(recipe)
         assert experiment.num_cells > 0
-    with pytest.raises(ConfigError, match="no recipe and no file 'dmo'. Did you mean 'demo'"):
+    with pytest.raises(ConfigError, match=r"no recipe and no file 'dmo'. Did you mean 'demo'"):
         read_recipe("dmo")
 
 

@@ -68,7 +68,7 @@ def test_what_does_not_fit_is_refused(train, poison, tmp_path):
     scipy.sparse.save_npz(tmp_path / "small.npz", scipy.sparse.eye_array(3, format="csr"))
     with pytest.raises(DataError, match="cover 3 items, the data 30"):
         load_poison(tmp_path / "small.npz", train, Goal(targets=(3,)))
-    with pytest.raises(DataError, match="Cannot write profiles as .xlsx"):
+    with pytest.raises(DataError, match=r"Cannot write profiles as .xlsx"):
         save_poison(poison, tmp_path / "x.xlsx", train)
     save_poison(poison, tmp_path / "x.csv", train)
     (tmp_path / "x.csv.json").write_text("{broken")

@@ -160,7 +160,10 @@ def test_list_data_doctor_version(sharpap):
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
-    code = "import sys; sys.argv = ['sharpap', '--help']\nfrom sharpap.cli import main\ntry:\n    main()\nexcept SystemExit: pass\n"
+    code = (
+        "import sys; sys.argv = ['sharpap', '--help']\n"
+        "from sharpap.cli import main\ntry:\n    main()\nexcept SystemExit: pass\n"
+    )
     heavy = "print(sorted({'torch', 'numba', 'polars', 'scipy', 'pandas'} & set(sys.modules)))"
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)

@@ -155,7 +155,7 @@ def test_a_download_that_broke_off_is_resumed(server, tmp_path):
     (folder / "file.bin").write_bytes(data)
     target = tmp_path / "cache" / "file.bin"
     Handler.cut = 100_000
-    with pytest.raises(DownloadError, match="closed early|IncompleteRead"):
+    with pytest.raises(DownloadError, match=r"closed early|IncompleteRead"):
         download(f"{url}/file.bin", target, sha256(data))
     assert not target.exists()
     Handler.cut = None
@@ -206,7 +206,7 @@ def test_official_archive(server, tmp_path):
     assert [entry.name for entry in target.parent.iterdir()] == ["ml-100k"]
     made = catalogue.ENTRIES["ml-100k"].prepare(target, catalogue.Options())
     assert made.item_titles == ("Toy & Story (1995)", "Café (1996)")
-    with pytest.raises(DownloadError, match="checksum of ml-100k/u.data"):
+    with pytest.raises(DownloadError, match=r"checksum of ml-100k/u.data"):
         catalogue.from_grouplens(tmp_path / "other" / "ml-100k", archive=archive)
     assert not (tmp_path / "other" / "ml-100k").exists()
 

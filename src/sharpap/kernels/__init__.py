@@ -11,6 +11,6 @@ from sharpap.kernels.spmm import spmm, spmm_t
 from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks, topk, topk_scores
 
 __all__ = [
-    "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "recall_ndcg", "score_blocks", "sddmm", "spmm", "spmm_t", "topk",
-    "topk_scores",
+    "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "recall_ndcg", "score_blocks", "sddmm", "spmm", "spmm_t",
+    "topk", "topk_scores",
 ]  # fmt: skip

@@ -96,7 +96,7 @@ def evaluate(
 
 
 def score_blocks(model: Scorer, users: Array, num_items: int) -> Iterator[tuple[Array, Array]]:
-    """Blocks of users with their scores as a float array that may be overwritten, checked against the contract of `Scorer.score`."""
+    """Blocks of users with their scores, a float array that may be overwritten; checked against `Scorer.score`."""
     if isinstance(model, FactorModel):
         yield from kernels.score_blocks(
             torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors), users

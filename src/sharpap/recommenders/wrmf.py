@@ -18,7 +18,9 @@ from sharpap.recommenders.training import Training, adam, initial_factors
 
 @dataclass(frozen=True, kw_only=True)
 class WRMF:
-    """Minimises sum over all pairs of w_ui (r_ui - p_u . q_i)^2 + reg (|P|^2 + |Q|^2), w = positive or negative weight.
+    """Weighted regularised matrix factorisation over all users x items pairs, by ALS or by full-batch Adam.
+
+    Minimises sum over all pairs of w_ui (r_ui - p_u . q_i)^2 + reg (|P|^2 + |Q|^2), w = positive or negative weight.
 
     Attributes:
         embedding_size: d.
