@@ -27,7 +27,7 @@ Side = tuple[str, Callable[[], object]]
 def compare(title: str, sides: list[Side], rounds: int) -> None:
     """Time all sides in turn; ratios are against the first, ours."""
     times: dict[str, list[float]] = {name: [] for name, _ in sides}
-    for name, work in sides:
+    for _, work in sides:
         work()
     for _ in range(rounds):
         for name, work in sides:

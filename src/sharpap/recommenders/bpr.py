@@ -27,7 +27,7 @@ class BPRMF:
         learning_rate: Adam's.
         reg: L2 weight of the factors in each (user, positive, negative) triple, as in the source.
         init_std: standard deviation of the initial factors.
-        check_every, patience: early stopping on validation NDCG@20, see `Training`.
+        check_every, patience, min_epochs: early stopping on validation NDCG@20, see `Training`.
 
     Source: Rendle, Freudenthaler, Gantner and Schmidt-Thieme 2009.
 
@@ -43,10 +43,11 @@ class BPRMF:
     init_std: float = 0.1
     check_every: int = 10
     patience: int = 5
+    min_epochs: int = 100
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
         """See `Recommender`. O(nnz d) a step."""
-        training = Training("BPR-MF", self.epochs, self.check_every, self.patience, train, valid)
+        training = Training("BPR-MF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
         return _fit(self, training, train, seed, propagate=lambda pair: pair)
 
 
@@ -57,7 +58,7 @@ class LightGCN:
     Attributes:
         embedding_size: d.
         layers: propagations over the symmetrically normalised interaction graph.
-        epochs, learning_rate, init_std, check_every, patience: as for `BPRMF`.
+        epochs, learning_rate, init_std, check_every, patience, min_epochs: as for `BPRMF`.
         reg: L2 weight of the layer-0 embeddings in each triple.
 
     Source: He et al. 2020. Deviations: those of `BPRMF`.
@@ -71,6 +72,7 @@ class LightGCN:
     init_std: float = 0.1
     check_every: int = 10
     patience: int = 5
+    min_epochs: int = 100
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
         """See `Recommender`. O(layers nnz d) a step."""
@@ -88,7 +90,7 @@ class LightGCN:
                 total[1] += items
             return total[0].div_(self.layers + 1), total[1].div_(self.layers + 1)
 
-        training = Training("LightGCN", self.epochs, self.check_every, self.patience, train, valid)
+        training = Training("LightGCN", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
         return _fit(self, training, train, seed, propagate)
 
 

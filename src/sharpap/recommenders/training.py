@@ -46,6 +46,7 @@ class Training:
         epochs: most epochs.
         check_every: epochs between two validations.
         patience: validations without a new best after which training ends.
+        min_epochs: epochs before which it does not end: pairwise models dwell near popularity at first.
         train, valid: as in `Recommender.fit`; without validation interactions all epochs are run and the last state kept.
     """
 
@@ -53,6 +54,7 @@ class Training:
     epochs: int
     check_every: int
     patience: int
+    min_epochs: int
     train: csr_array
     valid: csr_array | None
     best: float = -1.0
@@ -80,7 +82,7 @@ class Training:
                     if score > self.best:
                         waited, self.best, self.best_epoch = 0, score, epoch
                         self.kept = (now[0].copy(), now[1].copy())
-                    if waited >= self.patience:
+                    if waited >= self.patience and epoch >= self.min_epochs:
                         break
                     task.advance(0, note=f"valid NDCG@{K} {score:.4f}")
                 task.advance()

@@ -57,7 +57,7 @@ class WRMF:
         pattern = Pattern.from_csr(train)
         weights = {"positive_weight": self.positive_weight, "negative_weight": self.negative_weight, "reg": self.reg}
         users, items = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
-        training = Training("WRMF", self.epochs, self.check_every, self.patience, train, valid)
+        training = Training("WRMF", self.epochs, self.check_every, self.patience, 0, train, valid)
         if self.solver == "als":
             for _ in training.run(lambda: (users, items)):
                 solve_rows(pattern, users, items, steps=self.cg_steps, **weights)
