@@ -122,7 +122,11 @@ def test_early_stopping_keeps_the_best_epoch(blocks):
     dense = blocks.toarray()
     held = (rng.random(dense.shape) < 0.2) * dense
     train, valid = csr_array(dense - held), csr_array(held)
-    log = BPRMF(epochs=400, check_every=5, patience=3, min_epochs=50, learning_rate=0.1).fit(train, seed=0, valid=valid).log
+    log = (
+        BPRMF(epochs=400, check_every=5, patience=3, min_epochs=50, learning_rate=0.1)
+        .fit(train, seed=0, valid=valid)
+        .log
+    )
     best = max(score for _, score in log["checks"])
     assert log["valid_ndcg"] == best
     assert dict(log["checks"])[log["epochs"]] == best

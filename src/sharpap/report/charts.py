@@ -13,7 +13,7 @@ from math import floor, isnan, log10
 from markupsafe import Markup, escape
 
 WIDTH = 640
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 74, 16, 10, 44
 
 
 @dataclass(frozen=True, kw_only=True)

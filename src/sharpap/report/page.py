@@ -201,7 +201,7 @@ def _sizes(figures: dict[str, Any]) -> Any:
             for place, size in enumerate(sizes):
                 steps += [(float(size), 100 * place / len(sizes)), (float(size), 100 * (place + 1) / len(sizes))]
             series.append(Series(label=attack, style=f"s{index % 6}", points=[*steps, (float(top), 100.0)]))
-    return lines(series, x_label="items in a profile", y_label="% of users with at most as many", y_max=100)
+    return lines(series, x_label="items in a profile", y_label="% of users", y_max=100)
 
 
 def _targets(results: Results, figures: dict[str, Any], k: int) -> list[dict[str, Any]]:
