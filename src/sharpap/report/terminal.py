@@ -32,9 +32,7 @@ def show(results: Results, console: Console, k: int | None = None) -> None:
 def transfer_table(results: Results, k: int) -> Table:
     """Attacks x victims, H@k in percent with the half width of the 95 % interval."""
     draws = len({row[2] for row in results.rows})
-    table = Table(
-        title=f"Transfer matrix: H@{k} in %, mean ± 95 % interval over {draws} target draw{'s' * (draws != 1)}"
-    )
+    table = _table(f"Transfer matrix: H@{k} in %", f"mean ± 95 % interval over {draws} target draw{'s' * (draws != 1)}")
     table.add_column("attack")
     for victim in results.victims:
         table.add_column(Text(victim), justify="right")
@@ -58,7 +56,7 @@ def transfer_table(results: Results, k: int) -> Table:
 
 def paired_table(results: Results, attack: str, base: str, k: int) -> Table:
     """`attack` minus `base` on every victim."""
-    table = Table(title=f"{attack} minus {base}: H@{k} in percentage points, same targets and victim seeds")
+    table = _table(f"{attack} minus {base}: H@{k} in percentage points", "same targets and victim seeds")
     for name in ("victim", "difference", "95 % interval", "p (Holm)"):
         table.add_column(name, justify="left" if name == "victim" else "right")
     for row in results.paired(attack, base, "H", k).iter_rows(named=True):
@@ -71,7 +69,7 @@ def utility_table(results: Results, k: int) -> Table:
     """NDCG@k of genuine users before and after."""
     from sharpap.assess import summary
 
-    table = Table(title=f"Accuracy for genuine users: NDCG@{k}")
+    table = _table(f"Accuracy for genuine users: NDCG@{k}")
     table.add_column("victim")
     table.add_column("no attack", justify="right")
     for attack in results.attacks:
@@ -82,3 +80,7 @@ def utility_table(results: Results, k: int) -> Table:
         if rows:
             table.add_row(Text(victim), number(rows[0]["clean"]), *(number(row["mean"]) for row in rows))
     return table
+
+
+def _table(title: str, caption: str | None = None) -> Table:
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left", title_style="bold")
