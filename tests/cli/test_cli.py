@@ -75,6 +75,9 @@ def test_run_writes_everything(sharpap, tmp_path):
     assert code == 0
     assert "H@20" in text
     assert sharpap("report", out, "--k", 7)[0] == 2
+    text = sharpap("report", out, "--markdown")[1]
+    assert "| attack | popularity |" in text
+    assert "no attack" in text
     assert json.loads(sharpap("report", out, "--json")[1])["dataset"] == "synthetic"
 
 

@@ -19,10 +19,10 @@ from sharpap.config import REGISTRY, suggest
 from sharpap.data import Dataset, TargetPool, entries
 from sharpap.data.targets import KINDS
 from sharpap.errors import ConfigError
-from sharpap.report import show, write_html
+from sharpap.report import markdown, show, write_html
 
 
-def show_report(folder: Path, k: int, as_json: bool) -> None:
+def show_report(folder: Path, k: int, as_markdown: bool, as_json: bool) -> None:
     """Tables of a results folder, and its page made anew."""
     results = Results.load(folder)
     if k not in results.ks:
@@ -30,6 +30,9 @@ def show_report(folder: Path, k: int, as_json: bool) -> None:
     write_html(results, folder / "report.html")
     if as_json:
         print(json.dumps(summary_json(results, folder), indent=2))
+        return
+    if as_markdown:
+        print(markdown(results, k))
         return
     show(results, stdout(), k)
     stdout().print(f"Report in {folder / 'report.html'}", markup=False, highlight=False)

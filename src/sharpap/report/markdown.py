@@ -1,0 +1,65 @@
+"""Results as Markdown tables, for documents and pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+from typing import TYPE_CHECKING
+
+from sharpap.report.page import CLEAN, main_k, number
+
+if TYPE_CHECKING:
+    from sharpap.assess.results import Results
+
+
+def markdown(results: Results, k: int | None = None) -> str:
+    """Transfer matrix, paired comparison, accuracy and times at list length k."""
+    from sharpap.assess import summary
+
+    k = k or main_k(results)
+    parts = [f"H@{k} in percent, mean over target draws (95 % interval):", _transfer(results, k)]
+    if {"sharpap", "revadv"} <= set(results.attacks):
+        parts += ["sharpap minus revadv, percentage points, same targets and victim seeds:", _paired(results, k)]
+    found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k).to_dicts()
+    if found and not all(isnan(row["mean"]) for row in found):
+        rows = []
+        for victim in results.victims:
+            mine = [row for row in found if row["victim"] == victim]
+            rows.append([victim, number(mine[0]["clean"]), *(number(row["mean"]) for row in mine)])
+        parts += [f"NDCG@{k} of genuine users:", table(["victim", "no attack", *results.attacks], rows)]
+    facts = results.provenance
+    if "wall_seconds" in facts:
+        machine = facts["machine"]
+        parts.append(
+            f"{len(results.cells)} trainings in {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
+            f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({machine['processor']}), "
+            f"revision {machine['git_revision']}."
+        )
+    return "\n\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _transfer(results: Results, k: int) -> str:
+    found = results.transfer_matrix("H", k)
+    rows = []
+    for attack in [CLEAN, *results.attacks]:
+        cells = ["no attack" if attack == CLEAN else attack]
+        for row in (row for row in found.iter_rows(named=True) if row["attack"] == attack):
+            span = "" if isnan(row["low"]) else f" ({number(100 * row['low'], 2)} to {number(100 * row['high'], 2)})"
+            cells.append(number(100 * row["mean"], 2) + span)
+        rows.append(cells)
+    return table(["attack", *results.victims], rows)
+
+
+def _paired(results: Results, k: int) -> str:
+    rows = []
+    for row in results.paired("sharpap", "revadv", "H", k).iter_rows(named=True):
+        span = "–" if isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+        cells = [row["victim"], number(100 * row["base_mean"], 2), f"{100 * row['mean']:+.2f}", span]
+        rows.append([*cells, number(row["p_holm"], 3), str(row["n"])])
+    return table(["victim", "revadv", "difference", "95 % interval", "p (Holm)", "draws"], rows)
