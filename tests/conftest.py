@@ -12,6 +12,9 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
+from sharpap.data import Dataset, load
+from sharpap.errors import DownloadError
+
 torch.set_num_threads(1)
 
 
@@ -22,6 +25,15 @@ def data_home() -> Path:
     if not home or not Path(home).is_dir():
         pytest.skip("SHARPAP_DATA_HOME names no folder with the real datasets")
     return Path(home)
+
+
+@pytest.fixture(scope="session")
+def ml100k() -> Dataset:
+    """MovieLens-100K from wherever it can be had: at hand, cached, or fetched; skips the test where it cannot."""
+    try:
+        return load("ml-100k")
+    except DownloadError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 
-from sharpap.data import load
 from sharpap.errors import ConfigError
 from sharpap.kernels import Pattern
 from sharpap.metrics import evaluate
@@ -19,11 +18,6 @@ ALL = [Popularity(), WRMF(), WRMF(solver="adam", epochs=60), BPRMF(epochs=100), 
 
 def ndcg(model, dataset, k: int = 10) -> float:
     return evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=(k,)).ndcg[k]
-
-
-@pytest.fixture(scope="module")
-def ml100k(data_home):
-    return load("ml-100k")
 
 
 def test_wrmf_reaches_implicits_accuracy(ml100k):

@@ -10,7 +10,6 @@ from scipy.sparse import csr_array, random_array
 
 from sharpap.attacks import SmoothHits
 from sharpap.attacks.scan import scan
-from sharpap.data import load
 from sharpap.seeds import rng
 from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Goal
@@ -130,10 +129,10 @@ def test_rows_can_be_asked_for_in_any_blocks(data):
     torch.testing.assert_close(gradient.rows(torch.tensor([2, 0])), whole[[2, 0]])
 
 
-def test_gradient_predicts_what_discrete_changes_do_after_retraining(data_home):
+def test_gradient_predicts_what_discrete_changes_do_after_retraining(ml100k):
     """Forty flipped entries in real data, far beyond the infinitesimal: prediction and truth go together."""
 
-    train = load("ml-100k").train.matrix
+    train = ml100k.train.matrix
     generator = np.random.default_rng(0)
     targets = tuple(
         generator.choice(np.flatnonzero(np.bincount(train.indices, minlength=train.shape[1]) == 3), 5, False)
