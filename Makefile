@@ -40,7 +40,7 @@ bench: $(STAMP)  ## Kernels beside torch's own, and what the worst case costs
 	$(BIN)/python benchmarks/worst_case.py
 
 results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
-	$(BIN)/sharpap run demo --out results/ml-100k --overwrite
+	$(BIN)/sharpap run ml-100k --out results/ml-100k --overwrite
 	$(BIN)/sharpap run ml-1m --out results/ml-1m --overwrite
 	$(BIN)/sharpap run gowalla --out results/gowalla --overwrite
 

@@ -194,19 +194,17 @@ def _read_parquet(path: Path) -> Table:
 
 
 def _read_text(path: Path, raw: bytes, fmt: Format, header: bool | None) -> Table:
+    """A delimited file as strings. Whole files go straight to polars; only odd ones are taken apart line by line."""
     separator = "," if fmt == "csv" else "\t"
     if fmt == "movielens-dat":
         raw = raw.replace(b"::", b"\t")
     if b"\x00" in raw:
         raise DataError("The file holds a zero byte.", path=path, line=raw[: raw.index(b"\x00")].count(b"\n") + 1)
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise DataError("The text is not UTF-8.", path=path, line=line, hint="Save the file as UTF-8.") from None
-    lines = text.splitlines()
-    filled = [number for number, line in enumerate(lines) if line.strip()]
-    names = lines[filled[0]].split(separator)
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    start = len(raw) - len(raw.lstrip())
+    start = raw.rfind(b"\n", 0, start) + 1
+    end = raw.find(b"\n", start) + 1 or len(raw)
+    names = raw[start:end].decode("utf-8", "replace").strip("\r\n").split(separator)
     if fmt in ("movielens-tab", "movielens-dat"):
         header = False
     elif fmt == "recbole":
@@ -214,37 +212,57 @@ def _read_text(path: Path, raw: bytes, fmt: Format, header: bool | None) -> Tabl
     elif header is None:
         header = not any(_is_number(field) for field in names)
     names = [name.strip().strip('"') for name in names] if header else [f"column {i}" for i in range(len(names))]
+    first = raw[:start].count(b"\n") + header
     if len(set(names)) < len(names):
-        raise DataError(f"A column name is repeated: {', '.join(names)}.", path=path, line=filled[0] + 1)
-    body = filled[1:] if header else filled
-    if not body:
+        raise DataError(f"A column name is repeated: {', '.join(names)}.", path=path, line=first)
+    body = raw[end if header else start :]
+    if not body.strip():
         raise DataError("There is a header, but no interaction.", path=path)
-    if len(body) < len(lines):
-        text = "\n".join(lines[number] for number in body)
+    frame, line_of = _parse(body, names, separator), _offset(first)
+    if frame is None or any(column.null_count() for column in frame):
+        frame, line_of = _line_by_line(path, body, names, separator, first)
+    integer_ids = fmt in ("movielens-tab", "movielens-dat")
+    return Table(frame=frame, header=header, path=str(path), line_of=line_of, integer_ids=integer_ids)
+
+
+def _parse(body: bytes, names: list[str], separator: str) -> pl.DataFrame | None:
+    """All columns as strings; None where polars cannot make a table of it."""
+    quote = '"' if separator == "," else None
     try:
         frame = pl.read_csv(
-            text.encode(), separator=separator, has_header=False, new_columns=names, infer_schema=False,
-            quote_char='"' if fmt == "csv" else None,
-        )  # fmt: skip
+            body, separator=separator, has_header=False, new_columns=names, infer_schema=False, quote_char=quote
+        )
     except pl.exceptions.PolarsError:
-        frame = None
-    sound = frame is not None and frame.width == len(names) and frame.height == len(body)
-    if frame is None or not sound or frame[names[-1]].null_count():
-        error = _ragged(path, lines, body, separator, len(names))
-        if error is not None or frame is None or not sound:
-            hint = "Quoted line breaks are not supported."
-            raise error or DataError("The lines do not form a table.", path=path, hint=hint)
-    return Table(
-        frame=frame, header=header, path=str(path), line_of=_line_of(body),
-        integer_ids=fmt in ("movielens-tab", "movielens-dat"),
-    )  # fmt: skip
+        return None
+    return frame if frame.width == len(names) else None
 
 
-def _line_of(body: list[int]) -> Callable[[int], int]:
-    return lambda row: body[row] + 1
+def _offset(first: int) -> Callable[[int], int]:
+    return lambda row: row + first + 1
 
 
-def _ragged(path: Path, lines: list[str], body: list[int], separator: str, width: int) -> DataError | None:
+def _line_by_line(
+    path: Path, body: bytes, names: list[str], separator: str, first: int
+) -> tuple[pl.DataFrame, Callable[[int], int]]:
+    """A table of the lines that are not blank, and where they stand; or the error of the first line that does not fit."""
+    try:
+        lines = body.decode().split("\n")
+    except UnicodeDecodeError as error:
+        line = first + body[: error.start].count(b"\n") + 1
+        raise DataError("The text is not UTF-8.", path=path, line=line, hint="Save the file as UTF-8.") from None
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    error = _ragged(path, lines, filled, separator, len(names), first)
+    frame = _parse("\n".join(lines[number] for number in filled).encode(), names, separator)
+    if error is None and (frame is None or frame.height != len(filled)):
+        error = DataError("The lines do not form a table.", path=path, hint="Quoted line breaks are not supported.")
+    if error is not None or frame is None:
+        raise error or DataError("The lines do not form a table.", path=path)
+    return frame, lambda row: first + filled[row] + 1
+
+
+def _ragged(
+    path: Path, lines: list[str], body: list[int], separator: str, width: int, first: int
+) -> DataError | None:  # fmt: skip
     """The first line with another number of fields, or an open quote."""
     for number in body:
         fields = lines[number].count(separator) + 1
@@ -253,7 +271,7 @@ def _ragged(path: Path, lines: list[str], body: list[int], separator: str, width
         if fields != width or lines[number].count('"') % 2:
             return DataError(
                 f"This line has {fields} fields, the first one {width}." if fields != width else "A quote is not closed.",
-                path=path, line=number + 1, hint="Every line needs the same columns.",
+                path=path, line=first + number + 1, hint="Every line needs the same columns.",
             )  # fmt: skip
     return None
 
