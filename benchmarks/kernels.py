@@ -56,7 +56,7 @@ def main() -> None:
     U, V = (torch.randn(rows, args.d, generator=generator) for rows in (args.users, args.items))
     values = torch.randn(pattern.nnz, generator=generator)
     rows, columns = pattern.rows.long(), pattern.indices.long()
-    csr = torch.sparse_csr_tensor(pattern.indptr, columns, values, pattern.shape)
+    csr = torch.sparse_csr_tensor(pattern.indptr, columns, values, pattern.shape, check_invariants=False)
     csr_t = csr.to_sparse_coo().t().coalesce().to_sparse_csr()
     print(f"{args.users:,} users x {args.items:,} items, {pattern.nnz:,} interactions, d = {args.d}, float32")
     print(

@@ -83,6 +83,9 @@ def test_own_files_and_misspelt_names(tmp_path):
         "user,item\n" + "".join(f"{u},{i}\n" for u in range(8) for i in range(u % 3, 12))
     )
     assert load(tmp_path / "mine.csv").name == "mine"
+    (tmp_path / "tabs").write_text("".join(f"{u}\t{i}\n" for u in range(8) for i in range(9)) + "0\t0\n")
+    with pytest.raises(DataError, match=r"tabs:73: User 0 and item 0 stand already in line 1"):
+        load(tmp_path / "tabs", format="tsv", header=False, duplicates="refuse")
     (tmp_path / "train.txt").write_text("0 1 2 3\n1 0 2\n")
     (tmp_path / "test.txt").write_text("0 0\n1 1\n")
     assert load(tmp_path).test.nnz == 2

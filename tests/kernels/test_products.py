@@ -3,6 +3,10 @@ differences."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +17,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from sharpap.errors import ContractError
 from sharpap.kernels import Pattern, sddmm, spmm, spmm_t
+from sharpap.kernels.sddmm import _gather
+from sharpap.kernels.spmm import _torch_csr
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -60,21 +66,33 @@ def test_first_and_second_derivatives(check, device):
     assert check(lambda x, u: spmm_t(pattern, x, u), (values, U))
 
 
-def test_one_thread_gives_the_same_bytes():
-    import numba
+def test_what_a_gpu_runs_agrees_with_the_cpu_kernels():
+    _, pattern, U, V, values = made(5, 30, 20)
+    torch.testing.assert_close(_gather(pattern, U, V, block=7), sddmm(pattern, U, V))
+    torch.testing.assert_close(_torch_csr(pattern, values, V), spmm(pattern, values, V))
+    torch.testing.assert_close(_torch_csr(pattern.transpose, values[pattern.order], U), spmm_t(pattern, values, U))
 
-    rng = np.random.default_rng(0)
-    matrix = csr_array(random_array((3000, 2000), density=0.01, rng=rng))
-    pattern = Pattern.from_csr(matrix)
-    U, V = (torch.from_numpy(rng.standard_normal((rows, 16), dtype=np.float32)) for rows in matrix.shape)
-    many = [sddmm(pattern, U, V), spmm(pattern, None, V), spmm_t(pattern, None, U)]
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        one = [sddmm(pattern, U, V), spmm(pattern, None, V), spmm_t(pattern, None, U)]
-    finally:
-        numba.set_num_threads(before)
-    assert all(torch.equal(a, b) for a, b in zip(many, one, strict=True))
+
+def test_any_number_of_threads_gives_the_same_bytes():
+    code = """
+import hashlib, numpy as np, torch
+from scipy.sparse import csr_array, random_array
+from sharpap.kernels import Pattern, sddmm, spmm, spmm_t
+rng = np.random.default_rng(0)
+matrix = csr_array(random_array((3000, 2000), density=0.01, rng=rng))
+pattern = Pattern.from_csr(matrix)
+U, V = (torch.from_numpy(rng.standard_normal((rows, 16), dtype=np.float32)) for rows in matrix.shape)
+parts = [sddmm(pattern, U, V), spmm(pattern, None, V), spmm_t(pattern, None, U)]
+print(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
+"""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "NUMBA_NUM_THREADS": threads}, capture_output=True, text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }  # fmt: skip
+    assert len(digests) == 1
 
 
 def test_misuse_is_named():

@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, random_array
 
 from sharpap.errors import ContractError
 from sharpap.kernels import item_ranks, topk, topk_scores
+from sharpap.kernels.topk import _topk_torch
 
 
 def sorted_items(row: np.ndarray) -> np.ndarray:
@@ -52,6 +54,23 @@ def test_from_factors_with_exclusions(seed):
         free = np.isfinite(dense[user]).sum()
         assert len(listed) == min(6, free)
         np.testing.assert_allclose(dense[user, listed], np.sort(dense[user])[::-1][: len(listed)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_the_torch_path_gives_the_same_lists(device):
+    """What a GPU runs, checked on the CPU as well."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    rng = np.random.default_rng(0)
+    U, V = (rng.integers(-2, 3, shape).astype(np.float32) for shape in ((50, 3), (40, 3)))  # whole numbers: exact ties
+    exclude = csr_array(random_array((50, 40), density=0.9, rng=rng))
+    users = rng.permutation(50)[:20]
+    ours = topk(U, V, 9, exclude=exclude, users=users)
+    theirs = _topk_torch(torch.from_numpy(U).to(device), torch.from_numpy(V).to(device), 9, exclude, users)
+    assert np.array_equal(ours[0], theirs[0])
+    assert np.array_equal(ours[1], theirs[1])
+    with pytest.raises(ContractError, match="k=41"):
+        _topk_torch(torch.from_numpy(U), torch.from_numpy(V), 41, None, users)
 
 
 def test_k_must_fit():

@@ -57,7 +57,8 @@ def _spmm_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Arra
 def _torch_csr(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
     """Any device: torch's own CSR product."""
     data = torch.ones(pattern.nnz, dtype=V.dtype, device=V.device) if values is None else values
-    return torch.sparse_csr_tensor(pattern.indptr, pattern.indices.long(), data, pattern.shape) @ V
+    columns = pattern.indices.long()
+    return torch.sparse_csr_tensor(pattern.indptr, columns, data, pattern.shape, check_invariants=False) @ V
 
 
 def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: bool) -> Tensor:
