@@ -18,7 +18,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from sharpap.errors import ContractError
 from sharpap.kernels import Pattern, sddmm, spmm, spmm_t
 from sharpap.kernels.sddmm import _gather
-from sharpap.kernels.spmm import _torch_csr
+from sharpap.kernels.spmm import _torch_spmm
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -69,8 +69,8 @@ def test_first_and_second_derivatives(check, device):
 def test_what_a_gpu_runs_agrees_with_the_cpu_kernels():
     _, pattern, U, V, values = made(5, 30, 20)
     torch.testing.assert_close(_gather(pattern, U, V, block=7), sddmm(pattern, U, V))
-    torch.testing.assert_close(_torch_csr(pattern, values, V), spmm(pattern, values, V))
-    torch.testing.assert_close(_torch_csr(pattern.transpose, values[pattern.order], U), spmm_t(pattern, values, U))
+    torch.testing.assert_close(_torch_spmm(pattern, values, V), spmm(pattern, values, V))
+    torch.testing.assert_close(_torch_spmm(pattern.transpose, values[pattern.order], U), spmm_t(pattern, values, U))
 
 
 def test_any_number_of_threads_gives_the_same_bytes():

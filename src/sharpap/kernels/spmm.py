@@ -54,18 +54,18 @@ def _spmm_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Arra
                     o[k] += v[k]
 
 
-def _torch_csr(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
-    """Any device: torch's own CSR product."""
+def _torch_spmm(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
+    """Any device: torch's own sparse product."""
     data = torch.ones(pattern.nnz, dtype=V.dtype, device=V.device) if values is None else values
-    columns = pattern.indices.long()
-    return torch.sparse_csr_tensor(pattern.indptr, columns, data, pattern.shape, check_invariants=False) @ V
+    places = torch.stack([pattern.rows.long(), pattern.indices.long()])
+    return torch.sparse_coo_tensor(places, data, pattern.shape, check_invariants=False, is_coalesced=True) @ V
 
 
 def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: bool) -> Tensor:
     """`spmm` and `spmm_t` without autograd."""
     by_row = pattern.transpose if transposed else pattern
     if V.device.type != "cpu":
-        return _torch_csr(by_row, values[pattern.order] if transposed and values is not None else values, V)
+        return _torch_spmm(by_row, values[pattern.order] if transposed and values is not None else values, V)
     out = torch.zeros(by_row.shape[0], V.shape[1], dtype=V.dtype)
     common = (by_row.chunks, by_row.indptr.numpy(), by_row.indices.numpy())
     dense = V.contiguous().numpy()
