@@ -1,0 +1,48 @@
+"""Documents point at files that exist, and show code that runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_paths_exist(page):
+    text = page.read_text()
+    for link in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+        assert (page.parent / link).exists(), link
+    for path in re.findall(r"\b(?:tests|benchmarks|examples|docs)/[\w/]+\.(?:py|md)\b", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_readmes_example_is_the_one_in_examples():
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code
+    assert code.group(1) in (ROOT / "examples" / "ten_lines.py").read_text()
+
+
+def test_pins_satisfy_the_declared_bounds():
+    """Every dependency of pyproject.toml is pinned in constraints.txt at or above its lower bound."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    pins = {name.replace("_", "-"): version for name, version in pins.items()}
+    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        name, _, bound = requirement.partition(">=")
+        pinned = [int(part) for part in re.findall(r"\d+", pins[name.lower()])]
+        assert pinned >= [int(part) for part in bound.split(".")], requirement
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_run(example, tmp_path):
+    done = subprocess.run([sys.executable, str(example)], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "sharpap" in done.stdout
