@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-slow lint typecheck bench results clean
+.PHONY: help demo test test-slow lint typecheck bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list

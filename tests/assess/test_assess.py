@@ -142,20 +142,24 @@ def test_one_broken_victim_does_not_stop_the_others(dataset, tmp_path):
         sharpap.stress_test(dataset, attacks={}, victims={"broken": Broken()})
 
 
-def test_an_interrupt_keeps_what_is_finished(dataset):
+@pytest.mark.parametrize("finished", [0, 1, 2])
+def test_an_interrupt_keeps_what_is_finished(finished, dataset, tmp_path):
     class Stops(Mine):
         count = 0
 
         def fit(self, train, *, seed):
             Stops.count += 1
-            if Stops.count == 3:
+            if Stops.count == finished + 1:
                 raise KeyboardInterrupt
             return super().fit(train, seed=seed)
 
     found = run(Experiment(dataset=dataset, attacks={"random": RandomAttack()}, victims={"stops": Stops()},
                            targets=TargetPool(draws=3)))  # fmt: skip
     assert found.provenance["interrupted"] is True
-    assert len(found.cells) == 2
+    assert len(found.cells) == finished
+    folder = found.save(tmp_path / "out")
+    assert len(Results.load(folder).cells) == finished
+    assert "interrupted" in (folder / "report.html").read_text()
 
 
 def test_saving_and_loading(results, tmp_path):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from sharpap.assess.experiment import Experiment
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
-from sharpap.config import REGISTRY, build, construct, describe, read_toml, suggest
+from sharpap.config import build, construct, describe, read_toml, suggest
 from sharpap.data import Dataset, Options, TargetPool, load
 from sharpap.errors import ConfigError
 from sharpap.threat import Budget
@@ -51,13 +51,13 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
     targets = construct(TargetPool, _table(table, "targets"), where="targets")
     budget = construct(Budget, _table(table, "budget"), where="budget")
     victims = {
-        name: build("victim", _named("victim", name, value), where=f"victims.{name}")
+        name: build("victim", _named(name, value), where=f"victims.{name}")
         for name, value in _entries(table, "victims").items()
     }
     attacks = {
         name: value
         if isinstance(value, dict) and "file" in value
-        else build("attack", _named("attack", name, value), where=f"attacks.{name}")
+        else build("attack", _named(name, value), where=f"attacks.{name}")
         for name, value in _entries(table, "attacks").items()
     }
     dataset, data = dataset_from(_table(table, "data"))
@@ -106,11 +106,9 @@ def _entries(recipe: dict[str, Any], key: str) -> dict[str, Any]:
     return _table(recipe, key)
 
 
-def _named(kind: str, key: str, value: Any) -> Any:
+def _named(key: str, value: Any) -> Any:
     """A table without a name takes its key in the recipe as its name."""
-    if isinstance(value, dict) and "name" not in value and (key in REGISTRY[kind] or "file" not in value):
-        return {"name": key, **value}
-    return value
+    return {"name": key, **value} if isinstance(value, dict) and "name" not in value else value
 
 
 def _finished(attack: Attack | dict[str, Any], dataset: Dataset, name: str) -> Any:
