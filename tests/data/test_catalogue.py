@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import socket
 import threading
 import zipfile
 from pathlib import Path
@@ -180,8 +181,11 @@ def test_404_and_no_server_are_one_line(server, tmp_path):
     _, url = server
     with pytest.raises(DownloadError, match="HTTP 404"):
         download(f"{url}/nothing", tmp_path / "x", "sha256:0")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
     with pytest.raises(DownloadError, match="refused"):
-        download("http://127.0.0.1:9/nothing", tmp_path / "x", "sha256:0", timeout=2)
+        download(f"http://127.0.0.1:{port}/nothing", tmp_path / "x", "sha256:0", timeout=2)
 
 
 def test_a_partial_file_longer_than_the_whole_is_dropped(server, tmp_path):
