@@ -29,7 +29,7 @@ from sharpap.attacks import (
 )
 from sharpap.attacks.profiles import to_csr
 from sharpap.attacks.scan import scan
-from sharpap.data import TargetPool, synthetic
+from sharpap.data import TargetPool
 from sharpap.errors import BudgetError, ConfigError
 from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Budget, Goal
@@ -85,22 +85,18 @@ def test_bandwagon_takes_popular_items_and_random_does_not(blocks):
     assert share(Bandwagon(popular_share=0.2)) > 0.5 > 0.35 > share(RandomAttack())
 
 
-def test_gradient_attack_beats_heuristics_on_its_own_architecture():
-    made = synthetic(400, 500, 12_000, seed=1)
-    train = made.matrix
-    goal = Goal(targets=TargetPool(size=3).draw(made, 0, seed=0))
-    budget = Budget(fake_users=8, profile_size=20)
-    surrogate = WRMFSurrogate(embedding_size=8, epochs=30, unrolled_epochs=15, reg=5.0)
+def test_gradient_attack_beats_heuristics_on_its_own_architecture(ml100k):
+    """A few epochs on real data, judged by surrogates from seeds the attack has not seen."""
+    train = ml100k.train.matrix
+    goal = Goal(targets=TargetPool().draw(ml100k.train, 0, seed=0))
 
     def hits(attack) -> float:
-        fake = attack.poison(train, goal, budget, seed=0).profiles
-        found = [
-            scan(surrogate.train(train, fake, seed=1000 + s).embeddings, train, goal, k=10, rivals=10) for s in range(6)
-        ]
-        return float(np.mean([each.hit_ratio for each in found]))
+        fake = attack.poison(train, goal, Budget(), seed=0).profiles
+        trained = [WRMFSurrogate().train(train, fake, seed=1000 + seed) for seed in range(3)]
+        return float(np.mean([scan(each.embeddings, train, goal, k=10, rivals=10).hit_ratio for each in trained]))
 
-    gradient = hits(RevAdv(surrogate=surrogate, epochs=25))
-    assert gradient > 2 * max(hits(RandomAttack()), hits(Bandwagon(popular_share=0.2)))
+    heuristics = max(hits(RandomAttack()), hits(Bandwagon()))
+    assert hits(RevAdv(epochs=12, finalists=2)) > 3 * heuristics + 0.0005
 
 
 @pytest.mark.parametrize(

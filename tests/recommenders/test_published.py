@@ -24,6 +24,7 @@ def test_lightgcn_on_gowalla_comes_near_the_published_accuracy(data_home):
     assert found.ndcg[20] > 0.95 * 0.1554
 
 
+@pytest.mark.filterwarnings("ignore:OpenBLAS is configured")  # implicit's advice about threads
 def test_wrmf_matches_implicit_on_ml_1m(data_home):
     from implicit.als import AlternatingLeastSquares
 

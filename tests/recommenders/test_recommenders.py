@@ -20,6 +20,7 @@ def ndcg(model, dataset, k: int = 10) -> float:
     return evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=(k,)).ndcg[k]
 
 
+@pytest.mark.filterwarnings("ignore:OpenBLAS is configured")  # implicit's advice about threads
 def test_wrmf_reaches_implicits_accuracy(ml100k):
     """Same objective, same settings: mean NDCG@10 of three seeds within 2 % of implicit's ALS."""
     from implicit.als import AlternatingLeastSquares
@@ -38,6 +39,7 @@ def test_wrmf_reaches_implicits_accuracy(ml100k):
     assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.02)
 
 
+@pytest.mark.filterwarnings("ignore:OpenBLAS is configured")  # implicit's advice about threads
 def test_bpr_is_at_least_as_accurate_as_implicits(ml100k):
     from implicit.bpr import BayesianPersonalizedRanking
 
