@@ -66,7 +66,7 @@ class LightGCN:
 
     embedding_size: int = 64
     layers: int = 3
-    epochs: int = 300
+    epochs: int = 1000
     learning_rate: float = 0.02
     reg: float = 1e-4
     init_std: float = 0.1
