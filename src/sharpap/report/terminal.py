@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def show(results: Results, console: Console, k: int | None = None) -> None:
     """Transfer matrix, paired comparison and accuracy at list length k; names from data are never read as markup."""
     k = k or main_k(results)
-    console.print(transfer_table(results, k))
+    console.print(transfer_table(results, k), "")
     if {"sharpap", "revadv"} <= set(results.attacks):
-        console.print(paired_table(results, "sharpap", "revadv", k))
+        console.print(paired_table(results, "sharpap", "revadv", k), "")
     if any(row[4] == "NDCG" for row in results.rows):
-        console.print(utility_table(results, k))
+        console.print(utility_table(results, k), "")
     failed = [cell for cell in results.cells if cell.error]
     for cell in failed[:5]:
         console.print(Text(f"failed: {cell.victim} under {cell.attack}: {cell.error}", style="red"))
