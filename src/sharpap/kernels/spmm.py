@@ -29,9 +29,10 @@ def _spmm(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array,
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _spmm_ordered(
+def spmm_ordered(
     bounds: Array, indptr: Array, indices: Array, order: Array, values: Array, V: Array, out: Array
 ) -> None:
+    """Add the product of a transposed pattern to `out`; entry e has the value `values[order[e]]`."""
     d = V.shape[1]
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
@@ -72,7 +73,7 @@ def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: b
     if values is None:
         _spmm_ones(*common, dense, out.numpy())
     elif transposed:
-        _spmm_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
+        spmm_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
     else:
         _spmm(*common, values.contiguous().numpy(), dense, out.numpy())
     return out

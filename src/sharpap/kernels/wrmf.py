@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sharpap.kernels.csr import Pattern
 from sharpap.kernels.sddmm import sddmm
-from sharpap.kernels.spmm import spmm, spmm_t
+from sharpap.kernels.spmm import spmm, spmm_ordered, spmm_t
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -53,20 +53,6 @@ def _gradient_rows(
                 coef[e] = c
                 for k in range(d):
                     g[k] += c * q[k]
-
-
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _gradient_columns(
-    bounds: Array, indptr: Array, rows: Array, order: Array, P: Array, coef: Array, out: Array
-) -> None:
-    d = P.shape[1]
-    for chunk in numba.prange(len(bounds) - 1):
-        for i in range(bounds[chunk], bounds[chunk + 1]):
-            g = out[i]
-            for e in range(indptr[i], indptr[i + 1]):
-                c, p = coef[order[e]], P[rows[e]]
-                for k in range(d):
-                    g[k] += c * p[k]
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
@@ -139,7 +125,7 @@ def wrmf_gradient(
     by_row, by_column = _split(pattern)
     coef = np.empty(pattern.nnz, P.numpy().dtype)
     _gradient_rows(*by_row, P.numpy(), Q.numpy(), w1, w0, GP.numpy(), coef)
-    _gradient_columns(*by_column, P.numpy(), coef, GQ.numpy())
+    spmm_ordered(*by_column, coef, P.numpy(), GQ.numpy())
     return GP, GQ
 
 
