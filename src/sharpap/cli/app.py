@@ -42,7 +42,7 @@ def run(
     fakes: Fakes = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim on each poison.")] = None,
     seed: Seed = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path("results"),
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: results/RECIPE.")] = None,
     overwrite: Overwrite = False,
     settings: Set = None,
     quiet: Quiet = False,

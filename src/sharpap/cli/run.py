@@ -22,9 +22,10 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
-    fakes: str | None, settings: list[str], out: Path, overwrite: bool, quiet: bool, as_json: bool,
+    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
+    out = out or Path("results") / Path(name).stem
     check_folder(out, overwrite=overwrite)
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)

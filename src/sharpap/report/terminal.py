@@ -31,8 +31,15 @@ def show(results: Results, console: Console, k: int | None = None) -> None:
 
 def transfer_table(results: Results, k: int) -> Table:
     """Attacks x victims, H@k in percent with the half width of the 95 % interval."""
-    draws = len({row[2] for row in results.rows})
-    table = _table(f"Transfer matrix: H@{k} in %", f"mean ± 95 % interval over {draws} target draw{'s' * (draws != 1)}")
+    draws, seeds = (len({row[column] for row in results.rows}) for column in (2, 3))
+    spread = (
+        f"mean ± 95 % interval over {draws} target draws"
+        if draws > 1
+        else f"one target draw, mean ± 95 % of {seeds} seeds"
+    )
+    table = _table(
+        f"Transfer matrix: H@{k} in %", "one target draw, one seed: no interval" if draws * seeds == 1 else spread
+    )
     table.add_column("attack")
     for victim in results.victims:
         table.add_column(Text(victim), justify="right")
