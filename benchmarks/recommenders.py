@@ -4,7 +4,7 @@
     python benchmarks/recommenders.py --data gowalla --models lightgcn --full    # the published protocol: no validation part
 
 Recall@20 and NDCG@20 (and NDCG@10) of held-out test interactions, training items masked, full ranking. With --full the
-validation interactions go back into training and LightGCN runs a fixed number of epochs, 800 at rate 0.01 unless told otherwise.
+validation interactions go back into training and LightGCN runs a fixed number of epochs, 800 at rate 0.01 by default.
 """
 
 from __future__ import annotations
