@@ -9,7 +9,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sharpap.kernels import Pattern, sddmm, spmm, spmm_t
+from sharpap.kernels import Pattern, spmm, spmm_t
+from sharpap.kernels.bpr import Groups, bpr_gradient
 from sharpap.recommenders.base import FactorModel
 from sharpap.recommenders.training import Training, adam, initial_factors
 from sharpap.seeds import rng
@@ -96,7 +97,9 @@ class LightGCN:
 
 def _fit(model: BPRMF | LightGCN, training: Training, train: csr_array, seed: int, propagate) -> FactorModel:
     pattern = Pattern.from_csr(train)
+    groups = Groups(pattern)
     degrees = _degrees(pattern)
+    triples = (degrees[0], degrees[1] + pattern.nnz / pattern.shape[1])
     draw = rng(seed, "negatives")
     theta = [
         torch.from_numpy(part) for part in initial_factors(*pattern.shape, model.embedding_size, model.init_std, seed)
@@ -108,35 +111,11 @@ def _fit(model: BPRMF | LightGCN, training: Training, train: csr_array, seed: in
         return users.numpy(), items.numpy()
 
     for _ in training.run(factors):
-        negatives = torch.from_numpy(draw.permutation(pattern.shape[1]))
-        seen_as_negative = torch.empty_like(degrees[1])
-        seen_as_negative[negatives] = degrees[1]
-        users, items = propagate((theta[0], theta[1]))
-        grads = propagate(bpr_gradient(pattern, users, items, negatives))
-        for part, grad, weight in zip(theta, grads, (degrees[0], degrees[1] + seen_as_negative), strict=True):
+        grads = propagate(bpr_gradient(groups.draw(draw), *propagate((theta[0], theta[1]))))
+        for part, grad, weight in zip(theta, grads, triples, strict=True):
             part.grad = grad.addcmul(part, weight[:, None], value=model.reg)
         optimizer.step()
     return training.model(factors())
-
-
-def bpr_gradient(pattern: Pattern, users: Tensor, items: Tensor, negatives: Tensor) -> Pair:
-    """Gradient of the sum over interactions (u, i) of -log sigmoid(p_u . (q_i - q_negatives[i])).
-
-    Args:
-        pattern: positives, (n, m).
-        users, items: (n, d) and (m, d).
-        negatives: (m,) a permutation of the items.
-
-    Returns:
-        (n, d) and (m, d). `negatives` is a permutation, so each item is the negative of one item only, and the sum over
-        its triples as a negative is a row of the sum over positives.
-    """
-    gap = items - items[negatives]
-    slope = torch.sigmoid(sddmm(pattern, users, gap).neg_()).neg_()
-    by_item = spmm_t(pattern, slope, users)
-    item_grad = by_item.clone()
-    item_grad[negatives] -= by_item
-    return spmm(pattern, slope, gap), item_grad
 
 
 def _degrees(pattern: Pattern) -> tuple[Tensor, Tensor]:
