@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 from scipy.sparse import csr_array, csr_matrix
 
+from sharpap.assess.run import fit
+from sharpap.config import REGISTRY
 from sharpap.data import load
 from sharpap.metrics import evaluate
-from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN, Popularity
+from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN
 
 
 def by_implicit(model: object, train: csr_array) -> FactorModel:
@@ -29,7 +32,7 @@ def main() -> None:
     """Train and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="ml-100k")
-    parser.add_argument("--models", default="popularity,wrmf,wrmf-100,bpr-mf,lightgcn")
+    parser.add_argument("--models", default="popularity,wrmf,wrmf-100,bpr-mf,lightgcn,ngcf,sgl,simgcl,xsimgcl,vgcl,biased-mf,neumf,mult-vae,ease,item-knn,item-knn-learnt")
     parser.add_argument("--full", action="store_true", help="train on the validation part as well")
     parser.add_argument("--epochs", type=int, default=800, help="of LightGCN with --full")
     parser.add_argument("--rate", type=float, default=0.01, help="learning rate of LightGCN with --full")
@@ -38,11 +41,8 @@ def main() -> None:
     train, valid = dataset.train.matrix, dataset.valid.matrix
     if args.full:
         train, valid = csr_array(train + valid), None
-    own = {
-        "popularity": Popularity(),
-        "wrmf": WRMF(),
+    own: dict[str, Any] = {name: cls(**fixed) for name, (cls, fixed) in REGISTRY["victim"].items()} | {
         "wrmf-100": WRMF(reg=100.0),
-        "bpr-mf": BPRMF(),
         "lightgcn": LightGCN(epochs=args.epochs, learning_rate=args.rate) if args.full else LightGCN(),
     }
     print(
@@ -50,16 +50,15 @@ def main() -> None:
         flush=True,
     )
 
-    def row(name: str, model: FactorModel, seconds: float, epochs: object) -> None:
+    def row(name: str, model: Any, seconds: float, epochs: object) -> None:
         found = evaluate(model, train, targets=(), held_out=dataset.test.matrix, ks=(10, 20))
         numbers = f"{found.recall[20]:.4f} | {found.ndcg[20]:.4f} | {found.ndcg[10]:.4f}"
         print(f"| {name} | {numbers} | {seconds:.1f} | {epochs} |", flush=True)
 
     for name in args.models.split(","):
         model = own[name]
-        extra = {} if isinstance(model, Popularity) else {"valid": valid}
         start = time.perf_counter()
-        made = model.fit(train, seed=0, **extra)
+        made = fit(model, train, valid if valid is not None else csr_array(train.shape), seed=0)
         row(name, made, time.perf_counter() - start, made.log.get("epochs", ""))
         theirs = None
         if isinstance(model, WRMF):

@@ -23,7 +23,22 @@ from sharpap.attacks.step import Step
 from sharpap.attacks.worst_case import WorstCase
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
 from sharpap.errors import ConfigError
-from sharpap.recommenders import BPRMF, WRMF, LightGCN, Popularity
+from sharpap.recommenders import (
+    BPRMF,
+    EASE,
+    NGCF,
+    SGL,
+    VGCL,
+    WRMF,
+    BiasedMF,
+    ItemKNN,
+    LightGCN,
+    MultVAE,
+    NeuMF,
+    Popularity,
+    SimGCL,
+    XSimGCL,
+)
 from sharpap.surrogates import Surrogate, WRMFSurrogate
 
 Names = dict[str, tuple[type, dict[str, Any]]]
@@ -45,6 +60,17 @@ REGISTRY: dict[str, Names] = {
         "wrmf": (WRMF, {}),
         "bpr-mf": (BPRMF, {}),
         "lightgcn": (LightGCN, {}),
+        "ngcf": (NGCF, {}),
+        "sgl": (SGL, {}),
+        "simgcl": (SimGCL, {}),
+        "xsimgcl": (XSimGCL, {}),
+        "vgcl": (VGCL, {}),
+        "biased-mf": (BiasedMF, {}),
+        "neumf": (NeuMF, {}),
+        "mult-vae": (MultVAE, {}),
+        "ease": (EASE, {}),
+        "item-knn": (ItemKNN, {}),
+        "item-knn-learnt": (ItemKNN, {"item_weights": "learnt"}),
     },
     "surrogate": {"wrmf": (WRMFSurrogate, {})},
     "objective": {"smooth-hits": (SmoothHits, {}), "cross-entropy": (CrossEntropy, {})},

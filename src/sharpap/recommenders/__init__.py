@@ -1,8 +1,18 @@
 """Victims: recommenders trained from scratch on (poisoned) interactions."""
 
 from sharpap.recommenders.base import FactorModel, Recommender, Scorer
-from sharpap.recommenders.bpr import BPRMF, LightGCN
+from sharpap.recommenders.bpr import BPRMF
+from sharpap.recommenders.contrastive import SGL, SimGCL, XSimGCL
+from sharpap.recommenders.graph import LightGCN
+from sharpap.recommenders.multvae import MultVAE
+from sharpap.recommenders.neighbours import EASE, ItemKNN
+from sharpap.recommenders.ngcf import NGCF
+from sharpap.recommenders.pointwise import BiasedMF, NeuMF
 from sharpap.recommenders.popularity import Popularity
+from sharpap.recommenders.vgcl import VGCL
 from sharpap.recommenders.wrmf import WRMF
 
-__all__ = ["BPRMF", "WRMF", "FactorModel", "LightGCN", "Popularity", "Recommender", "Scorer"]
+__all__ = [
+    "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "FactorModel", "ItemKNN", "LightGCN", "MultVAE",
+    "NeuMF", "Popularity", "Recommender", "Scorer", "SimGCL", "XSimGCL",
+]  # fmt: skip

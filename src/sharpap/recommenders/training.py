@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,13 +14,14 @@ from scipy.sparse import csr_array
 
 from sharpap import progress
 from sharpap.errors import TrainingError
-from sharpap.kernels import hits, recall_ndcg, topk
-from sharpap.recommenders.base import FactorModel, FloatArray
+from sharpap.kernels import block_rows, hits, mask_rows, recall_ndcg, topk, topk_scores
+from sharpap.recommenders.base import FactorModel, FloatArray, Scorer
 from sharpap.seeds import rng
 
 K = 20
 MOST_USERS = 4_000
 Factors = tuple[FloatArray, FloatArray]
+Model = TypeVar("Model", bound=Scorer)
 
 
 def initial_factors(num_users: int, num_items: int, size: int, std: float, seed: int) -> Factors:
@@ -30,11 +33,21 @@ def initial_factors(num_users: int, num_items: int, size: int, std: float, seed:
     return users, items
 
 
-def validation_ndcg(factors: Factors, train: csr_array, valid: csr_array, users: np.ndarray) -> float:
+def validation_ndcg(model: Scorer, train: csr_array, valid: csr_array, users: np.ndarray) -> float:
     """Mean NDCG@20 of held-out interactions of `users`, training items masked."""
-    items, _ = topk(*factors, min(K, train.shape[1]), exclude=train, users=users)
+    k = min(K, train.shape[1])
+    if isinstance(model, FactorModel):
+        items, _ = topk(model.user_factors, model.item_factors, k, exclude=train, users=users)
+    else:
+        step = block_rows(train.shape[1])
+        lists = []
+        for part in np.split(users, range(step, len(users), step)):
+            scores = np.ascontiguousarray(model.score(part))
+            mask_rows(scores, part, train.indptr, train.indices)
+            lists.append(topk_scores(scores, k)[0])
+        items = np.concatenate(lists)
     relevant = np.diff(valid.indptr)[users]
-    return float(recall_ndcg(hits(items, users, valid), relevant, items.shape[1])[1].mean())
+    return float(recall_ndcg(hits(items, users, valid), relevant, k)[1].mean())
 
 
 @dataclass(eq=False)
@@ -59,12 +72,12 @@ class Training:
     valid: csr_array | None
     best: float = -1.0
     best_epoch: int = 0
-    kept: Factors | None = None
+    kept: Any = None
     checks: list[tuple[int, float]] = field(default_factory=list)
     start: float = field(default_factory=time.perf_counter)
 
-    def run(self, factors: Callable[[], Factors]) -> Iterator[int]:
-        """Yield epoch numbers from 1 for as long as training should go on; `factors` gives the current state."""
+    def run(self, model: Callable[[], Scorer]) -> Iterator[int]:
+        """Yield epoch numbers from 1 for as long as training should go on; `model` gives the current state."""
         users = self._users()
         waited = 0
         with progress.task(f"Training {self.name}", self.epochs) as task:
@@ -75,27 +88,27 @@ class Training:
                     and self.valid is not None
                     and (epoch % self.check_every == 0 or epoch == self.epochs)
                 ):
-                    now = factors()
+                    now = model()
                     score = validation_ndcg(now, self.train, self.valid, users)
                     self.checks.append((epoch, score))
                     waited += 1
                     if score > self.best:
                         waited, self.best, self.best_epoch = 0, score, epoch
-                        self.kept = (now[0].copy(), now[1].copy())
+                        self.kept = copy.deepcopy(now)
                     if waited >= self.patience and epoch >= self.min_epochs:
                         break
                     task.advance(0, note=f"valid NDCG@{K} {score:.4f}")
                 task.advance()
 
-    def model(self, factors: Factors) -> FactorModel:
+    def model(self, last: Model) -> Model:
         """The best state seen (the last one without validation); raises `TrainingError` when training diverged."""
-        users, items = self.kept or (factors[0].copy(), factors[1].copy())
-        if not (np.isfinite(users).all() and np.isfinite(items).all()):
+        model = self.kept or copy.deepcopy(last)
+        if not np.isfinite(model.score(np.arange(min(self.train.shape[0], 64)))).all():
             raise TrainingError(f"{self.name} diverged.", hint="Lower its learning_rate or raise reg.")
         log = {"epochs": self.best_epoch or self.epochs, "seconds": round(time.perf_counter() - self.start, 3)}
         if self.checks:
             log |= {"valid_ndcg": self.best, "checks": self.checks}
-        return FactorModel(user_factors=users, item_factors=items, log=log)
+        return replace(model, log=log)
 
     def _users(self) -> np.ndarray | None:
         """Users with validation interactions, a fixed sample of at most 4,000 of them."""
@@ -108,3 +121,11 @@ class Training:
 def adam(factors: list[torch.Tensor], learning_rate: float) -> torch.optim.Optimizer:
     """torch's Adam, in its fused form."""
     return torch.optim.Adam(factors, lr=learning_rate, fused=True)
+
+
+def dropout(part: torch.Tensor, share: float, draw: np.random.Generator) -> torch.Tensor:
+    """Inverted dropout with the caller's generator: the global one stays untouched."""
+    if share == 0:
+        return part
+    kept = torch.from_numpy(draw.random(part.shape, dtype=np.float32) >= share)
+    return part * kept / (1 - share)

@@ -58,15 +58,19 @@ class WRMF:
         weights = {"positive_weight": self.positive_weight, "negative_weight": self.negative_weight, "reg": self.reg}
         users, items = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         training = Training("WRMF", self.epochs, self.check_every, self.patience, 0, train, valid)
+
+        def model() -> FactorModel:
+            return FactorModel(user_factors=users, item_factors=items, log={})
+
         if self.solver == "als":
-            for _ in training.run(lambda: (users, items)):
+            for _ in training.run(model):
                 solve_rows(pattern, users, items, steps=self.cg_steps, **weights)
                 solve_rows(pattern.transpose, items, users, steps=self.cg_steps, **weights)
         else:
             theta = [torch.from_numpy(users), torch.from_numpy(items)]
             optimizer = adam(theta, self.learning_rate)
-            for _ in training.run(lambda: (users, items)):
+            for _ in training.run(model):
                 for part, grad in zip(theta, wrmf_gradient(pattern, theta[0], theta[1], **weights), strict=True):
                     part.grad = grad
                 optimizer.step()
-        return training.model((users, items))
+        return training.model(model())

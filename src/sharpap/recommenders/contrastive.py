@@ -1,0 +1,209 @@
+"""Graph contrastive recommenders: SGL, SimGCL, XSimGCL. LightGCN plus agreement between two views of each node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from sharpap.errors import ConfigError
+from sharpap.kernels import Pattern
+from sharpap.recommenders.graph import Graph, LightEncoder, mean
+from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
+
+Augmentation = Literal["edge-drop", "node-drop", "random-walk"]
+
+
+def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Mean of -log softmax of each row's agreement with its partner among all rows of `second`. O(b^2 d)."""
+    logits = normalize(first) @ normalize(second).T / temperature
+    return (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
+
+
+def contrast(first: Pair, second: Pair, pattern: Pattern, size: int, temperature: float, draw: np.random.Generator) -> Tensor:
+    """`info_nce` of users plus that of items, over the distinct ends of `size` random interactions.
+
+    These are the nodes a minibatch of that size would hold: users and items in proportion to their activity, and
+    memory O(size^2), whatever the graph.
+    """
+    edges = torch.from_numpy(draw.integers(0, pattern.nnz, size))
+    nodes = (pattern.rows[edges].long().unique(), pattern.indices[edges].long().unique())
+    users, items = (
+        info_nce(one[chosen], other[chosen], temperature) for one, other, chosen in zip(first, second, nodes, strict=True)
+    )
+    return users + items
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGL(Pairwise):
+    """Self-supervised graph learning: LightGCN whose nodes look alike in two randomly thinned graphs.
+
+    Attributes:
+        augmentation: "edge-drop" and "node-drop" thin the graph once a view, "random-walk" drops other edges in each layer.
+        drop: share of edges (nodes) left out.
+        temperature, contrast_weight: tau and lambda.
+        contrast_size: interactions whose ends are contrasted in a step.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+
+    Source: Wu et al. 2021, *Self-supervised graph learning for recommendation*. Deviations: those of `Pairwise`; negatives of
+    the contrast are the nodes of a sample, not all nodes.
+    """
+
+    augmentation: Augmentation = "edge-drop"
+    drop: float = 0.1
+    temperature: float = 0.2
+    contrast_weight: float = 0.1
+    contrast_size: int = 2048
+    embedding_size: int = 64
+    layers: int = 3
+    epochs: int = 600
+    learning_rate: float = 0.01
+    reg: float = 1e-4
+    init_std: float = 0.1
+    check_every: int = 10
+    patience: int = 5
+    min_epochs: int = 50
+
+    def __post_init__(self) -> None:
+        if self.augmentation not in ("edge-drop", "node-drop", "random-walk"):
+            raise ConfigError(f"augmentation={self.augmentation!r} is none of edge-drop, node-drop, random-walk.")
+        if not 0 <= self.drop < 1:
+            raise ConfigError(f"drop={self.drop} must lie in [0, 1).")
+
+    def encoder(self, pattern: Pattern, seed: int) -> Encoder:
+        """LightGCN with two thinned views."""
+        return _SGLEncoder(self, Graph.normalised(pattern))
+
+
+class _SGLEncoder(LightEncoder):
+    def __init__(self, settings: SGL, graph: Graph) -> None:
+        super().__init__(settings.layers, graph)
+        self.settings = settings
+
+    def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor]:
+        settings = self.settings
+        views = [self._view(users, items, draw) for _ in range(2)]
+        loss = contrast(*views, self.graph.pattern, settings.contrast_size, settings.temperature, draw)
+        return self.final(users, items), settings.contrast_weight * loss
+
+    def _view(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> Pair:
+        fixed = self.settings.augmentation != "random-walk"
+        graph = self._thinned(draw)
+        layers = [(users, items)]
+        for layer in range(self.layers):
+            graph = graph if fixed or layer == 0 else self._thinned(draw)
+            layers.append(graph.step(*layers[-1]))
+        return mean(layers)
+
+    def _thinned(self, draw: np.random.Generator) -> Graph:
+        pattern, drop = self.graph.pattern, self.settings.drop
+        if self.settings.augmentation == "node-drop":
+            user, item = (torch.from_numpy(draw.random(size) >= drop) for size in pattern.shape)
+            return Graph.normalised(pattern, user[pattern.rows.long()] & item[pattern.indices.long()])
+        return Graph.normalised(pattern, torch.from_numpy(draw.random(pattern.nnz, dtype=np.float32) >= drop))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimGCL(Pairwise):
+    """LightGCN whose nodes look alike under two small random shifts of the embeddings in every layer.
+
+    Attributes:
+        noise: length of the shift of a node in a layer, in the orthant of its embedding.
+        temperature, contrast_weight, contrast_size: as for `SGL`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+
+    Source: Yu et al. 2022, *Are graph augmentations necessary?* As there, layer 0 is left out of the mean. Deviations: those
+    of `Pairwise`.
+    """
+
+    noise: float = 0.1
+    temperature: float = 0.2
+    contrast_weight: float = 0.5
+    contrast_size: int = 2048
+    embedding_size: int = 64
+    layers: int = 3
+    epochs: int = 600
+    learning_rate: float = 0.01
+    reg: float = 1e-4
+    init_std: float = 0.1
+    check_every: int = 10
+    patience: int = 5
+    min_epochs: int = 50
+
+    def encoder(self, pattern: Pattern, seed: int) -> Encoder:
+        """Propagation without layer 0, with two shifted views."""
+        return _SimEncoder(self, Graph.normalised(pattern))
+
+
+class _SimEncoder:
+    def __init__(self, settings: SimGCL | XSimGCL, graph: Graph) -> None:
+        self.settings, self.graph = settings, graph
+        self.weights: list[Tensor] = []
+
+    def final(self, users: Tensor, items: Tensor) -> Pair:
+        return mean(self.graph.layers(users, items, self.settings.layers)[1:])
+
+    def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor]:
+        settings = self.settings
+        if isinstance(settings, XSimGCL):
+            layers = self._shifted(users, items, draw)
+            pair = mean(layers)
+            views = (pair, layers[settings.contrast_layer - 1])
+        else:
+            pair = self.final(users, items)
+            views = (mean(self._shifted(users, items, draw)), mean(self._shifted(users, items, draw)))
+        loss = contrast(*views, self.graph.pattern, settings.contrast_size, settings.temperature, draw)
+        return pair, settings.contrast_weight * loss
+
+    def _shifted(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> list[Pair]:
+        """Layers 1 to L; each output moves by noise * sign(embedding) * a random positive unit vector."""
+        layers = []
+        pair = (users, items)
+        for _ in range(self.settings.layers):
+            moved = []
+            for part in self.graph.step(*pair):
+                shift = normalize(torch.from_numpy(draw.random(part.shape, dtype=np.float32)))
+                moved.append(part + shift * part.detach().sign() * self.settings.noise)
+            pair = (moved[0], moved[1])
+            layers.append(pair)
+        return layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class XSimGCL(Pairwise):
+    """SimGCL in a single pass: the shifted embeddings rank, and are contrasted with those of an early layer.
+
+    Attributes:
+        contrast_layer: l*, from 1; the layer that the mean over layers is contrasted with.
+        noise, temperature, contrast_weight, contrast_size: as for `SimGCL`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+
+    Source: Yu et al. 2023, *XSimGCL: towards extremely simple graph contrastive learning*. Deviations: those of `Pairwise`.
+    """
+
+    contrast_layer: int = 1
+    noise: float = 0.2
+    temperature: float = 0.2
+    contrast_weight: float = 0.2
+    contrast_size: int = 2048
+    embedding_size: int = 64
+    layers: int = 3
+    epochs: int = 600
+    learning_rate: float = 0.01
+    reg: float = 1e-4
+    init_std: float = 0.1
+    check_every: int = 10
+    patience: int = 5
+    min_epochs: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.contrast_layer <= self.layers:
+            raise ConfigError(f"contrast_layer={self.contrast_layer} must lie between 1 and layers={self.layers}.")
+
+    def encoder(self, pattern: Pattern, seed: int) -> Encoder:
+        """Propagation without layer 0, shifted in training."""
+        return _SimEncoder(self, Graph.normalised(pattern))

@@ -1,0 +1,126 @@
+"""VGCL: variational graph reconstruction with contrast of nodes and of clusters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from sharpap.kernels import Pattern
+from sharpap.recommenders.contrastive import info_nce
+from sharpap.recommenders.graph import Graph, LightEncoder
+from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
+from sharpap.seeds import rng
+
+
+@dataclass(frozen=True, kw_only=True)
+class VGCL(Pairwise):
+    """Every node is a Gaussian around its LightGCN embedding; two samples of it are its two views.
+
+    mu = LightGCN(E), sigma = exp(mu W + b), z = mu + sigma * noise. The loss is BPR on a sample (the reconstruction), the
+    divergence of the Gaussians from the standard one, and agreement between two samples: of each node with itself, and of
+    each node with those of its cluster.
+
+    Attributes:
+        divergence_weight: beta, weight of the mean Kullback-Leibler divergence.
+        contrast_weight, cluster_weight: lambda, and gamma, the cluster's part of it.
+        temperature, cluster_temperature: of the two contrasts.
+        clusters: clusters of users, and of items; found by k-means every `cluster_every` steps.
+        contrast_size: interactions whose ends are contrasted in a step.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+
+    Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*. Deviations: those of `Pairwise`; k-means
+    takes ten Lloyd steps from the last centres.
+    """
+
+    divergence_weight: float = 0.01
+    contrast_weight: float = 0.1
+    cluster_weight: float = 0.5
+    temperature: float = 0.2
+    cluster_temperature: float = 0.2
+    clusters: int = 100
+    cluster_every: int = 10
+    contrast_size: int = 2048
+    embedding_size: int = 64
+    layers: int = 3
+    epochs: int = 600
+    learning_rate: float = 0.01
+    reg: float = 1e-4
+    init_std: float = 0.1
+    check_every: int = 10
+    patience: int = 5
+    min_epochs: int = 50
+
+    def encoder(self, pattern: Pattern, seed: int) -> Encoder:
+        """LightGCN for the means, one linear layer for the spreads."""
+        return _VGCLEncoder(self, Graph.normalised(pattern), seed)
+
+
+class _VGCLEncoder(LightEncoder):
+    def __init__(self, settings: VGCL, graph: Graph, seed: int) -> None:
+        super().__init__(settings.layers, graph)
+        self.settings = settings
+        d = settings.embedding_size
+        weight = rng(seed, "vgcl").standard_normal((d, d), dtype=np.float32) * np.float32(0.01)
+        self.weights = [torch.from_numpy(weight).requires_grad_(), torch.full((d,), -2.0, requires_grad=True)]
+        self.centres: list[Tensor | None] = [None, None]
+        self.members: list[Tensor] = []
+        self.calls = 0
+
+    def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor]:
+        settings, pattern = self.settings, self.graph.pattern
+        means = self.final(users, items)
+        spreads = [torch.exp(part @ self.weights[0] + self.weights[1]) for part in means]
+        if self.calls % settings.cluster_every == 0:
+            self._cluster(means, draw)
+        self.calls += 1
+        first, second = (
+            tuple(
+                part + spread * torch.from_numpy(draw.standard_normal(part.shape, dtype=np.float32))
+                for part, spread in zip(means, spreads, strict=True)
+            )
+            for _ in range(2)
+        )
+        edges = torch.from_numpy(draw.integers(0, pattern.nnz, settings.contrast_size))
+        nodes = (pattern.rows[edges].long().unique(), pattern.indices[edges].long().unique())
+        loss = torch.zeros(())
+        for side, chosen in enumerate(nodes):
+            one, other = first[side][chosen], second[side][chosen]
+            group = cluster_nce(one, other, self.members[side][chosen], settings.cluster_temperature)
+            nce = info_nce(one, other, settings.temperature) + settings.cluster_weight * group
+            mu, sigma = means[side], spreads[side]
+            divergence = 0.5 * (mu.square() + sigma.square() - 2 * sigma.log() - 1).sum(1).mean()
+            loss = loss + settings.contrast_weight * nce + settings.divergence_weight * divergence
+        return (first[0], first[1]), loss
+
+    def _cluster(self, means: Pair, draw: np.random.Generator) -> None:
+        self.members = []
+        for side, part in enumerate(means):
+            points = normalize(part.detach())
+            centres = self.centres[side]
+            if centres is None:
+                count = min(self.settings.clusters, len(points))
+                centres = points[torch.from_numpy(draw.choice(len(points), count, replace=False))]
+            self.centres[side], nearest = k_means(points, centres)
+            self.members.append(nearest)
+
+
+def cluster_nce(first: Tensor, second: Tensor, members: Tensor, temperature: float) -> Tensor:
+    """`info_nce` in which all rows of the same cluster are partners, averaged over them."""
+    log_p = torch.log_softmax(normalize(first) @ normalize(second).T / temperature, 1)
+    partners = (members[:, None] == members).float()
+    return -((log_p * partners).sum(1) / partners.sum(1)).mean()
+
+
+def k_means(points: Tensor, centres: Tensor, steps: int = 10) -> tuple[Tensor, Tensor]:
+    """Lloyd's algorithm: new centres (an empty cluster keeps its own) and the nearest centre of each point."""
+    nearest = torch.zeros(len(points), dtype=torch.int64)
+    for _ in range(steps):
+        nearest = (points @ centres.T - centres.square().sum(1) / 2).argmax(1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, points)
+        counts = torch.bincount(nearest, minlength=len(centres))[:, None]
+        centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
+    return centres, nearest
