@@ -32,7 +32,10 @@ def main() -> None:
     """Train and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="ml-100k")
-    parser.add_argument("--models", default="popularity,wrmf,wrmf-100,bpr-mf,lightgcn,ngcf,sgl,simgcl,xsimgcl,vgcl,biased-mf,neumf,mult-vae,ease,item-knn,item-knn-learnt")
+    parser.add_argument(
+        "--models",
+        default="popularity,wrmf,wrmf-100,bpr-mf,lightgcn,ngcf,sgl,simgcl,xsimgcl,vgcl,biased-mf,neumf,mult-vae,ease,item-knn,item-knn-learnt",
+    )
     parser.add_argument("--full", action="store_true", help="train on the validation part as well")
     parser.add_argument("--epochs", type=int, default=800, help="of LightGCN with --full")
     parser.add_argument("--rate", type=float, default=0.01, help="learning rate of LightGCN with --full")

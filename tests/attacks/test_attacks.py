@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from sharpap.attacks import (
+    RAPUR,
     Attack,
     Bandwagon,
     CrossEntropy,
+    DifficultyDiversity,
+    Identity,
+    MeanScore,
     MomentumStep,
     Poison,
     RandomAttack,
@@ -25,13 +29,15 @@ from sharpap.attacks import (
     SharpnessAware,
     SmoothHits,
     SwapStep,
+    WilcoxonMannWhitney,
     check_poison,
 )
 from sharpap.attacks.profiles import to_csr
 from sharpap.attacks.scan import scan
+from sharpap.attacks.worst_case import mixed
 from sharpap.data import TargetPool
-from sharpap.errors import BudgetError, ConfigError
-from sharpap.surrogates import Embeddings, WRMFSurrogate
+from sharpap.errors import BudgetError, ConfigError, ContractError
+from sharpap.surrogates import ALSSurrogate, Embeddings, WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
 SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
@@ -46,6 +52,12 @@ ATTACKS = {
     "control": replace(SMALL, worst_case=RandomDirection()),
     "original": replace(SMALL, objective=CrossEntropy(), step=MomentumStep(), reseed=False),
     "latent": replace(SMALL, step=MomentumStep(latent=True)),
+    "tau": replace(SMALL, worst_case=SharpnessAware(tau=0.01, clean_share=0.5)),
+    "als": replace(SMALL, surrogate=ALSSurrogate(embedding_size=4, sweeps=3)),
+    "rapu-g": replace(SMALL, objective=WilcoxonMannWhitney(), known_share=0.9, step=MomentumStep(popularity_weight=1)),
+    "rapu-r": RAPUR(surrogate=SURROGATE),
+    "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
+    "pga": replace(SMALL, objective=MeanScore(), surrogate=ALSSurrogate(embedding_size=4, gradient="items")),
 }
 
 
@@ -167,7 +179,10 @@ def test_scan_matches_brute_force(blocks, trained):
     assert float(found.weights.sum()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("objective", [SmoothHits(), SmoothHits(bandwidth=0.5), CrossEntropy()])
+@pytest.mark.parametrize(
+    "objective",
+    [SmoothHits(), SmoothHits(bandwidth=0.5), CrossEntropy(), WilcoxonMannWhitney(bandwidth=0.5), MeanScore()],
+)
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_objective_gradients_match_finite_differences(objective, sign, trained):
     embeddings, found = trained
@@ -189,6 +204,53 @@ def test_objective_gradients_match_finite_differences(objective, sign, trained):
         slope = (along(1e-6) - along(-1e-6)) / 2e-6
         expected = float((grad.users * direction.users).sum() + (grad.items * direction.items).sum())
         assert slope == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize("terms", [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_each_of_dadas_terms_improves_as_users_are_won(terms, trained):
+    """Raise the targets' scores step by step: ever more users are won, and the loss falls; its gradient points there."""
+    embeddings, found = trained
+    scores = embeddings.users @ embeddings.items[found.targets].T
+    found = replace(found, clean=scores)
+    objective = DifficultyDiversity(difficulty=terms[0], diversity=terms[1])
+    away = embeddings.users.mean(0)
+
+    def moved(t: float) -> tuple[float, Embeddings, int]:
+        items = embeddings.items.clone()
+        items[found.targets] += t * away
+        at = Embeddings(embeddings.users, items)
+        edge = (at.users @ items.T).gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
+        return *objective.value_and_grad(at, found), int((at.users @ items[found.targets].T > edge).sum())
+
+    values, _, won = zip(*(moved(t) for t in (0.0, 0.5, 1.0, 2.0, 4.0)), strict=True)
+    assert list(won) == sorted(won)
+    assert won[-1] > won[0]
+    assert values[-1] < values[0]
+    _, grad, _ = moved(0.0)
+    assert float((grad.items[found.targets] @ away).sum()) < 0
+    with pytest.raises(ContractError, match="clean"):
+        objective.value_and_grad(embeddings, replace(found, clean=None))
+
+
+def test_tau_bounds_the_recommendation_loss_and_clean_share_averages(trained):
+    embeddings, found = trained
+
+    def loss(e):
+        return SmoothHits(bandwidth=0.3).value_and_grad(e, found)
+
+    def fit(e):
+        return 1.0 + float(distance(e, embeddings).norm()) ** 2
+
+    worst = SharpnessAware(rho=0.5, tau=0.01)(embeddings, loss, seed=0, fit=fit)
+    assert 0 < fit(worst) - 1 <= 0.01
+    free = SharpnessAware(rho=0.5)(embeddings, loss, seed=0, fit=fit)
+    assert fit(free) > 1.01
+    with pytest.raises(ContractError, match="recommendation loss"):
+        SharpnessAware(tau=0.1)(embeddings, loss, seed=0)
+    value, grad = mixed(loss, embeddings, free, 0.25)
+    assert value == pytest.approx(0.25 * loss(embeddings)[0] + 0.75 * loss(free)[0])
+    torch.testing.assert_close(grad.items, 0.25 * loss(embeddings)[1].items + 0.75 * loss(free)[1].items)
+    assert mixed(loss, embeddings, Identity()(embeddings, loss, seed=0), 0.5)[0] == loss(embeddings)[0]
 
 
 def distance(a: Embeddings, b: Embeddings) -> Embeddings:
@@ -232,7 +294,9 @@ def test_one_step_is_the_closed_form(trained):
     assert same is embeddings
 
 
-@pytest.mark.parametrize("bad", [{"rho": -1.0}, {"rho": float("nan")}, {"ball": "cube"}, {"steps": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"rho": -1.0}, {"rho": float("nan")}, {"ball": "cube"}, {"steps": 0}, {"tau": -1.0}, {"clean_share": 2.0}]
+)
 def test_worst_case_refuses_nonsense(bad):
     with pytest.raises(ConfigError):
         SharpnessAware(**bad)
@@ -251,7 +315,7 @@ class Given:
 def test_a_swap_exchanges_the_worst_present_for_the_best_absent():
     slope = torch.tensor([[5.0, 1.0, -3.0, 0.0, -9.0, 2.0]])
     fillers = torch.tensor([[0, 1]])
-    mover = SwapStep(swap_share=0.5, row_share=1.0).begin(1, 6, forbidden=torch.tensor([4]))
+    mover = SwapStep(swap_share=0.5, row_share=1.0).begin(1, 6, torch.tensor([4]), np.ones(6, np.int64))
     moved = mover.move(fillers, Given(slope), done=0.0, generator=np.random.default_rng(0))
     assert sorted(moved[0].tolist()) == [1, 2]
     still = mover.move(torch.tensor([[2, 3]]), Given(slope), done=0.0, generator=np.random.default_rng(0))

@@ -7,13 +7,43 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 
-from sharpap.errors import ConfigError
+from sharpap.assess.run import fit
+from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern
 from sharpap.metrics import evaluate
-from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN, Popularity, Recommender
-from sharpap.recommenders.bpr import bpr_gradient
+from sharpap.kernels import bpr
+from sharpap.kernels.bpr import Groups, bpr_gradient
+from sharpap.recommenders import (
+    BPRMF,
+    EASE,
+    NGCF,
+    SGL,
+    VGCL,
+    WRMF,
+    BiasedMF,
+    FactorModel,
+    ItemKNN,
+    LightGCN,
+    MultVAE,
+    NeuMF,
+    Popularity,
+    Recommender,
+    SimGCL,
+    XSimGCL,
+)
+from sharpap.recommenders.contrastive import info_nce
+from sharpap.recommenders.graph import Graph
+from sharpap.recommenders.neighbours import learnt_item_weights
+from sharpap.recommenders.vgcl import cluster_nce, k_means
 
 ALL = [Popularity(), WRMF(), WRMF(solver="adam", epochs=60), BPRMF(epochs=100), LightGCN(epochs=60)]
+SMALL = {"embedding_size": 8, "epochs": 20}
+OTHERS = [
+    SGL(**SMALL), SGL(augmentation="node-drop", **SMALL), SGL(augmentation="random-walk", **SMALL), SimGCL(**SMALL),
+    XSimGCL(**SMALL), VGCL(clusters=4, **SMALL), NGCF(**SMALL), BiasedMF(**SMALL), BiasedMF(loss="logistic", **SMALL),
+    NeuMF(hidden=(8, 4), dropout=0.1, **SMALL), MultVAE(hidden=16, latent=4, epochs=5), EASE(reg=5.0), ItemKNN(),
+    ItemKNN(item_weights="learnt"),
+]  # fmt: skip
 
 
 def ndcg(model, dataset, k: int = 10) -> float:
@@ -53,10 +83,15 @@ def test_bpr_is_at_least_as_accurate_as_implicits(ml100k):
     assert ours > theirs
 
 
-@pytest.mark.parametrize("model", [WRMF(), BPRMF(), LightGCN()], ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    "model",
+    [WRMF(), BPRMF(), LightGCN(), SGL(), SimGCL(), XSimGCL(), VGCL(), NGCF(), BiasedMF(), NeuMF(), MultVAE(), EASE(),
+     ItemKNN(), ItemKNN(item_weights="learnt")],
+    ids=lambda model: f"{type(model).__name__}-{getattr(model, 'item_weights', '')}",
+)  # fmt: skip
 def test_every_model_beats_popularity_by_far(model, ml100k):
     floor = ndcg(Popularity().fit(ml100k.train.matrix, seed=0), ml100k)
-    assert ndcg(model.fit(ml100k.train.matrix, seed=0, valid=ml100k.valid.matrix), ml100k) > 1.5 * floor
+    assert ndcg(fit(model, ml100k.train.matrix, ml100k.valid.matrix, seed=0), ml100k) > 1.5 * floor
 
 
 def test_both_solvers_of_wrmf_reach_the_same_loss(blocks):
@@ -73,16 +108,25 @@ def test_both_solvers_of_wrmf_reach_the_same_loss(blocks):
     assert loss(als.fit(blocks, seed=0), als) == pytest.approx(loss(gradient.fit(blocks, seed=0), als), rel=0.01)
 
 
-def test_bpr_gradient_matches_autograd(blocks):
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_bpr_gradient_matches_autograd(blocks, count):
+    """The fused kernel and the one for other devices, against autograd of the loss as it is written."""
     pattern = Pattern.from_csr(blocks)
     generator = torch.Generator().manual_seed(0)
     U, V = (torch.randn(rows, 5, generator=generator, dtype=torch.float64, requires_grad=True) for rows in blocks.shape)
-    negatives = torch.randperm(blocks.shape[1], generator=generator)
+    negatives = Groups(pattern, count).draw(np.random.default_rng(0))
     rows, columns = pattern.rows.long(), pattern.indices.long()
-    margin = (U[rows] * (V[columns] - V[negatives[columns]])).sum(1)
-    theirs = torch.autograd.grad(-torch.nn.functional.logsigmoid(margin).sum(), (U, V))
-    for mine, other in zip(bpr_gradient(pattern, U.detach(), V.detach(), negatives), theirs, strict=True):
-        torch.testing.assert_close(mine, other)
+    drawn = torch.from_numpy(negatives.of(rows.numpy(), columns.numpy()))
+    assert not (drawn == columns).any()
+    theirs = torch.autograd.grad(
+        -torch.nn.functional.logsigmoid((U[rows] * (V[columns] - V[drawn])).sum(1)).sum(), (U, V)
+    )
+    for mine in (
+        bpr_gradient(negatives, U.detach(), V.detach()),
+        bpr._torch_gradient(pattern, negatives, U.detach(), V.detach(), block=50),
+    ):
+        for part, other in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(part, other)
 
 
 def test_lightgcn_propagation_matches_the_dense_graph(blocks):
@@ -139,3 +183,94 @@ def test_rows_and_items_without_interactions_are_harmless():
 def test_unknown_solver_is_refused():
     with pytest.raises(ConfigError, match="neither als nor adam"):
         WRMF(solver="sgd")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("model", OTHERS, ids=lambda model: type(model).__name__)
+def test_conformance_of_every_other_model(model, blocks):
+    """Seeded, settings and data untouched, finite scores of the right shape, users without items included."""
+    before, data = repr(model), blocks.copy()
+    first, again = (model.fit(blocks, seed=1).score(np.array([0, 3, 59])) for _ in range(2))
+    assert first.shape == (3, 40)
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, again)
+    assert repr(model) == before
+    assert (blocks != data).nnz == 0
+    assert isinstance(model, Recommender)
+    empty = csr_array(np.vstack([blocks.toarray()[:20], np.zeros((1, 40))]).astype(np.float32))
+    assert np.isfinite(model.fit(empty, seed=0).score(np.array([20]))).all()
+
+
+def test_ease_matches_its_definition(blocks):
+    """Column j is the ridge regression of item j on all others."""
+    weights = np.asarray(EASE(reg=5.0).fit(blocks, seed=0).weights)
+    X = blocks.toarray().astype(np.float64)
+    for j in (0, 17):
+        others = np.delete(np.arange(40), j)
+        A = X[:, others]
+        beta = np.linalg.solve(A.T @ A + 5 * np.eye(39), A.T @ X[:, j])
+        np.testing.assert_allclose(weights[others, j], beta, atol=1e-4)
+        assert weights[j, j] == 0
+    with pytest.raises(TrainingError, match="dense matrix"):
+        EASE(most_items=39).fit(blocks, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore:OpenBLAS is configured", "ignore:Method expects CSR input")  # implicit's advice
+def test_item_knn_matches_implicits_cosine(ml100k):
+    from implicit.nearest_neighbours import CosineRecommender
+
+    train = ml100k.train.matrix
+    theirs = CosineRecommender(K=21, num_threads=1)  # its 21 hold the item itself
+    theirs.fit(csr_matrix(train).copy(), show_progress=False)
+    ours = ItemKNN(neighbours=20).fit(train, seed=0).weights.T.tocsr()  # a row is now a scored item, as in implicit
+    for item in range(0, train.shape[1], 97):
+        row = theirs.similarity[item].toarray().ravel()
+        row[item] = 0
+        mine = ours[[item]].toarray().ravel()
+        np.testing.assert_allclose(np.sort(mine)[::-1][:20], np.sort(row)[::-1][:20], atol=1e-5)
+
+
+def test_learnt_item_weights_raise_the_likelihood(blocks):
+    similarity = ItemKNN(neighbours=15).fit(blocks, seed=0).weights
+    dense = blocks.toarray()
+
+    def likelihood(w: np.ndarray) -> float:
+        score = dense @ (w[:, None] * similarity.toarray())
+        return float(np.log(np.maximum(score, 1e-6) / score.sum(1, keepdims=True))[dense > 0].mean())
+
+    learnt = learnt_item_weights(blocks, similarity, 50, 0.1)
+    assert learnt.mean() == pytest.approx(1)
+    assert likelihood(learnt) > likelihood(np.ones(40)) + 1e-3
+
+
+def test_normalised_graph_of_a_thinned_pattern(blocks):
+    pattern = Pattern.from_csr(blocks)
+    keep = torch.rand(pattern.nnz, generator=torch.Generator().manual_seed(0)) > 0.3
+    graph = Graph.normalised(pattern, keep)
+    A = np.zeros(blocks.shape)
+    A[pattern.rows[keep], pattern.indices[keep]] = 1
+    A /= np.sqrt(np.maximum(A.sum(1, keepdims=True), 1)) * np.sqrt(np.maximum(A.sum(0), 1))
+    users, items = torch.randn(60, 3), torch.randn(40, 3)
+    received = graph.step(users, items)
+    np.testing.assert_allclose(received[0], A @ items.numpy(), atol=1e-5)
+    np.testing.assert_allclose(received[1], A.T @ users.numpy(), atol=1e-5)
+
+
+def test_contrasts_by_hand():
+    one, other = torch.randn(5, 3), torch.randn(5, 3)
+    logits = torch.nn.functional.cosine_similarity(one[:, None], other[None], dim=2) / 0.5
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
+    torch.testing.assert_close(info_nce(one, other, 0.5), expected)
+    torch.testing.assert_close(cluster_nce(one, other, torch.arange(5), 0.5), expected)
+    centres, nearest = k_means(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([[0.0], [5.0]]))
+    assert nearest.tolist() == [0, 0, 1, 1]
+    torch.testing.assert_close(centres, torch.tensor([[0.05], [5.05]]))
+
+
+def test_neumf_scores_in_blocks_equal_its_forward_pass(blocks):
+    model = NeuMF(hidden=(8, 4), **SMALL).fit(blocks, seed=0)
+    p, q = model.users[[7]].expand(40, -1), model.items
+    hidden = torch.cat([p[:, 8:], q[:, 8:]], 1)
+    for weight, bias in zip(model.layers[::2], model.layers[1::2], strict=True):
+        hidden = torch.relu(hidden @ weight + bias)
+    expected = (torch.cat([p[:, :8] * q[:, :8], hidden], 1) @ model.head)[:, 0]
+    np.testing.assert_allclose(model.score(np.array([3, 7]), pairs=50)[1], expected, atol=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from scipy.sparse import csr_array, random_array
 from sharpap.attacks import SmoothHits
 from sharpap.attacks.scan import scan
 from sharpap.seeds import rng
-from sharpap.surrogates import Embeddings, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, Embeddings, WRMFSurrogate
 from sharpap.threat import Goal
 
 N, F, M = 24, 3, 15
@@ -163,3 +165,68 @@ def test_gradient_predicts_what_discrete_changes_do_after_retraining(ml100k):
         predicted.append(float((gradient * (changed - dense)).sum()))
         actual.append(attack_loss(changed)[0] - value)
     assert np.corrcoef(predicted, actual)[0, 1] > 0.6
+
+
+def dense_als(X: np.ndarray, users: np.ndarray, items: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exact alternating least squares on a loss that is linear in X, from given factors."""
+    w1, w0, reg = ALS.positive_weight, ALS.negative_weight, ALS.reg
+    W, B, eye = X * w1 + (1 - X) * w0, X * w1, reg * np.eye(users.shape[1])
+    for _ in range(sweeps):
+        users = np.stack([np.linalg.solve((items.T * w) @ items + eye, items.T @ b) for w, b in zip(W, B, strict=True)])
+        items = np.stack(
+            [np.linalg.solve((users.T * w) @ users + eye, users.T @ b) for w, b in zip(W.T, B.T, strict=True)]
+        )
+    return users, items
+
+
+ALS = ALSSurrogate(
+    embedding_size=3,
+    sweeps=400,
+    cg_steps=8,
+    positive_weight=6.0,
+    reg=1.0,
+    solve_steps=400,
+    damping=0.0,
+    precision="float64",
+)
+
+
+@pytest.mark.parametrize("gradient", ["exact", "items"])
+def test_als_gradient_matches_finite_differences_of_retraining(data, gradient):
+    """A loss of scores, as attack losses are: it does not see rotations of the factors, along which the Hessian is 0."""
+    genuine, fake = data
+    trained = replace(ALS, gradient=gradient).train(genuine, fake, seed=3)
+    users, items = trained.all_users.numpy(), trained.embeddings.items.numpy()
+    C = np.random.default_rng(5).standard_normal((N, M))
+    grad = Embeddings(torch.from_numpy(C @ items), torch.from_numpy(C.T @ users[:N]))
+    ours = trained.profile_gradient(grad).rows(torch.arange(F)).numpy()
+    full = np.concatenate([genuine.toarray(), fake.toarray()]).astype(np.float64)
+    assert np.abs(dense_als(full, users, items, 1)[1] - items).max() < 1e-6
+
+    def retrained(X: np.ndarray) -> float:
+        if gradient == "exact":
+            P, Q = dense_als(X, users, items, 400)
+            return float((C * (P[:N] @ Q.T)).sum())
+        W, B = X * ALS.positive_weight + (1 - X), X * ALS.positive_weight
+        Q = np.stack([
+            np.linalg.solve((users.T * w) @ users + ALS.reg * np.eye(3), users.T @ b) for w, b in zip(W.T, B.T, strict=True)
+        ])  # fmt: skip
+        return float((C * (users[:N] @ Q.T)).sum())
+
+    for row, column in [(0, 0), (1, 4), (2, 9), (0, 14)]:
+        up, down = full.copy(), full.copy()
+        up[N + row, column] += 1e-4
+        down[N + row, column] -= 1e-4
+        slope = (retrained(up) - retrained(down)) / 2e-4
+        assert ours[row, column] == pytest.approx(slope, rel=3e-3, abs=1e-4)
+
+
+def test_training_loss_is_the_dense_loss(data):
+    genuine, fake = data
+    trained = SURROGATE.train(genuine, fake, seed=7)
+    X = torch.from_numpy(fake.toarray()).double()
+    full = torch.cat([torch.from_numpy(genuine.toarray()).double(), X])
+    users = torch.cat([trained.embeddings.users, trained.fake_users])
+    assert trained.training_loss(trained.embeddings) == pytest.approx(
+        float(dense_loss(users, trained.embeddings.items, full))
+    )

@@ -2,13 +2,21 @@
 
 from sharpap.attacks.base import Attack, check_poison
 from sharpap.attacks.heuristics import Bandwagon, RandomAttack
-from sharpap.attacks.objective import CrossEntropy, SmoothHits
+from sharpap.attacks.objective import (
+    CrossEntropy,
+    DifficultyDiversity,
+    MeanScore,
+    SmoothHits,
+    WilcoxonMannWhitney,
+)
 from sharpap.attacks.poison import Poison
+from sharpap.attacks.rapu import RAPUR
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.step import MomentumStep, SwapStep
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "Attack", "Bandwagon", "CrossEntropy", "Identity", "MomentumStep", "Poison", "RandomAttack", "RandomDirection",
-    "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep", "check_poison",
+    "RAPUR", "Attack", "Bandwagon", "CrossEntropy", "DifficultyDiversity", "Identity", "MeanScore", "MomentumStep",
+    "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep",
+    "WilcoxonMannWhitney", "check_poison",
 ]  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sharpap.attacks.scan import Scan
+from sharpap.errors import ContractError
 from sharpap.kernels import block_rows
 from sharpap.surrogates.base import Embeddings
 
@@ -83,6 +85,119 @@ class CrossEntropy:
             user_grad[rows] = slope @ items
             item_grad.addmm_(slope.T, users)
         return scan.sign * value, Embeddings(user_grad.mul_(scan.sign), item_grad.mul_(scan.sign))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WilcoxonMannWhitney:
+    """RAPU-G's loss: how many of a user's top items outrank a target, smoothly, summed over the scanned rivals.
+
+    mean over eligible (u, t) of sum over rivals k of sigmoid((s_uk - s_ut) / bandwidth). The rivals are the scan's, 50 by
+    default, as in the source.
+
+    Attributes:
+        bandwidth: b.
+
+    Source: Zhang et al. 2021, eq. 11.
+    """
+
+    bandwidth: float = 0.1
+
+    def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
+        """See `Objective`. O(users rivals targets + users rivals d)."""
+        users, items = embeddings.users[scan.users], embeddings.items
+        scores = _rival_scores(users, items, scan.rivals)
+        wanted = items[scan.targets]
+        own = users @ wanted.T
+        value, weights = 0.0, scan.weights
+        rival_slope, own_slope = torch.zeros_like(scores), torch.zeros_like(own)
+        for t in range(own.shape[1]):
+            ahead = torch.sigmoid((scores - own[:, [t]]) / self.bandwidth)
+            value += float((weights[:, [t]] * ahead).sum())
+            slope = ahead.mul_(1 - ahead).mul_(scan.sign * weights[:, [t]] / self.bandwidth)
+            rival_slope += slope
+            own_slope[:, t] = -slope.sum(1)
+        user_grad = torch.zeros_like(embeddings.users)
+        mine = own_slope @ wanted
+        item_grad = torch.zeros_like(items)
+        for start in range(0, len(users), 4096):
+            part = slice(start, start + 4096)
+            rivals, slope = scan.rivals[part], rival_slope[part]
+            mine[part] += torch.einsum("uc,ucd->ud", slope, items[rivals])
+            item_grad.index_add_(0, rivals.flatten(), (slope[:, :, None] * users[part, None]).flatten(0, 1))
+        user_grad[scan.users] = mine
+        item_grad.index_add_(0, scan.targets, own_slope.T @ users)
+        return scan.sign * value, Embeddings(user_grad, item_grad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanScore:
+    """PGA's integrity loss: minus the mean score of the targets.
+
+    Source: Li et al. 2016, section 3.3, with equal weights for all users.
+    """
+
+    def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
+        """See `Objective`. O(users targets d)."""
+        slope = -scan.sign * scan.weights
+        scores = embeddings.users[scan.users] @ embeddings.items[scan.targets].T
+        return float((slope * scores).sum()), _from_target_slope(slope, embeddings, scan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifficultyDiversity:
+    """DADA's loss: favour the users who are nearly won (difficulty) and spread the uplift over users (diversity).
+
+    With M_ut = 1 where target t is outside u's top K, z = s M / (b1 (max(s M) + 0.1)), and the uplift s - s_clean:
+    minus the mean over eligible pairs of  difficulty * -log(1 - b1 z) + diversity * sigmoid(b2 (uplift M - c_t)),
+    c_t the least uplift of target t over users; maxima and minima are constants in the gradient.
+
+    Attributes:
+        difficulty, diversity: weights of the two terms; 0 switches one off.
+        sharpness: b2.
+        margin: b1, in (0, 1): how steeply the difficulty term rises for the best user.
+
+    Source: Li, Di and Chen 2022, *Revisiting injective attacks on recommender systems*. A reconstruction: no public code was
+    found. Inferred: b1 is applied once (inside the logarithm z is at most 1 / b1 times b1, so the product is clipped at
+    `margin`), negative scores count as 0, and terms are means.
+    """
+
+    difficulty: float = 1.0
+    diversity: float = 1.0
+    sharpness: float = 5.0
+    margin: float = 0.9
+    uses_clean: ClassVar[bool] = True
+
+    def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
+        """See `Objective`. O(users (rivals + targets) d)."""
+        if scan.clean is None:
+            raise ContractError("DADA's loss needs the scores of a clean surrogate in its scan.")
+        users, items = embeddings.users[scan.users], embeddings.items
+        edge = _rival_scores(users, items, scan.rivals).topk(scan.k, dim=1).values[:, -1:]
+        with torch.enable_grad():
+            scores = (users @ items[scan.targets].T).detach().requires_grad_()
+            outside = (scores.detach() <= edge) if scan.sign > 0 else (scores.detach() > edge)
+            masked = scan.sign * scores * outside
+            z = masked.clamp_min(0) / (masked.detach().max().clamp_min(0) + 0.1)
+            uplift = masked - scan.sign * scan.clean * outside
+            least = (uplift.detach() + (1 - scan.eligible) * 1e9).min(0).values
+            gain = self.difficulty * -torch.log1p(-self.margin * z)
+            gain = gain + self.diversity * torch.sigmoid(self.sharpness * (uplift - least))
+            won = self._won()
+            value = -(scan.weights * torch.where(outside, gain, won)).sum()
+            (slope,) = torch.autograd.grad(value, scores)
+        return float(value.detach()), _from_target_slope(slope, embeddings, scan)
+
+    def _won(self) -> float:
+        """What a pair inside the top K counts: the most that one outside can, so that a win never raises the loss."""
+        return self.difficulty * -float(np.log1p(-self.margin)) + self.diversity
+
+
+def _from_target_slope(slope: Tensor, embeddings: Embeddings, scan: Scan) -> Embeddings:
+    """Gradient of a loss that depends on target scores only; `slope` is (u, t)."""
+    user_grad, item_grad = torch.zeros_like(embeddings.users), torch.zeros_like(embeddings.items)
+    user_grad[scan.users] = slope @ embeddings.items[scan.targets]
+    item_grad.index_add_(0, scan.targets, slope.T @ embeddings.users[scan.users])
+    return Embeddings(user_grad, item_grad)
 
 
 def _rival_scores(users: Tensor, items: Tensor, rivals: Tensor, block: int = 4096) -> Tensor:

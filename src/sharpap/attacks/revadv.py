@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -18,10 +18,10 @@ from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import copied_profiles, pinned_items, to_csr
 from sharpap.attacks.scan import scan
 from sharpap.attacks.step import Step, SwapStep
-from sharpap.attacks.worst_case import Identity, WorstCase
+from sharpap.attacks.worst_case import Identity, WorstCase, mixed
 from sharpap.errors import ConfigError
 from sharpap.seeds import derive_seed, rng
-from sharpap.surrogates.base import Surrogate
+from sharpap.surrogates.base import Embeddings, Surrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
@@ -46,6 +46,7 @@ class RevAdv:
         rivals: scanned competitors per user; thresholds under perturbation are looked for among these.
         users_per_epoch: genuine users the loss averages over in one epoch, drawn anew; None: all.
         finalists, final_seeds: this many best profiles are compared on this many fresh surrogates at the end.
+        known_share: share of genuine interactions the attacker sees, drawn once; the loss still averages over all users.
 
     Source: Tang, Wen and Wang 2020 (RevAdv); Xie et al. 2026 (SharpAP), section 4.
 
@@ -67,21 +68,27 @@ class RevAdv:
     users_per_epoch: int | None = 10_000
     finalists: int = 4
     final_seeds: int = 2
+    known_share: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "k", "rivals", "finalists", "final_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")
+        if not 0 < self.known_share <= 1:
+            raise ConfigError(f"known_share={self.known_share} must lie above 0 and at most at 1.")
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         num_users, num_items = train.shape
+        train = self._known(train, seed)
+        clean = self._clean(train, seed)
         pinned = torch.from_numpy(pinned_items(goal))
         first = copied_profiles(train, goal, allowance, rng(seed, "initial"))
         fillers = torch.from_numpy(np.stack(first))[:, len(pinned) :]
-        mover = self.step.begin(allowance.num_fake, num_items, torch.tensor(goal.targets))
+        popularity = np.bincount(train.indices, minlength=num_items)
+        mover = self.step.begin(allowance.num_fake, num_items, torch.tensor(goal.targets), popularity)
         moves = rng(seed, "moves")
         best: list[tuple[float, float, int, Tensor]] = []
         history = []
@@ -94,9 +101,13 @@ class RevAdv:
                 )
                 users = self._users(num_users, seed, epoch)
                 found = scan(trained.embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
+                if clean is not None:
+                    found = replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
                 loss = partial(self.objective.value_and_grad, scan=found)
-                worst = self.worst_case(trained.embeddings, loss, seed=derive_seed(seed, "worst-case", epoch))
-                value, grad = loss(worst)
+                worst = self.worst_case(
+                    trained.embeddings, loss, seed=derive_seed(seed, "worst-case", epoch), fit=trained.training_loss
+                )
+                value, grad = mixed(loss, trained.embeddings, worst, self.worst_case.clean_share)
                 score = found.sign * found.hit_ratio
                 heapq.heappush(best, (score, -value, -epoch, fillers))
                 if len(best) > self.finalists:
@@ -121,8 +132,24 @@ class RevAdv:
 
     @property
     def name(self) -> str:
-        """ "revadv" for the base attack, "sharpap" with a worst case."""
+        """ "revadv" for the base attack, "sharpap" with a worst case; recipes give others their own names."""
         return "revadv" if isinstance(self.worst_case, Identity) else "sharpap"
+
+    def _known(self, train: csr_array, seed: int) -> csr_array:
+        """What the attacker sees of the genuine rows; every user keeps an interaction."""
+        if self.known_share == 1:
+            return train
+        kept = rng(seed, "known").random(train.nnz) < self.known_share
+        kept[train.indptr[:-1][np.diff(train.indptr) > 0]] = True
+        rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))[kept]
+        return csr_array((train.data[kept], (rows, train.indices[kept])), shape=train.shape)
+
+    def _clean(self, train: csr_array, seed: int) -> Embeddings | None:
+        """A surrogate without fakes, for the objectives that ask for one."""
+        if not getattr(self.objective, "uses_clean", False):
+            return None
+        none = csr_array((0, train.shape[1]), dtype=np.float32)
+        return self.surrogate.train(train, none, seed=derive_seed(seed, "clean")).embeddings
 
     def _users(self, num_users: int, seed: int, epoch: int) -> np.ndarray | None:
         if self.users_per_epoch is None or self.users_per_epoch >= num_users:

@@ -27,6 +27,7 @@ class Scan:
         hit_ratio: H@k on the surrogate: mean over targets of the share of eligible users with the target in the top k,
             each target alone against the rivals.
         sign: +1 to promote, -1 to demote.
+        clean: (u, t) target scores of a surrogate trained without fakes, for objectives that compare with it.
     """
 
     users: Tensor
@@ -36,6 +37,7 @@ class Scan:
     k: int
     hit_ratio: float
     sign: float
+    clean: Tensor | None = None
 
     @property
     def weights(self) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from sharpap.errors import ConfigError
 from sharpap.kernels import topk_scores
 from sharpap.surrogates.base import ProfileGradient
 
+IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
 ROW_BLOCK = 64
 
 
@@ -30,8 +31,8 @@ class Mover(Protocol):
 class Step(Protocol):
     """Settings of a discrete step."""
 
-    def begin(self, num_fake: int, num_items: int, forbidden: Tensor) -> Mover:
-        """A fresh mover; `forbidden` items are never chosen as fillers."""
+    def begin(self, num_fake: int, num_items: int, forbidden: Tensor, popularity: IntArray) -> Mover:
+        """A fresh mover; `forbidden` items are never chosen as fillers. `popularity` is (num_items,) counts."""
         ...
 
 
@@ -60,7 +61,7 @@ class SwapStep:
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1.")
 
-    def begin(self, num_fake: int, num_items: int, forbidden: Tensor) -> Mover:
+    def begin(self, num_fake: int, num_items: int, forbidden: Tensor, popularity: IntArray) -> Mover:
         """See `Step`."""
         return _Swaps(self, num_items, forbidden)
 
@@ -107,6 +108,7 @@ class MomentumStep:
         learning_rate, momentum: as in the source.
         latent: keep the real-valued profiles between epochs and train on their projection, so that small steps add up;
             False: start every epoch from the projected binary profiles, as the source does.
+        popularity_weight: times an item's share of the greatest count is added before the projection, as in RAPU-G.
 
     Source: Tang, Wen and Wang 2020, algorithm 1; top-n projection after later re-implementations (the original thresholds,
     which leaves the profile size open). Holds two dense (num_fake, num_items) arrays.
@@ -115,17 +117,19 @@ class MomentumStep:
     learning_rate: float = 1.0
     momentum: float = 0.95
     latent: bool = False
+    popularity_weight: float = 0.0
 
-    def begin(self, num_fake: int, num_items: int, forbidden: Tensor) -> Mover:
+    def begin(self, num_fake: int, num_items: int, forbidden: Tensor, popularity: IntArray) -> Mover:
         """See `Step`."""
-        return _Momentum(self, num_items, forbidden)
+        share = torch.from_numpy(popularity / max(int(popularity.max(initial=0)), 1)).float()
+        return _Momentum(self, forbidden, self.popularity_weight * share)
 
 
 @dataclass(eq=False)
 class _Momentum:
     settings: MomentumStep
-    num_items: int
     forbidden: Tensor
+    bonus: Tensor
     velocity: Tensor | None = field(default=None)
     profiles: Tensor | None = field(default=None)
 
@@ -143,7 +147,7 @@ class _Momentum:
             self.profiles = torch.zeros_like(slope).scatter_(1, fillers, 1)
         self.velocity.mul_(self.settings.momentum).add_(slope)
         self.profiles.add_(self.velocity, alpha=-self.settings.learning_rate)
-        self.profiles[:, self.forbidden] = -torch.inf
-        chosen, _ = topk_scores(self.profiles.numpy(), fillers.shape[1])
-        self.profiles[:, self.forbidden] = 0
+        ranked = self.profiles + self.bonus
+        ranked[:, self.forbidden] = -torch.inf
+        chosen, _ = topk_scores(ranked.numpy(), fillers.shape[1])
         return torch.from_numpy(chosen.astype(np.int64))

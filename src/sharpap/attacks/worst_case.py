@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
 
 Ball = Literal["global", "row", "adaptive"]
 Loss = Callable[[Embeddings], tuple[float, Embeddings]]
+Fit = Callable[[Embeddings], float]
 _TINY = 1e-30
 
 
@@ -23,16 +24,38 @@ _TINY = 1e-30
 class WorstCase(Protocol):
     """Maps trained embeddings to the embeddings the attack is optimised against."""
 
-    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
-        """Perturbed embeddings, constant with respect to the fake profiles. `loss` gives value and gradient."""
+    @property
+    def clean_share(self) -> float:
+        """Weight of the loss at the unperturbed embeddings in what the attack minimises; see `mixed`."""
         ...
+
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
+        """Perturbed embeddings, constant with respect to the fake profiles.
+
+        `loss` gives the attack loss's value and gradient, `fit` the recommendation loss.
+        """
+        ...
+
+
+def mixed(loss: Loss, clean: Embeddings, worst: Embeddings, clean_share: float) -> tuple[float, Embeddings]:
+    """Value and gradient of clean_share * loss(clean) + (1 - clean_share) * loss(worst)."""
+    value, grad = loss(worst)
+    if clean_share == 0 or worst is clean:
+        return value, grad
+    other, base = loss(clean)
+    share = 1 - clean_share
+    return share * value + clean_share * other, Embeddings(
+        share * grad.users + clean_share * base.users, share * grad.items + clean_share * base.items
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
     """No perturbation: the base attack."""
 
-    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+    clean_share: ClassVar[float] = 0.0
+
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """The embeddings themselves."""
         return embeddings
 
@@ -50,6 +73,9 @@ class SharpnessAware:
         ball: "global": one ball around all parameters; "row": one around each embedding row; "adaptive": the ball of
             ASAM (Kwon et al. 2021), each coordinate scaled by |theta|.
         steps: 1: the closed form above; more: projected gradient ascent with step 2 rho / steps.
+        tau: when set, the offset is halved until the recommendation loss grows by at most this share, the victim space
+            L_rec(theta + eps) <= (1 + tau) L_rec(theta) of the paper's problem statement.
+        clean_share: weight of the unperturbed loss in what the attack minimises; 0.5 is the mean of clean and worst.
 
     Source: Xie, Yang, Shao and Wu 2026, *Sharpness-Aware Poisoning*, arXiv 2604.22170; ball and step after Foret et al.
     2021 (SAM). Deviations: the paper's rho and norm are not stated where we could read them; relative radii, rows,
@@ -60,13 +86,19 @@ class SharpnessAware:
     relative: bool = True
     ball: Ball = "row"
     steps: int = 1
+    tau: float | None = None
+    clean_share: float = 0.0
 
     def __post_init__(self) -> None:
         _check(self.rho, self.ball)
+        if self.tau is not None and self.tau < 0:
+            raise ConfigError(f"tau={self.tau} must be 0 or positive.")
+        if not 0 <= self.clean_share <= 1:
+            raise ConfigError(f"clean_share={self.clean_share} must lie in [0, 1].")
         if self.steps < 1:
             raise ConfigError(f"steps={self.steps} must be 1 or more.")
 
-    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """See `WorstCase`."""
         if self.rho == 0:
             return embeddings
@@ -77,7 +109,20 @@ class SharpnessAware:
             stride = 1.0 if self.steps == 1 else 2.0 / self.steps
             move = _on_sphere(grad, embeddings, radius, self.ball, stride)
             offset = move if offset is None else _into_ball(offset.plus(move), embeddings, radius, self.ball)
-        return embeddings if offset is None else embeddings.plus(offset)
+        if offset is None:
+            return embeddings
+        return embeddings.plus(offset if self.tau is None else self._within(embeddings, offset, fit))
+
+    def _within(self, embeddings: Embeddings, offset: Embeddings, fit: Fit | None, halvings: int = 12) -> Embeddings:
+        """The offset, halved until the recommendation loss keeps its bound."""
+        if fit is None:
+            raise ContractError("tau needs a surrogate that can evaluate its recommendation loss.")
+        bound = (1 + (self.tau or 0)) * fit(embeddings)
+        for _ in range(halvings):
+            if fit(embeddings.plus(offset)) <= bound:
+                return offset
+            offset = Embeddings(offset.users / 2, offset.items / 2)
+        return Embeddings(torch.zeros_like(offset.users), torch.zeros_like(offset.items))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +135,12 @@ class RandomDirection:
     rho: float = 0.05
     relative: bool = True
     ball: Ball = "row"
+    clean_share: float = 0.0
 
     def __post_init__(self) -> None:
         _check(self.rho, self.ball)
 
-    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int) -> Embeddings:
+    def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """See `WorstCase`."""
         generator = rng(seed, "random-direction")
         noise = Embeddings(

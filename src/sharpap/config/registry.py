@@ -7,9 +7,12 @@ from typing import Any
 
 from sharpap import attacks, recommenders
 from sharpap.attacks import (
+    RAPUR,
     Bandwagon,
     CrossEntropy,
+    DifficultyDiversity,
     Identity,
+    MeanScore,
     MomentumStep,
     RandomAttack,
     RandomDirection,
@@ -17,6 +20,7 @@ from sharpap.attacks import (
     SharpnessAware,
     SmoothHits,
     SwapStep,
+    WilcoxonMannWhitney,
 )
 from sharpap.attacks.objective import Objective
 from sharpap.attacks.step import Step
@@ -39,9 +43,12 @@ from sharpap.recommenders import (
     SimGCL,
     XSimGCL,
 )
-from sharpap.surrogates import Surrogate, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, Surrogate, WRMFSurrogate
 
 Names = dict[str, tuple[type, dict[str, Any]]]
+RAPU_G: dict[str, Any] = {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
+DADA: dict[str, Any] = {"objective": {"name": "difficulty-diversity"}}
+PGA: dict[str, Any] = {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
 # Each name is a class and the options it fixes; the first name of a class is the one `describe` writes.
 REGISTRY: dict[str, Names] = {
     "attack": {
@@ -49,11 +56,26 @@ REGISTRY: dict[str, Names] = {
         "bandwagon": (Bandwagon, {}),
         "revadv": (RevAdv, {}),
         "sharpap": (RevAdv, {"worst_case": {"name": "sharpness-aware"}}),
+        "revadv-als": (RevAdv, {"surrogate": {"name": "als"}}),
+        "sharpap-als": (RevAdv, {"surrogate": {"name": "als"}, "worst_case": {"name": "sharpness-aware"}}),
+        "rapu-g": (RevAdv, RAPU_G),
+        "rapu-g-sharpap": (RevAdv, RAPU_G | {"worst_case": {"name": "sharpness-aware"}}),
+        "rapu-r": (RAPUR, {}),
+        "dada": (RevAdv, DADA),
+        "dada-sharpap": (RevAdv, DADA | {"worst_case": {"name": "sharpness-aware"}}),
+        "pga": (RevAdv, PGA),
+        "pga-sharpap": (RevAdv, PGA | {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-original": (
             RevAdv,
             {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False,
              "users_per_epoch": None},
         ),
+        "rapu-g-original": (
+            RevAdv,
+            RAPU_G | {"step": {"name": "momentum", "popularity_weight": 1.0}, "epochs": 30, "reseed": False,
+                      "surrogate": {"name": "wrmf", "unrolled_epochs": 20}, "users_per_epoch": None},
+        ),
+        "pga-original": (RevAdv, PGA | {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}),
     },
     "victim": {
         "popularity": (Popularity, {}),
@@ -72,8 +94,14 @@ REGISTRY: dict[str, Names] = {
         "item-knn": (ItemKNN, {}),
         "item-knn-learnt": (ItemKNN, {"item_weights": "learnt"}),
     },
-    "surrogate": {"wrmf": (WRMFSurrogate, {})},
-    "objective": {"smooth-hits": (SmoothHits, {}), "cross-entropy": (CrossEntropy, {})},
+    "surrogate": {"wrmf": (WRMFSurrogate, {}), "als": (ALSSurrogate, {})},
+    "objective": {
+        "smooth-hits": (SmoothHits, {}),
+        "cross-entropy": (CrossEntropy, {}),
+        "wilcoxon-mann-whitney": (WilcoxonMannWhitney, {}),
+        "difficulty-diversity": (DifficultyDiversity, {}),
+        "mean-score": (MeanScore, {}),
+    },
     "step": {"swap": (SwapStep, {}), "momentum": (MomentumStep, {})},
     "worst_case": {
         "identity": (Identity, {}),

@@ -144,12 +144,20 @@ def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Te
         users, items, GP.numpy(), slope,
     )  # fmt: skip
     _columns(
-        pattern.transpose.indices.numpy(), pattern.order.numpy(), negatives.groups.starts, *maps, users, slope, GQ.numpy()
+        pattern.transpose.indices.numpy(),
+        pattern.order.numpy(),
+        negatives.groups.starts,
+        *maps,
+        users,
+        slope,
+        GQ.numpy(),
     )
     return GP, GQ
 
 
-def _torch_gradient(pattern: Pattern, negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20) -> tuple[Tensor, Tensor]:
+def _torch_gradient(
+    pattern: Pattern, negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20
+) -> tuple[Tensor, Tensor]:
     """Any device, by gathers and scatters in blocks of interactions."""
     GP, GQ = torch.zeros_like(P), torch.zeros_like(Q)
     against = torch.from_numpy(negatives.of(pattern.rows.cpu().numpy(), pattern.indices.cpu().numpy())).to(P.device)

@@ -102,6 +102,17 @@ def _split(pattern: Pattern) -> tuple[tuple[Array, Array, Array], tuple[Array, A
     )
 
 
+def wrmf_loss(
+    pattern: Pattern, P: Tensor, Q: Tensor, *, positive_weight: float, negative_weight: float, reg: float
+) -> float:
+    """L(P, Q) + reg (|P|^2 + |Q|^2), summed in float64. O(nnz d + (n + m) d^2)."""
+    scores = sddmm(pattern, P, Q).double()
+    everywhere = ((P.T @ P).double() * (Q.T @ Q).double()).sum()
+    here = (positive_weight * (1 - scores).square() - negative_weight * scores.square()).sum()
+    size = P.double().square().sum() + Q.double().square().sum()
+    return float(negative_weight * everywhere + here + reg * size)
+
+
 def wrmf_gradient(
     pattern: Pattern, P: Tensor, Q: Tensor, *, positive_weight: float, negative_weight: float, reg: float
 ) -> tuple[Tensor, Tensor]:

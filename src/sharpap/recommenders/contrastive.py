@@ -24,7 +24,9 @@ def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
 
 
-def contrast(first: Pair, second: Pair, pattern: Pattern, size: int, temperature: float, draw: np.random.Generator) -> Tensor:
+def contrast(
+    first: Pair, second: Pair, pattern: Pattern, size: int, temperature: float, draw: np.random.Generator
+) -> Tensor:
     """`info_nce` of users plus that of items, over the distinct ends of `size` random interactions.
 
     These are the nodes a minibatch of that size would hold: users and items in proportion to their activity, and
@@ -33,7 +35,8 @@ def contrast(first: Pair, second: Pair, pattern: Pattern, size: int, temperature
     edges = torch.from_numpy(draw.integers(0, pattern.nnz, size))
     nodes = (pattern.rows[edges].long().unique(), pattern.indices[edges].long().unique())
     users, items = (
-        info_nce(one[chosen], other[chosen], temperature) for one, other, chosen in zip(first, second, nodes, strict=True)
+        info_nce(one[chosen], other[chosen], temperature)
+        for one, other, chosen in zip(first, second, nodes, strict=True)
     )
     return users + items
 
@@ -56,7 +59,7 @@ class SGL(Pairwise):
     augmentation: Augmentation = "edge-drop"
     drop: float = 0.1
     temperature: float = 0.2
-    contrast_weight: float = 0.1
+    contrast_weight: float = 0.02
     contrast_size: int = 2048
     embedding_size: int = 64
     layers: int = 3
@@ -66,7 +69,7 @@ class SGL(Pairwise):
     init_std: float = 0.1
     check_every: int = 10
     patience: int = 5
-    min_epochs: int = 50
+    min_epochs: int = 300
 
     def __post_init__(self) -> None:
         if self.augmentation not in ("edge-drop", "node-drop", "random-walk"):
@@ -122,17 +125,17 @@ class SimGCL(Pairwise):
 
     noise: float = 0.1
     temperature: float = 0.2
-    contrast_weight: float = 0.5
+    contrast_weight: float = 0.05
     contrast_size: int = 2048
     embedding_size: int = 64
-    layers: int = 3
+    layers: int = 2
     epochs: int = 600
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     reg: float = 1e-4
     init_std: float = 0.1
     check_every: int = 10
     patience: int = 5
-    min_epochs: int = 50
+    min_epochs: int = 300
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Propagation without layer 0, with two shifted views."""
@@ -188,7 +191,7 @@ class XSimGCL(Pairwise):
     contrast_layer: int = 1
     noise: float = 0.2
     temperature: float = 0.2
-    contrast_weight: float = 0.2
+    contrast_weight: float = 0.05
     contrast_size: int = 2048
     embedding_size: int = 64
     layers: int = 3
@@ -198,7 +201,7 @@ class XSimGCL(Pairwise):
     init_std: float = 0.1
     check_every: int = 10
     patience: int = 5
-    min_epochs: int = 50
+    min_epochs: int = 300
 
     def __post_init__(self) -> None:
         if not 1 <= self.contrast_layer <= self.layers:

@@ -1,6 +1,7 @@
 """Surrogates: models an attacker trains and differentiates, as pure functions of parameters and data."""
 
+from sharpap.surrogates.als import ALSSurrogate
 from sharpap.surrogates.base import Embeddings, Surrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 
-__all__ = ["Embeddings", "Surrogate", "WRMFSurrogate"]
+__all__ = ["ALSSurrogate", "Embeddings", "Surrogate", "WRMFSurrogate"]

@@ -53,6 +53,10 @@ class TrainedSurrogate(Protocol):
         """What the attack loss sees."""
         ...
 
+    def training_loss(self, embeddings: Embeddings) -> float:
+        """The recommendation loss with these embeddings in the place of the trained ones; fake rows stay as trained."""
+        ...
+
     def profile_gradient(self, grad: Embeddings) -> ProfileGradient:
         """Pull the gradient of a loss of `embeddings` back through training to the fake profiles."""
         ...

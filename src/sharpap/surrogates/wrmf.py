@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sharpap.errors import TrainingError
 from sharpap.kernels import Pattern
-from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp
+from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
 from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments
@@ -80,7 +80,7 @@ class WRMFSurrogate:
         if not all(bool(torch.isfinite(part).all()) for part in theta):
             raise TrainingError("The WRMF surrogate diverged.", hint="Lower its learning_rate or raise reg.")
         embeddings = Embeddings(theta[0][: genuine.shape[0]], theta[1])
-        return TrainedWRMF(self, pattern, embeddings, moments, tape)
+        return TrainedWRMF(self, pattern, embeddings, theta[0][genuine.shape[0] :], moments, tape)
 
     @property
     def _loss(self) -> dict[str, float]:
@@ -107,8 +107,15 @@ class TrainedWRMF:
     settings: WRMFSurrogate
     pattern: Pattern
     embeddings: Embeddings
+    fake_users: Tensor
     moments: tuple[Moments, ...]
     tape: list[Step]
+
+    def training_loss(self, embeddings: Embeddings) -> float:
+        """See `TrainedSurrogate`."""
+        return wrmf_loss(
+            self.pattern, torch.cat([embeddings.users, self.fake_users]), embeddings.items, **self.settings._loss
+        )
 
     def profile_gradient(self, grad: Embeddings) -> WRMFProfileGradient:
         """Reverse the unrolled steps. `grad` is the attack loss's gradient at `embeddings`; O((n + m) d K) memory."""
@@ -130,7 +137,7 @@ class TrainedWRMF:
             ):
                 bar.add_(curvature)
             terms.append((step.theta[0][fakes], step.theta[1], bars[0][fakes].clone(), bars[1]))
-        return WRMFProfileGradient(settings, terms)
+        return WRMFProfileGradient(settings.positive_weight, settings.negative_weight, terms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +148,14 @@ class WRMFProfileGradient:
     c(s) = 2 (w1 - w0) s - 2 w1 times q_j in p_i and times p_i in q_j.
     """
 
-    settings: WRMFSurrogate
+    positive_weight: float
+    negative_weight: float
     terms: list[tuple[Tensor, Tensor, Tensor, Tensor]]
 
     def rows(self, fakes: Tensor) -> Tensor:
         """(len(fakes), num_items) derivatives of the attack loss."""
-        slope = 2 * (self.settings.positive_weight - self.settings.negative_weight)
-        offset = 2 * self.settings.positive_weight
+        slope = 2 * (self.positive_weight - self.negative_weight)
+        offset = 2 * self.positive_weight
         total: Tensor | None = None
         for users, items, users_bar, items_bar in self.terms:
             mine, mine_bar = users[fakes], users_bar[fakes]
