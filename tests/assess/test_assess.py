@@ -293,3 +293,32 @@ def test_data_without_validation_and_test_still_gives_exposure(tmp_path):
     found = sharpap.stress_test(made, attacks={"r": RandomAttack()}, victims={"w": VICTIM}, targets=TargetPool(draws=1))
     assert set(found.frame["metric"]) == {"H", "N", "anyH", "rank", "rank_shift"}
     assert CLEAN in set(found.frame["attack"])
+
+
+def test_a_run_goes_on_from_its_finished_cells(tmp_path, dataset):
+    """Interrupted at the third training; the second run trains only what is missing, and ends with the same numbers."""
+
+    class Counting:
+        fits = 0
+        stop_at = 3
+
+        def fit(self, train, *, seed):
+            Counting.fits += 1
+            if Counting.fits == Counting.stop_at:
+                raise KeyboardInterrupt
+            return Popularity().fit(train, seed=seed)
+
+    experiment = Experiment(
+        dataset=dataset, attacks={"random": RandomAttack(), "bandwagon": Bandwagon()}, victims={"mine": Counting()}
+    )
+    first = run(experiment, cells=tmp_path)
+    assert first.provenance["interrupted"]
+    again = run(experiment, cells=tmp_path)
+    whole = run(experiment)
+    assert not again.provenance["interrupted"]
+    total = experiment.num_cells
+    assert Counting.fits == 3 + (total - 2) + total
+    assert again.frame.equals(whole.frame)
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"damaged")
+    assert run(experiment, cells=tmp_path).frame.equals(whole.frame)

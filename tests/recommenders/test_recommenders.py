@@ -9,10 +9,9 @@ from scipy.sparse import csr_array, csr_matrix
 
 from sharpap.assess.run import fit
 from sharpap.errors import ConfigError, TrainingError
-from sharpap.kernels import Pattern
-from sharpap.metrics import evaluate
-from sharpap.kernels import bpr
+from sharpap.kernels import Pattern, bpr
 from sharpap.kernels.bpr import Groups, bpr_gradient
+from sharpap.metrics import evaluate
 from sharpap.recommenders import (
     BPRMF,
     EASE,

@@ -23,7 +23,15 @@ SECTIONS = ("data", "targets", "budget", "attacks", "victims", "seeds", "ks", "s
 def names() -> list[str]:
     """The recipes that ship with SharpAP."""
     folder = resources.files("sharpap") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        f"{prefix}{entry.name.removesuffix('.toml')}"
+        for prefix, inside in [
+            ("", folder),
+            *((f"{group.name}/", group) for group in folder.iterdir() if group.is_dir()),
+        ]
+        for entry in inside.iterdir()
+        if entry.name.endswith(".toml")
+    )
 
 
 def read_recipe(source: str | Path) -> dict[str, Any]:

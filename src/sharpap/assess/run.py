@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from sharpap import progress
+from sharpap import __version__, progress
+from sharpap.assess.cells import CellStore, fingerprint
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.provenance import Watch
 from sharpap.assess.results import Cell, Results, experiment_config, rows_of
 from sharpap.attacks import Attack, Poison, check_poison
+from sharpap.config import describe
 from sharpap.data import Dataset, load
 from sharpap.errors import SharpAPError, TrainingError
 from sharpap.metrics import Evaluation, evaluate
@@ -56,19 +58,27 @@ def stress_test(
     return results
 
 
-def run(experiment: Experiment, config: dict[str, Any] | None = None) -> Results:
-    """Run all cells. An interrupt ends the run early; what is finished is returned, and `provenance` says so."""
+def run(
+    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None
+) -> Results:  # fmt: skip
+    """Run all cells. An interrupt ends the run early; what is finished is returned, and `provenance` says so.
+
+    Args:
+        experiment: the grid.
+        config: the recipe to record; None: made from the experiment.
+        cells: a folder that keeps each finished poison and cell, and from which a later run takes them.
+    """
+    store = None if cells is None else CellStore(Path(cells))
     dataset, goals = experiment.dataset, experiment.goals()
     watch = Watch(dataset)
     results = Results.empty(dataset, config or experiment_config(experiment))
-    genuine = dataset.train.matrix
     try:
         with progress.task("Assessment", experiment.num_cells) as overall:
             before: dict[tuple[str, int], Evaluation] = {}
             everything = tuple(sorted({target for goal in goals for target in goal.targets}))
             for victim, seed in _victims(experiment):
                 overall.advance(0, note=f"{victim}, clean")
-                found = _cell(experiment, results, CLEAN, victim, -1, seed, genuine, everything)
+                found = _cell(experiment, results, CLEAN, victim, -1, seed, None, everything, store)
                 overall.advance()
                 if found is None:
                     continue
@@ -78,11 +88,10 @@ def run(experiment: Experiment, config: dict[str, Any] | None = None) -> Results
             for draw, goal in enumerate(goals):
                 for name, attack in experiment.attacks.items():
                     overall.advance(0, note=f"{name}, draw {draw + 1} of {len(goals)}")
-                    poison = _craft(experiment, name, attack, goal, draw)
+                    poison = _craft(experiment, name, attack, goal, draw, store)
                     results.poisons[name, draw] = poison
-                    poisoned = poison.inject(genuine)
                     for victim, seed in _victims(experiment):
-                        found = _cell(experiment, results, name, victim, draw, seed, poisoned, goal.targets)
+                        found = _cell(experiment, results, name, victim, draw, seed, poison, goal.targets, store)
                         overall.advance()
                         if found is not None:
                             clean = before.get((victim, seed))
@@ -100,7 +109,9 @@ def _victims(experiment: Experiment) -> list[tuple[str, int]]:
     return [(victim, seed) for victim in experiment.victims for seed in range(experiment.seeds)]
 
 
-def _craft(experiment: Experiment, name: str, attack: Attack | Poison, goal: Goal, draw: int) -> Poison:
+def _craft(
+    experiment: Experiment, name: str, attack: Attack | Poison, goal: Goal, draw: int, store: CellStore | None
+) -> Poison:  # fmt: skip
     """A checked poison that knows its data and its name in the tables."""
     train = experiment.dataset.train
     start = time.perf_counter()
@@ -109,26 +120,46 @@ def _craft(experiment: Experiment, name: str, attack: Attack | Poison, goal: Goa
         if attack.data_fingerprint not in ("", train.fingerprint):
             progress.event("warning", message=f"{name} was crafted on other data than it is assessed on.")
     else:
-        made = attack.poison(train.matrix, goal, experiment.budget, seed=experiment.attack_seed(draw))
+        seed = experiment.attack_seed(draw)
+        key = {
+            "version": __version__, "data": train.fingerprint, "attack": describe(attack, "attack"),
+            "goal": describe(goal), "budget": describe(experiment.budget), "seed": seed,
+        }  # fmt: skip
+        stored = store and store.load_poison(key, train)
+        made = stored or replace(
+            attack.poison(train.matrix, goal, experiment.budget, seed=seed), data_fingerprint=train.fingerprint
+        )
         check_poison(made, train.num_items, experiment.budget.resolve(train.matrix, goal))
-        made = replace(made, data_fingerprint=train.fingerprint)
+        if store and not stored:
+            store.save_poison(key, made, train)
     progress.event("poison", attack=name, draw=draw, seconds=round(time.perf_counter() - start, 3))
     return made
 
 
 def _cell(
-    experiment: Experiment, results: Results, attack: str, victim: str, draw: int, seed: int, train: csr_array,
-    targets: tuple[int, ...],
+    experiment: Experiment, results: Results, attack: str, victim: str, draw: int, seed: int, poison: Poison | None,
+    targets: tuple[int, ...], store: CellStore | None,
 ) -> Evaluation | None:  # fmt: skip
-    """Train one victim and evaluate it; None when it failed."""
-    dataset = experiment.dataset
+    """Train one victim and evaluate it, or take both from the store; None when it failed."""
+    dataset, recommender = experiment.dataset, experiment.victims[victim]
+    place = {"attack": attack, "victim": victim, "draw": draw, "seed": seed}
+    key = {
+        "version": __version__, "data": dataset.train.fingerprint, "valid": dataset.valid.fingerprint,
+        "test": dataset.test.fingerprint, "poison": poison and fingerprint(poison), "targets": targets,
+        "victim": describe(recommender, "victim"), "seed": experiment.victim_seed(seed), "ks": experiment.ks,
+    }  # fmt: skip
+    if store and (stored := store.load_cell(key)):
+        results.cells.append(replace(stored[0], **place))
+        progress.event("cell", **place, seconds=0.0, error="", stored=True)
+        return stored[1]
     start = time.perf_counter()
     trained = 0.0
     log: dict[str, Any] = {}
     error = ""
     found = None
     try:
-        model = fit(experiment.victims[victim], train, dataset.valid.matrix, seed=experiment.victim_seed(seed))
+        train = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
+        model = fit(recommender, train, dataset.valid.matrix, seed=experiment.victim_seed(seed))
         trained = time.perf_counter() - start
         log = getattr(model, "log", {})
         found = evaluate(model, dataset.train.matrix, targets=targets, held_out=dataset.test.matrix, ks=experiment.ks)
@@ -138,11 +169,13 @@ def _cell(
         error = f"{type(problem).__name__}: {problem}"
     total = time.perf_counter() - start
     cell = Cell(
-        attack=attack, victim=victim, draw=draw, seed=seed, error=error, train_seconds=trained or total,
-        evaluate_seconds=total - trained if trained else 0.0, epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
+        **place, error=error, train_seconds=trained or total, evaluate_seconds=total - trained if trained else 0.0,
+        epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
     )  # fmt: skip
     results.cells.append(cell)
-    progress.event("cell", attack=attack, victim=victim, draw=draw, seed=seed, seconds=round(total, 3), error=error)
+    if store and found is not None:
+        store.save_cell(key, cell, found)
+    progress.event("cell", **place, seconds=round(total, 3), error=error)
     return found
 
 

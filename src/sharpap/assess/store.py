@@ -20,21 +20,41 @@ from sharpap.errors import ConfigError, DataError
 from sharpap.files import replacing, write_text
 
 FILES = ("config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison")
+CELLS = "cells"
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raise `ConfigError` unless results may be written there: a new or empty folder, or with `overwrite` older results."""
+    """Raise `ConfigError` unless results may be written there.
+
+    That is: in a new or empty folder, one whose run did not end (it goes on from its finished cells), or with `overwrite` one
+    with older results (which start anew).
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ConfigError(f"{folder} is a file.", hint="Name a folder for the results.")
     names = {entry.name for entry in folder.iterdir()}
-    if not names or names == {"log.jsonl"}:
+    if names <= {"log.jsonl", CELLS}:
         return
-    if "provenance.json" not in names:
+    if not names & {"provenance.json", "log.jsonl"}:
         raise ConfigError(f"{folder} holds other files.", hint="Name a new folder for the results.")
-    if not overwrite:
+    if not overwrite and not _interrupted(folder):
         raise ConfigError(f"{folder} already holds results.", hint="Name another folder, or pass --overwrite.")
+
+
+def drop_cells(folder: Path) -> None:
+    """Remove the finished cells of a run: it is complete, or is to start anew."""
+    for kept in (folder / CELLS).glob("*.npz"):
+        kept.unlink()
+    if (folder / CELLS).is_dir():
+        (folder / CELLS).rmdir()
+
+
+def _interrupted(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / "provenance.json").read_text("utf-8"))["interrupted"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:

@@ -43,7 +43,7 @@ class RAPUR:
         """See `Attack`."""
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
-        none = csr_array((0, train.shape[1]), dtype=np.float32)
+        none = to_csr([], train.shape[1])
         trained = self.surrogate.train(train, none, seed=derive_seed(seed, "surrogate")).embeddings
         users, items = trained.users.numpy(), trained.items.numpy()
         pinned = pinned_items(goal)

@@ -148,7 +148,7 @@ class RevAdv:
         """A surrogate without fakes, for the objectives that ask for one."""
         if not getattr(self.objective, "uses_clean", False):
             return None
-        none = csr_array((0, train.shape[1]), dtype=np.float32)
+        none = to_csr([], train.shape[1])
         return self.surrogate.train(train, none, seed=derive_seed(seed, "clean")).embeddings
 
     def _users(self, num_users: int, seed: int, epoch: int) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -53,7 +53,10 @@ def mixed(loss: Loss, clean: Embeddings, worst: Embeddings, clean_share: float) 
 class Identity:
     """No perturbation: the base attack."""
 
-    clean_share: ClassVar[float] = 0.0
+    @property
+    def clean_share(self) -> float:
+        """Both are the same here."""
+        return 0.0
 
     def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """The embeddings themselves."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.recipe import experiment_from, read_recipe
-from sharpap.assess.store import check_folder
+from sharpap.assess.store import CELLS, check_folder, drop_cells
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply, item_ids, only
@@ -25,16 +25,20 @@ def run_recipe(
     fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
-    out = out or Path("results") / Path(name).stem
+    out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
     check_folder(out, overwrite=overwrite)
+    if overwrite:
+        drop_cells(out)
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)
     only(recipe, "victims", victims)
     apply(recipe, shortcuts, targets, fakes, settings)
     with reporting(quiet=quiet, log=out / "log.jsonl"):
         experiment, config = experiment_from(recipe)
-        results = run(experiment, config)
+        results = run(experiment, config, cells=out / CELLS)
         results.save(out, overwrite=True)
+        if not results.provenance["interrupted"]:
+            drop_cells(out)
     _finish(results, out, as_json)
 
 

@@ -90,7 +90,7 @@ class _SGLEncoder(LightEncoder):
     def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor]:
         settings = self.settings
         views = [self._view(users, items, draw) for _ in range(2)]
-        loss = contrast(*views, self.graph.pattern, settings.contrast_size, settings.temperature, draw)
+        loss = contrast(views[0], views[1], self.graph.pattern, settings.contrast_size, settings.temperature, draw)
         return self.final(users, items), settings.contrast_weight * loss
 
     def _view(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> Pair:
@@ -159,7 +159,7 @@ class _SimEncoder:
         else:
             pair = self.final(users, items)
             views = (mean(self._shifted(users, items, draw)), mean(self._shifted(users, items, draw)))
-        loss = contrast(*views, self.graph.pattern, settings.contrast_size, settings.temperature, draw)
+        loss = contrast(views[0], views[1], self.graph.pattern, settings.contrast_size, settings.temperature, draw)
         return pair, settings.contrast_weight * loss
 
     def _shifted(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> list[Pair]:

@@ -49,8 +49,10 @@ class Graph:
 
 def mean(layers: list[Pair]) -> Pair:
     """The mean over layers, users and items apart."""
-    users, items = (sum(part[1:], start=part[0]) / len(layers) for part in zip(*layers, strict=True))
-    return users, items
+    users, items = layers[0]
+    for more_users, more_items in layers[1:]:
+        users, items = users + more_users, items + more_items
+    return users / len(layers), items / len(layers)
 
 
 @dataclass(frozen=True, kw_only=True)

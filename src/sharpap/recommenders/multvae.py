@@ -52,10 +52,9 @@ class MultVAE:
         theta = []
         for fan_in, fan_out in widths:
             limit = (6 / (fan_in + fan_out)) ** 0.5
-            theta += [
-                torch.from_numpy(draw.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)).requires_grad_(),
-                torch.from_numpy(np.clip(draw.standard_normal(fan_out) * 1e-3, -2e-3, 2e-3).astype(np.float32)).requires_grad_(),
-            ]  # fmt: skip
+            weight = draw.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
+            bias = np.clip(draw.standard_normal(fan_out) * 1e-3, -2e-3, 2e-3).astype(np.float32)
+            theta += [torch.from_numpy(part).requires_grad_() for part in (weight, bias)]
         optimizer = adam(theta, self.learning_rate)
         active = np.flatnonzero(np.diff(train.indptr))
         training = Training("MultVAE", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)

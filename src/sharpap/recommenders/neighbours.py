@@ -76,7 +76,7 @@ class ItemKNN:
     def _similarity(self, train: csr_array) -> csr_array:
         """Row = owned item, column = scored item; each column keeps its nearest rows."""
         num_items = train.shape[1]
-        by_item = csr_array(train.T, dtype=np.float32)
+        by_item = csr_array(train.T).astype(np.float32)
         norm = np.sqrt(np.bincount(train.indices, minlength=num_items).astype(np.float32))
         kept = min(self.neighbours, num_items)
         rows, columns, values = [], [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -113,7 +114,7 @@ class NeuMF:
         epochs, negatives, batch_size, learning_rate, init_std, check_every, patience, min_epochs: as for `BiasedMF`.
         reg: L2 weight of the embeddings of each pair.
 
-    Source: He et al. 2017, *Neural collaborative filtering*. Deviations: trained from scratch, without pretraining the two parts.
+    Source: He et al. 2017, *Neural collaborative filtering*. Deviations: trained from scratch, its parts not pretrained.
     """
 
     embedding_size: int = 32
@@ -136,7 +137,7 @@ class NeuMF:
         tables = [_table(rows, 2 * d, self.init_std, draw) for rows in train.shape]
         widths = [2 * d, *self.hidden]
         layers = []
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in pairwise(widths):
             layers += [_dense(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
         head = _dense(d + widths[-1], 1, draw)
         optimizer = adam([*tables, *layers, head], self.learning_rate)

@@ -21,7 +21,7 @@ from sharpap.seeds import rng
 K = 20
 MOST_USERS = 4_000
 Factors = tuple[FloatArray, FloatArray]
-Model = TypeVar("Model", bound=Scorer)
+Model = TypeVar("Model", bound=Any)
 
 
 def initial_factors(num_users: int, num_items: int, size: int, std: float, seed: int) -> Factors:

@@ -32,8 +32,8 @@ class VGCL(Pairwise):
         contrast_size: interactions whose ends are contrasted in a step.
         embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
 
-    Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*. Deviations: those of `Pairwise`; k-means
-    takes ten Lloyd steps from the last centres.
+    Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*. Deviations: those of `Pairwise`;
+    k-means takes ten Lloyd steps from the last centres.
     """
 
     divergence_weight: float = 0.01
