@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from sharpap.assess.experiment import Experiment
+from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import build, construct, describe, read_toml, suggest
@@ -17,7 +18,7 @@ from sharpap.data import Dataset, Options, TargetPool, load
 from sharpap.errors import ConfigError
 from sharpap.threat import Budget
 
-SECTIONS = ("data", "targets", "budget", "attacks", "victims", "seeds", "ks", "seed", "direction", "title")
+SECTIONS = ("data", "targets", "budget", "attacks", "victims", "seeds", "ks", "seed", "direction", "title", "reported")
 
 
 def names() -> list[str]:
@@ -56,6 +57,9 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
         if key not in SECTIONS:
             raise ConfigError(f"A recipe has no section {key!r}.", hint=suggest(key, SECTIONS))
     settings = {key: _checked(key, table[key]) for key in ("seeds", "ks", "seed", "direction") if key in table}
+    title: dict[str, Any] = {"title": str(table["title"])} if "title" in table else {}
+    if "reported" in table:
+        title["reported"] = [describe(figure) for figure in _reported(table["reported"])]
     targets = construct(TargetPool, _table(table, "targets"), where="targets")
     budget = construct(Budget, _table(table, "budget"), where="budget")
     victims = {
@@ -77,7 +81,6 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
         attacks={name: _finished(attack, dataset, name) for name, attack in attacks.items()},
         victims=victims, targets=targets, budget=budget, **settings,
     )  # fmt: skip
-    title = {"title": str(table["title"])} if "title" in table else {}
     return experiment, {
         **title, **experiment.facts(), "data": data, "targets": describe(targets), "budget": describe(budget),
         "attacks": described, "victims": {name: describe(victim, "victim") for name, victim in victims.items()},
@@ -97,6 +100,12 @@ def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
         raise ConfigError(f"data: there is no option {next(iter(extra))!r}.", hint=suggest(next(iter(extra)), known))
     given = {key: getattr(checked, key) for key in options if key in known}
     return load(source, **given, **extra), {"source": source, **extra, **describe(given)}
+
+
+def _reported(value: Any) -> list[Reported]:
+    if not isinstance(value, list) or not all(isinstance(figure, dict) for figure in value):
+        raise ConfigError("reported: expected a list of tables, [[reported]].")
+    return [construct(Reported, figure, where=f"reported[{place}]") for place, figure in enumerate(value)]
 
 
 def _table(recipe: dict[str, Any], key: str) -> dict[str, Any]:

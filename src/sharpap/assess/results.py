@@ -11,11 +11,12 @@ import polars as pl
 
 from sharpap.assess import summary
 from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.assess.reported import Reported, compare
 from sharpap.attacks import Poison
-from sharpap.config import describe
+from sharpap.config import construct, describe
 from sharpap.data import Dataset
 from sharpap.errors import ConfigError
-from sharpap.metrics import Evaluation, any_hit_ratio, hit_ratio, mean_rank, ndcg
+from sharpap.metrics import Evaluation, any_hit_ratio, hit_ratio, holm, mean_rank, ndcg
 
 Row = tuple[str, int, int, float]
 SCHEMA: dict[str, Any] = {
@@ -119,6 +120,35 @@ class Results:
             if name not in self.attacks and name != CLEAN:
                 raise ConfigError(f"There is no attack {name!r} in these results.", hint=f"There are {self.attacks}.")
         return summary.paired(self.frame, self.victims, attack, base, metric=metric, k=k)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Attacks with a worst case and their bases, by name: (sharpap, revadv), (X-sharpap, X), (sharpap-X, revadv-X)."""
+        names = self.attacks
+        bases = {
+            name: name.removesuffix("-sharpap") if name.endswith("-sharpap") else name.replace("sharpap", "revadv", 1)
+            for name in names
+            if name.startswith("sharpap") or name.endswith("-sharpap")
+        }
+        return [(name, base) for name, base in bases.items() if base in names]
+
+    def comparisons(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
+        """`paired` for all `pairs`, with attack and base in front; Holm-corrected over all pairs and victims together."""
+        parts = [
+            self.paired(attack, base, metric, k).select(
+                pl.lit(attack).alias("attack"), pl.lit(base).alias("base"), pl.all()
+            )
+            for attack, base in self.pairs
+        ]
+        if not parts:
+            return pl.DataFrame()
+        found = pl.concat(parts)
+        return found.with_columns(p_holm=pl.Series(holm(found["p"].to_numpy())))
+
+    def reported(self) -> pl.DataFrame:
+        """The figures of the recipe's paper beside the measured ones; see `reported.compare`."""
+        figures = [construct(Reported, table, where="reported") for table in self.config.get("reported", [])]
+        return compare(self, figures)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the results folder; see `store.save`."""

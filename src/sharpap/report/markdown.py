@@ -18,8 +18,13 @@ def markdown(results: Results, k: int | None = None) -> str:
 
     k = k or main_k(results)
     parts = [f"H@{k} in percent, mean over target draws (95 % interval):", _transfer(results, k)]
-    if {"sharpap", "revadv"} <= set(results.attacks):
-        parts += ["sharpap minus revadv, percentage points, same targets and victim seeds:", _paired(results, k)]
+    if results.pairs:
+        parts += [
+            "With the worst case minus without, percentage points, same targets and victim seeds:",
+            _paired(results, k),
+        ]
+    if results.reported().height:
+        parts.append(_reported(results))
     found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k).to_dicts()
     if found and not all(isnan(row["mean"]) for row in found):
         rows = []
@@ -58,8 +63,23 @@ def _transfer(results: Results, k: int) -> str:
 
 def _paired(results: Results, k: int) -> str:
     rows = []
-    for row in results.paired("sharpap", "revadv", "H", k).iter_rows(named=True):
+    for row in results.comparisons("H", k).iter_rows(named=True):
         span = "–" if isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
-        cells = [row["victim"], number(100 * row["base_mean"], 2), f"{100 * row['mean']:+.2f}", span]
+        cells = [
+            f"{row['attack']}, {row['victim']}",
+            number(100 * row["base_mean"], 2),
+            f"{100 * row['mean']:+.2f}",
+            span,
+        ]
         rows.append([*cells, number(row["p_holm"], 3), str(row["n"])])
-    return table(["victim", "revadv", "difference", "95 % interval", "p (Holm)", "draws"], rows)
+    return table(["attack, victim", "base", "difference", "95 % interval", "p (Holm)", "draws"], rows)
+
+
+def _reported(results: Results) -> str:
+    rows = []
+    for row in results.reported().iter_rows(named=True):
+        mark = "+" if row["kind"] == "change" else ""
+        span = "–" if isnan(row["low"]) else f"{100 * row['low']:{mark}.1f} to {100 * row['high']:{mark}.1f} %"
+        figures = [f"{100 * row[name]:{mark}.1f} %" for name in ("reported", "measured")]
+        rows.append([row["claim"], *figures, span, row["verdict"]])
+    return table(["claim", "reported", "measured", "95 % interval", "verdict"], rows)

@@ -58,6 +58,7 @@ def context(results: Results) -> dict[str, Any]:
         "matrices": matrices,
         "intervals": _intervals(results, k),
         "paired": _paired(results, k),
+        "reported": results.reported().to_dicts(),
         "utility": _utility(results, k),
         "convergence": _convergence(results, figures),
         "popularity": _popularity(figures),
@@ -125,16 +126,17 @@ def _intervals(results: Results, k: int) -> Any:
 def _paired(results: Results, k: int) -> list[dict[str, Any]]:
     """Every attack with a worst case against its base, and else the last attack against the one before it."""
     names = results.attacks
-    pairs = (
-        [("sharpap", "revadv")]
-        if {"sharpap", "revadv"} <= set(names)
-        else [(names[-1], names[-2])]
-        if names[1:]
-        else []
-    )
+    if not results.pairs and names[1:]:
+        rows = results.paired(names[-1], names[-2], "H", k).to_dicts()
+        return [{"attack": names[-1], "base": names[-2], "rows": rows}]
+    found = results.comparisons("H", k).to_dicts()
     return [
-        {"attack": attack, "base": base, "rows": results.paired(attack, base, "H", k).to_dicts()}
-        for attack, base in pairs
+        {
+            "attack": attack,
+            "base": base,
+            "rows": [row for row in found if (row["attack"], row["base"]) == (attack, base)],
+        }
+        for attack, base in results.pairs
     ]
 
 

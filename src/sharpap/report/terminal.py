@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,8 +20,10 @@ def show(results: Results, console: Console, k: int | None = None) -> None:
     """Transfer matrix, paired comparison and accuracy at list length k; names from data are never read as markup."""
     k = k or main_k(results)
     console.print(transfer_table(results, k), "")
-    if {"sharpap", "revadv"} <= set(results.attacks):
-        console.print(paired_table(results, "sharpap", "revadv", k), "")
+    for attack, base in results.pairs:
+        console.print(paired_table(results, attack, base, k), "")
+    if results.reported().height:
+        console.print(reported_table(results), "")
     if any(row[4] == "NDCG" for row in results.rows):
         console.print(utility_table(results, k), "")
     failed = [cell for cell in results.cells if cell.error]
@@ -66,9 +69,23 @@ def paired_table(results: Results, attack: str, base: str, k: int) -> Table:
     table = _table(f"{attack} minus {base}: H@{k} in percentage points", "same targets and victim seeds")
     for name in ("victim", "difference", "95 % interval", "p (Holm)"):
         table.add_column(name, justify="left" if name == "victim" else "right")
-    for row in results.paired(attack, base, "H", k).iter_rows(named=True):
+    found = results.comparisons("H", k).filter((pl.col("attack") == attack) & (pl.col("base") == base))
+    for row in found.iter_rows(named=True):
         span = "–" if isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
         table.add_row(Text(row["victim"]), f"{100 * row['mean']:+.2f}", span, number(row["p_holm"], 3))
+    return table
+
+
+def reported_table(results: Results) -> Table:
+    """The recipe's reported figures beside the measured ones."""
+    table = _table("Reported and measured", "changes are relative to the base attack")
+    for name in ("claim", "reported", "measured", "95 % interval", "verdict"):
+        table.add_column(name, justify="left" if name in ("claim", "verdict") else "right")
+    for row in results.reported().iter_rows(named=True):
+        mark = "+" if row["kind"] == "change" else ""
+        span = "–" if isnan(row["low"]) else f"{100 * row['low']:{mark}.1f} to {100 * row['high']:{mark}.1f} %"
+        figures = (f"{100 * row[name]:{mark}.1f} %" for name in ("reported", "measured"))
+        table.add_row(Text(row["claim"]), *figures, span, row["verdict"])
     return table
 
 
