@@ -37,7 +37,7 @@ from sharpap.attacks.scan import scan
 from sharpap.attacks.worst_case import mixed
 from sharpap.data import TargetPool
 from sharpap.errors import BudgetError, ConfigError, ContractError
-from sharpap.surrogates import ALSSurrogate, Embeddings, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, Embeddings, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
 SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
@@ -54,6 +54,9 @@ ATTACKS = {
     "latent": replace(SMALL, step=MomentumStep(latent=True)),
     "tau": replace(SMALL, worst_case=SharpnessAware(tau=0.01, clean_share=0.5)),
     "als": replace(SMALL, surrogate=ALSSurrogate(embedding_size=4, sweeps=3)),
+    "bpr-mf": replace(SMALL, surrogate=PairwiseSurrogate(embedding_size=4, epochs=8, unrolled_epochs=3)),
+    "lightgcn": replace(SMALL, surrogate=PairwiseSurrogate(layers=2, embedding_size=4, epochs=8, unrolled_epochs=3)),
+    "ensemble": replace(SMALL, others=(ALSSurrogate(embedding_size=5, sweeps=3),), worst_case=SharpnessAware()),
     "rapu-g": replace(SMALL, objective=WilcoxonMannWhitney(), known_share=0.9, step=MomentumStep(popularity_weight=1)),
     "rapu-r": RAPUR(surrogate=SURROGATE),
     "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 import torchopt
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import csr_array, random_array, vstack
 
 from sharpap.attacks import SmoothHits
 from sharpap.attacks.scan import scan
+from sharpap.kernels import Pattern
+from sharpap.kernels.bpr import Groups
+from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import rng
-from sharpap.surrogates import ALSSurrogate, Embeddings, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, Embeddings, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Goal
 
 N, F, M = 24, 3, 15
@@ -230,3 +233,77 @@ def test_training_loss_is_the_dense_loss(data):
     assert trained.training_loss(trained.embeddings) == pytest.approx(
         float(dense_loss(users, trained.embeddings.items, full))
     )
+
+
+PAIRWISE = PairwiseSurrogate(
+    embedding_size=4, epochs=12, unrolled_epochs=12, learning_rate=0.05, reg=0.05, precision="float64"
+)
+
+
+def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], settings: PairwiseSurrogate, seed: int):
+    """The same training on the autograd graph with dense, real-valued profiles: loss weights, penalties and edges."""
+    genuine, fake = data
+    full = torch.cat([torch.from_numpy(genuine.toarray()).double(), X])
+    pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")))
+    degrees = full.detach().sum(1).clamp_min(1), full.detach().sum(0).clamp_min(1)
+    A = full / degrees[0][:, None].sqrt() / degrees[1].sqrt()
+    groups, draw = Groups(pattern), rng(seed, "training")
+    start = initial_factors(*pattern.shape, settings.embedding_size, settings.init_std, seed)
+    theta = [torch.from_numpy(part).double().requires_grad_() for part in start]
+    moments = [[torch.zeros_like(part) for part in theta] for _ in range(2)]
+
+    def propagate(P: torch.Tensor, Q: torch.Tensor) -> list[torch.Tensor]:
+        total, now = [P, Q], [P, Q]
+        for _ in range(settings.layers):
+            now = [A @ now[1], A.T @ now[0]]
+            total = [t + n for t, n in zip(total, now, strict=True)]
+        return [t / (settings.layers + 1) for t in total]
+
+    grid = np.indices(full.shape)
+    for t in range(1, settings.epochs + 1):
+        against = torch.from_numpy(groups.draw(draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape))
+        users, items = propagate(*theta)
+        scores = users @ items.T
+        loss = (full * torch.nn.functional.softplus(scores.gather(1, against) - scores)).sum()
+        counts = full.sum(1), full.sum(0) + pattern.nnz / M
+        loss = loss + settings.reg / 2 * sum(
+            (c[:, None] * part**2).sum() for c, part in zip(counts, theta, strict=True)
+        )
+        grads = torch.autograd.grad(loss, theta, create_graph=True)
+        moments[0] = [0.9 * m + 0.1 * g for m, g in zip(moments[0], grads, strict=True)]
+        moments[1] = [0.999 * v + 0.001 * g * g for v, g in zip(moments[1], grads, strict=True)]
+        theta = [
+            part - settings.learning_rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+            for part, m, v in zip(theta, *moments, strict=True)
+        ]
+    return propagate(*theta)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_pairwise_gradient_matches_autograd_of_dense_training(data, layers):
+    """Every entry, present or absent, up to a constant a row (the penalty of the fake user itself), which no swap sees."""
+    genuine, fake = data
+    settings = replace(PAIRWISE, layers=layers)
+    trained = settings.train(genuine, fake, seed=4)
+    direction = attack_direction(trained.embeddings)
+    ours = trained.profile_gradient(direction).rows(torch.arange(F))
+    X = torch.from_numpy(fake.toarray()).double().requires_grad_()
+    users, items = pairwise_by_autograd(X, data, settings, seed=4)
+    torch.testing.assert_close(trained.embeddings.items, items.detach(), rtol=1e-5, atol=1e-7)
+    ((users[:N] * direction.users).sum() + (items * direction.items).sum()).backward()
+    assert X.grad is not None
+    ours, theirs = (part - part.mean(1, keepdim=True) for part in (ours, X.grad))
+    assert theirs.abs().max() > 1e-2
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+def test_pairwise_training_loss_is_the_sum_over_its_triples(data):
+    genuine, fake = data
+    trained = PAIRWISE.train(genuine, fake, seed=4)
+    pattern = trained.net.graph.pattern
+    rows, columns = pattern.rows.numpy(), pattern.indices.numpy()
+    against = trained.tape[-1].negatives.of(rows, columns)
+    users, items = torch.cat([trained.embeddings.users, trained.fake_users]), trained.embeddings.items
+    margin = (users[rows] * (items[columns] - items[against])).sum(1)
+    expected = float(torch.nn.functional.softplus(-margin).sum())
+    assert trained.training_loss(trained.embeddings) == pytest.approx(expected)

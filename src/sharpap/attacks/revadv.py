@@ -19,9 +19,9 @@ from sharpap.attacks.profiles import copied_profiles, pinned_items, to_csr
 from sharpap.attacks.scan import scan
 from sharpap.attacks.step import Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
-from sharpap.surrogates.base import Embeddings, Surrogate
+from sharpap.surrogates.base import Embeddings, ProfileGradient, Surrogate, TrainedSurrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
@@ -37,6 +37,8 @@ class RevAdv:
 
     Attributes:
         surrogate: the model the attacker trains.
+        others: further surrogates. Each epoch trains all of them; the profiles follow the mean of their gradients, each at the
+            same scale, and are chosen by their mean H@k.
         worst_case: `Identity()` is the base attack.
         objective: the attack loss.
         step: how a gradient changes the profiles.
@@ -58,6 +60,7 @@ class RevAdv:
     """
 
     surrogate: Surrogate = field(default_factory=WRMFSurrogate)
+    others: tuple[Surrogate, ...] = ()
     worst_case: WorstCase = field(default_factory=Identity)
     objective: Objective = field(default_factory=SmoothHits)
     step: Step = field(default_factory=SwapStep)
@@ -96,28 +99,24 @@ class RevAdv:
         with progress.task(f"{name}: profiles", self.epochs) as task:
             for epoch in range(self.epochs):
                 fake = self._profiles(fillers, pinned, num_items)
-                trained = self.surrogate.train(
-                    train, fake, seed=derive_seed(seed, "surrogate", epoch if self.reseed else 0)
-                )
                 users = self._users(num_users, seed, epoch)
-                found = scan(trained.embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
-                if clean is not None:
-                    found = replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
-                loss = partial(self.objective.value_and_grad, scan=found)
-                worst = self.worst_case(
-                    trained.embeddings, loss, seed=derive_seed(seed, "worst-case", epoch), fit=trained.training_loss
+                seen = [
+                    self._look(member, base, train, fake, goal, users, seed, epoch)
+                    for member, base in zip(self.members, clean, strict=True)
+                ]
+                value, hits = (
+                    float(np.mean([getattr(each, name) for each in seen])) for name in ("value", "hit_ratio")
                 )
-                value, grad = mixed(loss, trained.embeddings, worst, self.worst_case.clean_share)
-                score = found.sign * found.hit_ratio
-                heapq.heappush(best, (score, -value, -epoch, fillers))
+                sign = 1.0 if goal.direction == "promote" else -1.0
+                heapq.heappush(best, (sign * hits, -value, -epoch, fillers))
                 if len(best) > self.finalists:
                     heapq.heappop(best)
-                history.append({"epoch": epoch, "attack_loss": value, "surrogate_hit_ratio": found.hit_ratio})
-                task.advance(note=f"surrogate H@{self.k} {found.hit_ratio:.4f}")
+                history.append({"epoch": epoch, "attack_loss": value, "surrogate_hit_ratio": hits})
+                task.advance(note=f"surrogate H@{self.k} {hits:.4f}")
                 if epoch + 1 < self.epochs:
-                    fillers = mover.move(
-                        fillers, trained.profile_gradient(grad), done=epoch / self.epochs, generator=moves
-                    )
+                    gradients = [each.trained.profile_gradient(each.grad) for each in seen]
+                    gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients)
+                    fillers = mover.move(fillers, gradient, done=epoch / self.epochs, generator=moves)
         chosen, hit_ratio = self._choose([entry[3] for entry in sorted(best, reverse=True)], train, goal, pinned, seed)
         return Poison(
             profiles=self._profiles(chosen, pinned, num_items),
@@ -144,12 +143,33 @@ class RevAdv:
         rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))[kept]
         return csr_array((train.data[kept], (rows, train.indices[kept])), shape=train.shape)
 
-    def _clean(self, train: csr_array, seed: int) -> Embeddings | None:
-        """A surrogate without fakes, for the objectives that ask for one."""
+    def _clean(self, train: csr_array, seed: int) -> list[Embeddings | None]:
+        """Each surrogate without fakes, for the objectives that ask for it."""
         if not getattr(self.objective, "uses_clean", False):
-            return None
+            return [None] * len(self.members)
         none = to_csr([], train.shape[1])
-        return self.surrogate.train(train, none, seed=derive_seed(seed, "clean")).embeddings
+        return [member.train(train, none, seed=derive_seed(seed, "clean")).embeddings for member in self.members]
+
+    def _look(
+        self, surrogate: Surrogate, clean: Embeddings | None, train: csr_array, fake: csr_array, goal: Goal,
+        users: np.ndarray | None, seed: int, epoch: int,
+    ) -> _Seen:  # fmt: skip
+        """Train one surrogate and take the attack loss's gradient at its worst case."""
+        trained = surrogate.train(train, fake, seed=derive_seed(seed, "surrogate", epoch if self.reseed else 0))
+        found = scan(trained.embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
+        if clean is not None:
+            found = replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
+        loss = partial(self.objective.value_and_grad, scan=found)
+        worst = self.worst_case(
+            trained.embeddings, loss, seed=derive_seed(seed, "worst-case", epoch), fit=trained.training_loss
+        )
+        value, grad = mixed(loss, trained.embeddings, worst, self.worst_case.clean_share)
+        return _Seen(trained, grad, value, found.hit_ratio)
+
+    @property
+    def members(self) -> tuple[Surrogate, ...]:
+        """All surrogates."""
+        return (self.surrogate, *self.others)
 
     def _users(self, num_users: int, seed: int, epoch: int) -> np.ndarray | None:
         if self.users_per_epoch is None or self.users_per_epoch >= num_users:
@@ -171,12 +191,42 @@ class RevAdv:
                 fake = self._profiles(fillers, pinned, train.shape[1])
                 found = [
                     scan(
-                        self.surrogate.train(train, fake, seed=derive_seed(seed, "final", trial)).embeddings,
+                        member.train(train, fake, seed=derive_seed(seed, "final", trial)).embeddings,
                         train, goal, k=self.k, rivals=self.k, users=users,
-                    )
+                    ).hit_ratio
                     for trial in range(self.final_seeds)
+                    for member in self.members
                 ]  # fmt: skip
-                scores.append((found[0].sign * float(np.mean([each.hit_ratio for each in found])), found[0].sign))
+                scores.append(float(np.mean(found)))
                 task.advance()
-        index = int(np.argmax([score for score, _ in scores]))
-        return candidates[index], scores[index][0] * scores[index][1]
+        index = int(np.argmax(scores) if goal.direction == "promote" else np.argmin(scores))
+        return candidates[index], scores[index]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One surrogate in one outer epoch."""
+
+    trained: TrainedSurrogate
+    grad: Embeddings
+    value: float
+    hit_ratio: float
+
+
+@dataclass(frozen=True, eq=False)
+class MeanGradient:
+    """The mean of several profile gradients, each row of each brought to the same length."""
+
+    parts: list[ProfileGradient]
+
+    def rows(self, fakes: Tensor) -> Tensor:
+        """See `ProfileGradient`."""
+        total: Tensor | None = None
+        for part in self.parts:
+            slope = part.rows(fakes).float()
+            slope -= slope.mean(1, keepdim=True)
+            slope /= torch.linalg.vector_norm(slope, dim=1, keepdim=True).clamp_min(1e-30) * len(self.parts)
+            total = slope if total is None else total.add_(slope)
+        if total is None:
+            raise ContractError("There is no gradient to average.")
+        return total

@@ -67,12 +67,12 @@ def describe(made: Any, kind: str | None = None) -> Any:
             for field in fields(made)
             if (described := describe(getattr(made, field.name), _kind(hints[field.name]))) is not None
         }
-    if kind is not None:
+    if kind is not None and not isinstance(made, (list, tuple)):
         return {"name": type(made).__qualname__}
     if isinstance(made, dict):
         return {str(key): described for key, value in made.items() if (described := describe(value)) is not None}
     if isinstance(made, (list, tuple)):
-        return [describe(value) for value in made]
+        return [describe(value, kind) for value in made]
     return made if made is None or isinstance(made, (bool, int, float, str)) else str(made)
 
 
@@ -110,7 +110,7 @@ def override(table: dict[str, Any], assignment: str) -> None:
 
 def _kind(hint: Any) -> str | None:
     """The registry section of an annotation, Optional or not."""
-    if get_origin(hint) in (Union, types.UnionType):
+    if get_origin(hint) in (Union, types.UnionType, tuple):
         return next((found for part in get_args(hint) if (found := _kind(part))), None)
     try:
         return PROTOCOLS.get(hint)
@@ -120,6 +120,11 @@ def _kind(hint: Any) -> str | None:
 
 def _value(hint: Any, value: Any, *, where: str) -> Any:
     kind = _kind(hint)
+    several = _kind(get_args(hint)[0]) if get_origin(hint) is tuple else None
+    if several is not None:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where}: expected a list of names or tables, not {value!r}.")
+        return tuple(build(several, part, where=f"{where}[{place}]") for place, part in enumerate(value))
     if kind is not None and isinstance(value, (str, dict)):
         return build(kind, value, where=where)
     for cls in (hint, *get_args(hint)):

@@ -43,7 +43,7 @@ from sharpap.recommenders import (
     SimGCL,
     XSimGCL,
 )
-from sharpap.surrogates import ALSSurrogate, Surrogate, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
 
 Names = dict[str, tuple[type, dict[str, Any]]]
 RAPU_G: dict[str, Any] = {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
@@ -58,6 +58,10 @@ REGISTRY: dict[str, Names] = {
         "sharpap": (RevAdv, {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-als": (RevAdv, {"surrogate": {"name": "als"}}),
         "sharpap-als": (RevAdv, {"surrogate": {"name": "als"}, "worst_case": {"name": "sharpness-aware"}}),
+        "revadv-bpr": (RevAdv, {"surrogate": {"name": "bpr-mf"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}),
+        "revadv-lightgcn": (
+            RevAdv, {"surrogate": {"name": "lightgcn"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
+        ),
         "rapu-g": (RevAdv, RAPU_G),
         "rapu-g-sharpap": (RevAdv, RAPU_G | {"worst_case": {"name": "sharpness-aware"}}),
         "rapu-r": (RAPUR, {}),
@@ -94,7 +98,10 @@ REGISTRY: dict[str, Names] = {
         "item-knn": (ItemKNN, {}),
         "item-knn-learnt": (ItemKNN, {"item_weights": "learnt"}),
     },
-    "surrogate": {"wrmf": (WRMFSurrogate, {}), "als": (ALSSurrogate, {})},
+    "surrogate": {"wrmf": (WRMFSurrogate, {}), "als": (ALSSurrogate, {}),
+        "bpr-mf": (PairwiseSurrogate, {}),
+        "lightgcn": (PairwiseSurrogate, {"layers": 3, "reg": 1e-4}),
+    },
     "objective": {
         "smooth-hits": (SmoothHits, {}),
         "cross-entropy": (CrossEntropy, {}),

@@ -2,6 +2,7 @@
 
 from sharpap.surrogates.als import ALSSurrogate
 from sharpap.surrogates.base import Embeddings, Surrogate
+from sharpap.surrogates.pairwise import PairwiseSurrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 
-__all__ = ["ALSSurrogate", "Embeddings", "Surrogate", "WRMFSurrogate"]
+__all__ = ["ALSSurrogate", "Embeddings", "PairwiseSurrogate", "Surrogate", "WRMFSurrogate"]
