@@ -2,8 +2,8 @@
 
     python benchmarks/readings.py --data ml-1m --kinds unpopular,random,head --fakes 0.01,0.05
 
-For every target pool and budget: RevAdv and SharpAP on an ALS surrogate, judged on the exact WRMF, a strongly regularised one and
-an MF with sampled negatives (which some papers call WRMF), as H@10 and anyH@10, in percent; without attack beside it.
+For every target pool and budget: RevAdv and SharpAP on an ALS surrogate, judged on the exact WRMF, a strongly regularised
+one and an MF with sampled negatives (which some papers call WRMF), as H@10 and anyH@10, in percent; without attack beside it.
 """
 
 from __future__ import annotations

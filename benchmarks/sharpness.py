@@ -3,9 +3,10 @@
     sharpap run paper/ml-1m --out results/paper-ml-1m
     python benchmarks/sharpness.py results/paper-ml-1m
 
-For every gradient attack and draw of a results folder: a WRMF surrogate is trained on the poisoned data from a seed the attack has
-not seen; around it, the sharpness of the attack loss (smooth hits) and of the recommendation loss. The transfer drop is 1 - (mean
-H@10 over the other victims) / (H@10 on that surrogate). Printed: means for each attack, and rank correlations over all poisons.
+For every attack and draw of a results folder: a WRMF surrogate is trained on the poisoned data from a seed the attack has not
+seen; around it, the sharpness of the attack loss (smooth hits) and of the recommendation loss. The transfer drop is 1 -
+(mean H@10 over the other victims) / (H@10 on that surrogate). Printed: means for each attack, and rank correlations over
+all poisons.
 """
 
 from __future__ import annotations
