@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, random_array, vstack
 from sharpap.attacks import SmoothHits
 from sharpap.attacks.scan import scan
 from sharpap.kernels import Pattern
-from sharpap.kernels.bpr import Groups
+from sharpap.kernels.bpr import Negatives
 from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import rng
 from sharpap.surrogates import ALSSurrogate, Embeddings, PairwiseSurrogate, WRMFSurrogate
@@ -247,7 +247,7 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
     pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")))
     degrees = full.detach().sum(1).clamp_min(1), full.detach().sum(0).clamp_min(1)
     A = full / degrees[0][:, None].sqrt() / degrees[1].sqrt()
-    groups, draw = Groups(pattern), rng(seed, "training")
+    draw = rng(seed, "training")
     start = initial_factors(*pattern.shape, settings.embedding_size, settings.init_std, seed)
     theta = [torch.from_numpy(part).double().requires_grad_() for part in start]
     moments = [[torch.zeros_like(part) for part in theta] for _ in range(2)]
@@ -261,7 +261,7 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
 
     grid = np.indices(full.shape)
     for t in range(1, settings.epochs + 1):
-        against = torch.from_numpy(groups.draw(draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape))
+        against = torch.from_numpy(Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape))
         users, items = propagate(*theta)
         scores = users @ items.T
         loss = (full * torch.nn.functional.softplus(scores.gather(1, against) - scores)).sum()

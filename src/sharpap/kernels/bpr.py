@@ -1,16 +1,15 @@
-"""The fused gradient of the pairwise ranking loss over all interactions, one negative each, without a scatter.
+"""The fused gradient of the pairwise ranking loss over all interactions, one negative each.
 
-Users fall into groups, contiguous and of about equal work. In group g the negative of item i is the item that stands
-`shift[g]` places further in one random order of the catalogue, so that the inverse is as easy as the map: what an item
-receives as a negative is, for each group, a contiguous run of one column of the pattern. Negatives are uniform and never
-the item itself, and no two groups share them. With a single group a rare item would now and then be the negative of *all*
-interactions of a popular one; with Adam such kicks cost a tenth of the accuracy (docs/recommenders.md).
+The negative of a pair (u, i) in a step is a hash of the step's key, u and i: uniform over all items but i, independent from pair
+to pair, and known for absent pairs too, without being stored. Each user's interactions are visited once; what they add to
+items is summed in `SHARES` private arrays, whose number is fixed, so that results do not depend on the number of threads.
+Negatives that many interactions share cost accuracy: one permutation of the catalogue a step lost BPR-MF a tenth of it
+(docs/recommenders.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numba
@@ -22,63 +21,61 @@ from sharpap.kernels.csr import Pattern
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz"}
+SHARES = 4
+_USER, _ITEM, _MIX = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0xD6E8FEB86659FD93
+
+
+@numba.njit(inline="always", cache=True)
+def _negative(key: Any, user: Any, item: Any, count: int) -> int:
+    """A uniform item other than `item`; a 64-bit hash, its upper half scaled to the catalogue."""
+    half = numba.uint64(32)
+    x = key + numba.uint64(user) * numba.uint64(_USER) + numba.uint64(item) * numba.uint64(_ITEM)
+    x ^= x >> half
+    x *= numba.uint64(_MIX)
+    x ^= x >> half
+    x *= numba.uint64(_MIX)
+    at = numba.int64(item) + 1 + numba.int64(((x >> half) * numba.uint64(count - 1)) >> half)
+    return at - count if at >= count else at
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _rows(
-    bounds: Array, indptr: Array, indices: Array, group: Array, order: Array, place: Array, shift: Array,
-    P: Array, Q: Array, out: Array, slope: Array,
-) -> None:  # fmt: skip
-    d, m = P.shape[1], len(order)
-    for chunk in numba.prange(len(bounds) - 1):
-        for u in range(bounds[chunk], bounds[chunk + 1]):
-            p, g, by = P[u], out[u], shift[group[u]]
+def _gradient(
+    bounds: Array, indptr: Array, indices: Array, key: Any, P: Array, Q: Array, GP: Array, shares: Array
+) -> None:
+    d, m = P.shape[1], Q.shape[0]
+    for share in numba.prange(len(bounds) - 1):
+        GQ = shares[share]
+        for u in range(bounds[share], bounds[share + 1]):
+            p, g = P[u], GP[u]
             for e in range(indptr[u], indptr[u + 1]):
-                at = place[indices[e]] + by
-                q, r = Q[indices[e]], Q[order[at - m if at >= m else at]]
+                i = indices[e]
+                j = _negative(key, u, i, m)
+                q, r, a, b = Q[i], Q[j], GQ[i], GQ[j]
                 s = P.dtype.type(0)
                 for k in range(d):
                     s += p[k] * (q[k] - r[k])
                 c = P.dtype.type(-1.0 / (1.0 + np.exp(s)))
-                slope[e] = c
                 for k in range(d):
                     g[k] += c * (q[k] - r[k])
+                    change = c * p[k]
+                    a[k] += change
+                    b[k] -= change
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _columns(
-    rows: Array, entry: Array, starts: Array, order: Array, place: Array, shift: Array, P: Array, slope: Array, out: Array,
+def _hvp(
+    bounds: Array, indptr: Array, indices: Array, key: Any, P: Array, Q: Array, VP: Array, VQ: Array,
+    HP: Array, shares: Array,
 ) -> None:  # fmt: skip
-    d, m, groups = P.shape[1], len(order), len(shift)
-    for i in numba.prange(m):
-        q = out[i]
-        for e in range(starts[i, 0], starts[i, groups]):
-            c, p = slope[entry[e]], P[rows[e]]
-            for k in range(d):
-                q[k] += c * p[k]
-        for g in range(groups):
-            at = place[i] - shift[g]
-            j = order[at + m if at < 0 else at]
-            for e in range(starts[j, g], starts[j, g + 1]):
-                c, p = slope[entry[e]], P[rows[e]]
-                for k in range(d):
-                    q[k] -= c * p[k]
-
-
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _hvp_rows(
-    bounds: Array, indptr: Array, indices: Array, group: Array, order: Array, place: Array, shift: Array,
-    P: Array, Q: Array, VP: Array, VQ: Array, out: Array, slope: Array, tangent: Array,
-) -> None:  # fmt: skip
-    d, m = P.shape[1], len(order)
-    for chunk in numba.prange(len(bounds) - 1):
-        for u in range(bounds[chunk], bounds[chunk + 1]):
-            p, vp, h, by = P[u], VP[u], out[u], shift[group[u]]
+    d, m = P.shape[1], Q.shape[0]
+    for share in numba.prange(len(bounds) - 1):
+        HQ = shares[share]
+        for u in range(bounds[share], bounds[share + 1]):
+            p, vp, h = P[u], VP[u], HP[u]
             for e in range(indptr[u], indptr[u + 1]):
                 i = indices[e]
-                at = place[i] + by
-                j = order[at - m if at >= m else at]
-                q, r, vq, vr = Q[i], Q[j], VQ[i], VQ[j]
+                j = _negative(key, u, i, m)
+                q, r, vq, vr, a, b = Q[i], Q[j], VQ[i], VQ[j], HQ[i], HQ[j]
                 s = P.dtype.type(0)
                 t = P.dtype.type(0)
                 for k in range(d):
@@ -87,88 +84,41 @@ def _hvp_rows(
                     t += vp[k] * gap + p[k] * (vq[k] - vr[k])
                 c = P.dtype.type(-1.0 / (1.0 + np.exp(s)))
                 t = -c * (1 + c) * t
-                slope[e] = c
-                tangent[e] = t
                 for k in range(d):
                     h[k] += t * (q[k] - r[k]) + c * (vq[k] - vr[k])
+                    change = t * p[k] + c * vp[k]
+                    a[k] += change
+                    b[k] -= change
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _hvp_columns(
-    rows: Array, entry: Array, starts: Array, order: Array, place: Array, shift: Array,
-    P: Array, VP: Array, slope: Array, tangent: Array, out: Array,
-) -> None:  # fmt: skip
-    d, m, groups = P.shape[1], len(order), len(shift)
-    for i in numba.prange(m):
-        h = out[i]
-        for e in range(starts[i, 0], starts[i, groups]):
-            c, t, p, vp = slope[entry[e]], tangent[entry[e]], P[rows[e]], VP[rows[e]]
-            for k in range(d):
-                h[k] += t * p[k] + c * vp[k]
-        for g in range(groups):
-            at = place[i] - shift[g]
-            j = order[at + m if at < 0 else at]
-            for e in range(starts[j, g], starts[j, g + 1]):
-                c, t, p, vp = slope[entry[e]], tangent[entry[e]], P[rows[e]], VP[rows[e]]
-                for k in range(d):
-                    h[k] -= t * p[k] + c * vp[k]
-
-
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """Users of a pattern in contiguous groups of about equal work.
-
-    Attributes:
-        pattern: positives, (n, m).
-        count: most groups; fewer for few users or items.
-    """
-
-    pattern: Pattern
-    count: int = 64
-
-    @cached_property
-    def of_user(self) -> Array:
-        """(n,) int32 group of each user."""
-        n, m = self.pattern.shape
-        indptr = self.pattern.indptr.cpu().numpy()
-        count = max(1, min(self.count, n, m - 1))
-        return np.minimum(indptr[:-1] * count // max(int(indptr[-1]), 1), count - 1).astype(np.int32)
-
-    @cached_property
-    def starts(self) -> Array:
-        """(m, groups + 1) where in the transposed pattern each column's entries of each group begin."""
-        transpose = self.pattern.transpose
-        group = self.of_user[transpose.indices.numpy()]
-        groups = int(self.of_user[-1]) + 1
-        column = np.repeat(np.arange(transpose.shape[0]), np.diff(transpose.indptr.numpy()))
-        counts = np.bincount(column * groups + group, minlength=transpose.shape[0] * groups).reshape(-1, groups)
-        starts = np.empty((transpose.shape[0], groups + 1), np.int64)
-        starts[:, 0] = transpose.indptr.numpy()[:-1]
-        starts[:, 1:] = starts[:, :1] + counts.cumsum(1)
-        return starts
-
-    def draw(self, generator: np.random.Generator) -> Negatives:
-        """Fresh negatives, at least two items in the catalogue."""
-        m = self.pattern.shape[1]
-        order = generator.permutation(m).astype(np.int64)
-        place = np.empty_like(order)
-        place[order] = np.arange(m)
-        groups = int(self.of_user[-1]) + 1
-        return Negatives(self, order, place, 1 + generator.permutation(m - 1)[:groups])
+@numba.njit(cache=True, nogil=True)
+def _of(key: Any, users: Array, items: Array, count: int, out: Array) -> None:
+    for e in range(len(users)):
+        out[e] = _negative(key, users[e], items[e], count)
 
 
 @dataclass(frozen=True, eq=False)
 class Negatives:
-    """One negative for each interaction: `of(users, items)`."""
+    """One negative for each pair of a user and an item.
 
-    groups: Groups
-    order: Array
-    place: Array
-    shift: Array
+    Attributes:
+        pattern: positives, (n, m), at least two items.
+        key: of the hash.
+    """
+
+    pattern: Pattern
+    key: np.uint64
+
+    @classmethod
+    def draw(cls, pattern: Pattern, generator: np.random.Generator) -> Negatives:
+        """Fresh negatives."""
+        return cls(pattern, np.uint64(generator.integers(0, 2**63)))
 
     def of(self, users: Array, items: Array) -> Array:
-        """The negatives of interactions, elementwise."""
-        return self.order[(self.place[items] + self.shift[self.groups.of_user[users]]) % len(self.order)]
+        """(e,) int64 negatives of the pairs of `users` and `items`, both (e,); interactions or not."""
+        out = np.empty(len(users), np.int64)
+        _of(self.key, np.asarray(users), np.asarray(items), self.pattern.shape[1], out)
+        return out
 
 
 def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,54 +129,36 @@ def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Te
         P, Q: (n, d) and (m, d).
 
     Returns:
-        Gradients of the shapes of P and Q. O(nnz d) time, O(nnz + m groups) memory.
+        Gradients of the shapes of P and Q. O(nnz d) time, O(m d) memory.
     """
-    pattern = negatives.groups.pattern
     if P.device.type != "cpu":
-        return _torch_gradient(pattern, negatives, P, Q)
-    slope = np.empty(pattern.nnz, P.numpy().dtype)
-    GP, GQ = torch.zeros_like(P), torch.zeros_like(Q)
-    users, items = P.contiguous().numpy(), Q.contiguous().numpy()
-    maps = (negatives.order, negatives.place, negatives.shift)
-    _rows(
-        pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.groups.of_user, *maps,
-        users, items, GP.numpy(), slope,
-    )  # fmt: skip
-    _columns(
-        pattern.transpose.indices.numpy(),
-        pattern.order.numpy(),
-        negatives.groups.starts,
-        *maps,
-        users,
-        slope,
-        GQ.numpy(),
-    )
-    return GP, GQ
+        return _torch_gradient(negatives, P, Q)
+    GP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
+    dense = (part.contiguous().numpy() for part in (P, Q))
+    _gradient(*_work(negatives), *dense, GP.numpy(), shares.numpy())
+    return GP, shares.sum(0)
 
 
 def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
     """Hessian of the loss of `bpr_gradient` times the direction (VP, VQ); same shapes, same cost twice over. CPU only."""
-    pattern = negatives.groups.pattern
-    slope = np.empty(pattern.nnz, P.numpy().dtype)
-    tangent = np.empty_like(slope)
-    HP, HQ = torch.zeros_like(P), torch.zeros_like(Q)
-    maps = (negatives.order, negatives.place, negatives.shift)
-    users, items, user_way, item_way = (part.contiguous().numpy() for part in (P, Q, VP, VQ))
-    _hvp_rows(
-        pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.groups.of_user, *maps,
-        users, items, user_way, item_way, HP.numpy(), slope, tangent,
-    )  # fmt: skip
-    _hvp_columns(
-        pattern.transpose.indices.numpy(), pattern.order.numpy(), negatives.groups.starts, *maps, users, user_way, slope,
-        tangent, HQ.numpy(),
-    )  # fmt: skip
-    return HP, HQ
+    HP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
+    dense = (part.contiguous().numpy() for part in (P, Q, VP, VQ))
+    _hvp(*_work(negatives), *dense, HP.numpy(), shares.numpy())
+    return HP, shares.sum(0)
 
 
-def _torch_gradient(
-    pattern: Pattern, negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20
-) -> tuple[Tensor, Tensor]:
+def _work(negatives: Negatives) -> tuple[Array, Array, Array, np.uint64]:
+    """Bounds of `SHARES` runs of users with about equal work, the pattern, and the key."""
+    indptr = negatives.pattern.indptr.numpy()
+    work = indptr + np.arange(len(indptr))
+    bounds = np.searchsorted(work, np.linspace(0, work[-1], SHARES + 1)[1:-1])
+    bounds = np.concatenate([[0], bounds, [len(indptr) - 1]])
+    return bounds, indptr, negatives.pattern.indices.numpy(), negatives.key
+
+
+def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20) -> tuple[Tensor, Tensor]:
     """Any device, by gathers and scatters in blocks of interactions."""
+    pattern = negatives.pattern
     GP, GQ = torch.zeros_like(P), torch.zeros_like(Q)
     against = torch.from_numpy(negatives.of(pattern.rows.cpu().numpy(), pattern.indices.cpu().numpy())).to(P.device)
     for start in range(0, pattern.nnz, block):

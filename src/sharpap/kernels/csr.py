@@ -63,6 +63,13 @@ class Pattern:
         torch.cumsum(counts, 0, out=indptr[1:])
         return Pattern(indptr, self.rows[self.order], (self.shape[1], self.shape[0]))
 
+    def where(self, keep: Tensor) -> Pattern:
+        """The entries where `keep` (nnz,) is true; its transpose is thinned along, not sorted again."""
+        by_column = self.transpose
+        thinned = _thin(self, keep)
+        thinned.__dict__["transpose"] = _thin(by_column, keep[self.order])  # the cached property, filled in
+        return thinned
+
     @cached_property
     def chunks(self) -> Array:
         """Row bounds of chunks with about equal work, for the parallel loops on a CPU."""
@@ -70,6 +77,12 @@ class Pattern:
         work = indptr + np.arange(len(indptr))
         bounds = np.searchsorted(work, np.linspace(0, work[-1], CHUNKS + 1))
         return np.unique(np.clip(bounds, 0, self.shape[0]))
+
+
+def _thin(pattern: Pattern, keep: Tensor) -> Pattern:
+    before = torch.zeros(pattern.nnz + 1, dtype=torch.int64, device=keep.device)
+    torch.cumsum(keep, 0, out=before[1:])
+    return Pattern(before[pattern.indptr], pattern.indices[keep], pattern.shape)
 
 
 def check_dense(name: str, dense: Tensor, rows: int, pattern: Pattern, *, like: Tensor | None = None) -> None:

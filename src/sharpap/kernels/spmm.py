@@ -18,14 +18,23 @@ _FAST = {"reassoc", "contract", "nsz"}
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _spmm(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array, out: Array) -> None:
+    """Four entries at a time, here and below: the output row is then read and written a quarter as often."""
     d = V.shape[1]
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
             o = out[row]
-            for e in range(indptr[row], indptr[row + 1]):
-                c, v = values[e], V[indices[e]]
+            whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
+            for e in range(indptr[row], whole, 4):
+                a, v = values[e], V[indices[e]]
+                b, w = values[e + 1], V[indices[e + 1]]
+                c, x = values[e + 2], V[indices[e + 2]]
+                f, y = values[e + 3], V[indices[e + 3]]
                 for k in range(d):
-                    o[k] += c * v[k]
+                    o[k] += (a * v[k] + b * w[k]) + (c * x[k] + f * y[k])
+            for e in range(whole, indptr[row + 1]):
+                a, v = values[e], V[indices[e]]
+                for k in range(d):
+                    o[k] += a * v[k]
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
@@ -37,10 +46,18 @@ def spmm_ordered(
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
             o = out[row]
-            for e in range(indptr[row], indptr[row + 1]):
-                c, v = values[order[e]], V[indices[e]]
+            whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
+            for e in range(indptr[row], whole, 4):
+                a, v = values[order[e]], V[indices[e]]
+                b, w = values[order[e + 1]], V[indices[e + 1]]
+                c, x = values[order[e + 2]], V[indices[e + 2]]
+                f, y = values[order[e + 3]], V[indices[e + 3]]
                 for k in range(d):
-                    o[k] += c * v[k]
+                    o[k] += (a * v[k] + b * w[k]) + (c * x[k] + f * y[k])
+            for e in range(whole, indptr[row + 1]):
+                a, v = values[order[e]], V[indices[e]]
+                for k in range(d):
+                    o[k] += a * v[k]
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
@@ -49,7 +66,12 @@ def _spmm_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Arra
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
             o = out[row]
-            for e in range(indptr[row], indptr[row + 1]):
+            whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
+            for e in range(indptr[row], whole, 4):
+                v, w, x, y = V[indices[e]], V[indices[e + 1]], V[indices[e + 2]], V[indices[e + 3]]
+                for k in range(d):
+                    o[k] += (v[k] + w[k]) + (x[k] + y[k])
+            for e in range(whole, indptr[row + 1]):
                 v = V[indices[e]]
                 for k in range(d):
                     o[k] += v[k]

@@ -94,12 +94,11 @@ class _SGLEncoder(LightEncoder):
         return self.final(users, items), settings.contrast_weight * loss
 
     def _view(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> Pair:
-        fixed = self.settings.augmentation != "random-walk"
-        graph = self._thinned(draw)
+        if self.settings.augmentation != "random-walk":
+            return self._thinned(draw).smooth(users, items, self.layers)
         layers = [(users, items)]
-        for layer in range(self.layers):
-            graph = graph if fixed or layer == 0 else self._thinned(draw)
-            layers.append(graph.step(*layers[-1]))
+        for _ in range(self.layers):
+            layers.append(self._thinned(draw).step(*layers[-1]))
         return mean(layers)
 
     def _thinned(self, draw: np.random.Generator) -> Graph:
@@ -148,7 +147,7 @@ class _SimEncoder:
         self.weights: list[Tensor] = []
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
-        return mean(self.graph.layers(users, items, self.settings.layers)[1:])
+        return self.graph.smooth(users, items, self.settings.layers, first=1)
 
     def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor]:
         settings = self.settings

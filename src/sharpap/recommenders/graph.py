@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,28 +17,28 @@ from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
 class Graph:
     """The bipartite graph of users and items with symmetrically normalised edges D^-1/2 A D^-1/2.
 
+    The weights are products of a user's and an item's part, so that none is stored and a propagation is a sum of rows.
+
     Attributes:
         pattern: its edges, (n, m).
-        edge: (nnz,) weights; 0 where an edge is left out.
+        user_scale, item_scale: (n,) and (m,) degrees to the power -1/2.
     """
 
     pattern: Pattern
-    edge: Tensor
+    user_scale: Tensor
+    item_scale: Tensor
 
     @classmethod
-    def normalised(cls, pattern: Pattern, keep: Tensor | None = None) -> Graph:
+    def normalised(cls, pattern: Pattern, keep: Tensor | None = None, *, dtype: torch.dtype = torch.float32) -> Graph:
         """All edges, or those where `keep` (nnz,) is true, with the degrees of what is left."""
-        rows, columns = pattern.rows.long(), pattern.indices.long()
-        kept = torch.ones(pattern.nnz) if keep is None else keep.float()
-        user, item = (
-            torch.bincount(ends, weights=kept, minlength=size).float().clamp_min(1).rsqrt()
-            for ends, size in zip((rows, columns), pattern.shape, strict=True)
-        )
-        return cls(pattern, kept * user[rows] * item[columns])
+        pattern = pattern if keep is None else pattern.where(keep)
+        user, item = (side.indptr.diff().to(dtype).clamp_min(1).rsqrt() for side in (pattern, pattern.transpose))
+        return cls(pattern, user, item)
 
     def step(self, users: Tensor, items: Tensor) -> Pair:
         """One propagation: each node receives the weighted sum of its neighbours."""
-        return spmm(self.pattern, self.edge, items), spmm_t(self.pattern, self.edge, users)
+        own, other = self.user_scale[:, None], self.item_scale[:, None]
+        return spmm(self.pattern, None, items * other) * own, spmm_t(self.pattern, None, users * own) * other
 
     def layers(self, users: Tensor, items: Tensor, count: int) -> list[Pair]:
         """The embeddings after 0, 1, ..., count propagations."""
@@ -45,6 +46,32 @@ class Graph:
         for _ in range(count):
             out.append(self.step(*out[-1]))
         return out
+
+
+    def smooth(self, users: Tensor, items: Tensor, layers: int, *, first: int = 0) -> Pair:
+        """The mean of the embeddings after `first`, ..., `layers` propagations, as one differentiable step."""
+        return _Smooth.apply(self, layers, first, users, items)  # pyright: ignore[reportReturnType]
+
+
+class _Smooth(torch.autograd.Function):
+    """A symmetric linear map, and so its own backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, graph: Graph, layers: int, first: int, users: Tensor, items: Tensor) -> Pair:
+        ctx.settings = graph, layers, first
+        now = (users.detach(), items.detach())
+        total = tuple(part.clone() if first == 0 else torch.zeros_like(part) for part in now)
+        for layer in range(1, layers + 1):
+            now = graph.step(*now)
+            if layer >= first:
+                for part, more in zip(total, now, strict=True):
+                    part += more
+        count = layers + 1 - first
+        return total[0].div_(count), total[1].div_(count)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None, None, None, *_Smooth.apply(*ctx.settings, *grads)  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def mean(layers: list[Pair]) -> Pair:
@@ -92,7 +119,7 @@ class LightEncoder:
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
         """See `Encoder`."""
-        return mean(self.graph.layers(users, items, self.layers))
+        return self.graph.smooth(users, items, self.layers)
 
     def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor | None]:
         """See `Encoder`."""

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.kernels import Pattern
-from sharpap.kernels.bpr import Groups, bpr_gradient
+from sharpap.kernels.bpr import Negatives, bpr_gradient
 from sharpap.recommenders.base import FactorModel
 from sharpap.recommenders.training import Training, adam, initial_factors
 from sharpap.seeds import rng
@@ -60,7 +60,6 @@ class Pairwise:
         )
         pattern = Pattern.from_csr(train)
         encoder = self.encoder(pattern, seed)
-        groups = Groups(pattern)
         counts = (
             pattern.indptr.diff().float(),
             torch.bincount(pattern.indices, minlength=pattern.shape[1]).float() + pattern.nnz / pattern.shape[1],
@@ -79,7 +78,7 @@ class Pairwise:
 
         for _ in training.run(model):
             pair, second = encoder.training(theta[0], theta[1], draw)
-            grads: list[Any] = list(bpr_gradient(groups.draw(draw), pair[0].detach(), pair[1].detach()))
+            grads: list[Any] = list(bpr_gradient(Negatives.draw(pattern, draw), pair[0].detach(), pair[1].detach()))
             ends = list(pair)
             if second is not None:
                 ends.append(second)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern, sddmm
-from sharpap.kernels.bpr import Groups, Negatives, bpr_gradient, bpr_hvp
+from sharpap.kernels.bpr import Negatives, bpr_gradient, bpr_hvp
 from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import rng
@@ -59,14 +59,13 @@ class PairwiseSurrogate:
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         start = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         theta = (torch.from_numpy(start[0]).to(dtype), torch.from_numpy(start[1]).to(dtype))
-        graph = Graph.normalised(pattern)
-        net = Network(self.layers, Graph(pattern, graph.edge.to(dtype)), self.reg)
-        groups, draw = Groups(pattern), rng(seed, "training")
+        net = Network(self.layers, Graph.normalised(pattern, dtype=dtype), self.reg)
+        draw = rng(seed, "training")
         moments = tuple(Moments.zeros(part) for part in theta)
         adam = Adam(learning_rate=self.learning_rate)
         tape: list[Step] = []
         for t in range(1, self.epochs + 1):
-            negatives = groups.draw(draw)
+            negatives = Negatives.draw(pattern, draw)
             grads = net.gradient(negatives, theta)
             if t > self.epochs - self.unrolled_epochs:
                 tape.append(Step(t, theta, grads, negatives))
@@ -110,16 +109,12 @@ class Network:
 
     def propagate(self, pair: Pair) -> Pair:
         """The mean over layers."""
-        if self.layers == 0:
-            return pair
-        layers = self.powers(pair, self.layers)
-        users, items = (torch.stack([layer[side] for layer in layers]).mean(0) for side in (0, 1))
-        return users, items
+        return pair if self.layers == 0 else self.graph.smooth(*pair, self.layers)
 
     def counts(self) -> Pair:
         """Triples of each user and item, as in `recommenders.Pairwise`."""
         pattern = self.graph.pattern
-        dtype = self.graph.edge.dtype
+        dtype = self.graph.user_scale.dtype
         items = torch.bincount(pattern.indices, minlength=pattern.shape[1]).to(dtype) + pattern.nnz / pattern.shape[1]
         return pattern.indptr.diff().to(dtype)[:, None], items[:, None]
 
@@ -190,10 +185,6 @@ class PairwiseProfileGradient:
         self.net, self.first = net, num_genuine
         self.losses: list[tuple[Negatives, Pair, Pair, Tensor]] = []
         self.edges: list[Pair] = []
-        pattern = net.graph.pattern
-        dtype = net.graph.edge.dtype
-        degrees = (pattern.indptr.diff(), torch.bincount(pattern.indices, minlength=pattern.shape[1]))
-        self.scale = tuple(degree.to(dtype).clamp_min(1).rsqrt() for degree in degrees)
 
     def add_loss(self, negatives: Negatives, at: Pair, way: Pair, theta: Pair, back: Pair) -> None:
         """The weight of the pairwise loss of (i, j) in one step: its derivative along `way`, and that of its penalty."""
@@ -218,17 +209,17 @@ class PairwiseProfileGradient:
     def rows(self, fakes: Tensor) -> Tensor:
         """(len(fakes), num_items) derivatives of the attack loss."""
         num_items = self.net.graph.pattern.shape[1]
-        total = torch.zeros(len(fakes), num_items, dtype=self.net.graph.edge.dtype)
+        graph = self.net.graph
+        total = torch.zeros(len(fakes), num_items, dtype=graph.user_scale.dtype)
         for left, right in self.edges:
             total.addmm_(left[fakes], right.T)
-        total *= self.scale[0][self.first + fakes][:, None]
-        total *= self.scale[1]
-        everything = np.arange(num_items)
+        total *= graph.user_scale[self.first + fakes][:, None]
+        total *= graph.item_scale
+        pairs = np.repeat(self.first + fakes.numpy(), num_items), np.tile(np.arange(num_items), len(fakes))
         for negatives, (users, items), (users_way, items_way), penalty in self.losses:
             score = users[fakes] @ items.T
             change = (users_way[fakes] @ items.T).addmm_(users[fakes], items_way.T)
-            for row, fake in enumerate(fakes.tolist()):
-                against = torch.from_numpy(negatives.of(np.full(num_items, self.first + fake), everything))
-                slope = torch.sigmoid(score[row, against] - score[row]).neg_()
-                total[row] += slope * (change[row] - change[row, against]) + penalty
+            against = torch.from_numpy(negatives.of(*pairs)).view(len(fakes), num_items)
+            slope = torch.sigmoid(score.gather(1, against) - score).neg_()
+            total += slope.mul_(change - change.gather(1, against)) + penalty
         return total
