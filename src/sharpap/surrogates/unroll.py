@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sharpap.kernels.adam import adam_adjoint, adam_step
+
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
@@ -27,10 +29,10 @@ class Adam:
 
     def step(self, theta: Tensor, moments: Moments, grad: Tensor, t: int) -> None:
         """Update `theta` and `moments` in place; `t` counts from 1."""
-        moments.first.mul_(self.beta1).add_(grad, alpha=1 - self.beta1)
-        moments.second.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
-        denominator = (moments.second / (1 - self.beta2**t)).sqrt_().add_(self.epsilon)
-        theta.addcdiv_(moments.first, denominator, value=-self.learning_rate / (1 - self.beta1**t))
+        adam_step(
+            *(part.view(-1).numpy() for part in (theta, moments.first, moments.second, grad.contiguous())),
+            self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
+        )  # fmt: skip
 
     def adjoint(self, state: AdjointMoments, theta_bar: Tensor, grad: Tensor, t: int) -> Tensor:
         """One step backwards: the adjoint of the gradient that step `t` used.
@@ -38,20 +40,15 @@ class Adam:
         `theta_bar` is the adjoint of the parameters after the step, and also their direct adjoint before it; the
         caller adds the Hessian-vector product with the returned tensor. `state` moves to step t - 1 in place.
         """
-        correct1, correct2 = 1 - self.beta1**t, 1 - self.beta2**t
-        root = (state.second / correct2).sqrt_()
-        denominator = root + self.epsilon
-        scaled = theta_bar * (self.learning_rate / correct1)
-        state.first_bar.addcdiv_(scaled, denominator, value=-1)
-        # d(1/denominator)/d(second) is singular at 0, where Adam has seen no gradient and there is nothing to move.
-        slope = scaled.mul_(state.first).div_(denominator.square_().mul_(root.clamp_min_(1e-20)).mul_(2 * correct2))
-        state.second_bar.add_(slope)
-        grad_bar = state.first_bar * (1 - self.beta1) + state.second_bar * grad * (2 * (1 - self.beta2))
-        state.first.sub_(grad, alpha=1 - self.beta1).div_(self.beta1)
-        state.second.addcmul_(grad, grad, value=-(1 - self.beta2)).div_(self.beta2).clamp_min_(0)
-        state.first_bar.mul_(self.beta1)
-        state.second_bar.mul_(self.beta2)
-        return grad_bar
+        out = torch.empty_like(theta_bar)
+        parts = (
+            state.first, state.second, state.first_bar, state.second_bar, theta_bar.contiguous(), grad.contiguous(), out,
+        )  # fmt: skip
+        adam_adjoint(
+            *(part.view(-1).numpy() for part in parts),
+            self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
+        )  # fmt: skip
+        return out
 
 
 @dataclass(frozen=True, eq=False)
