@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from sharpap.kernels import Pattern
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
 from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
-from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments
+from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +118,18 @@ class TrainedWRMF:
             self.pattern, torch.cat([embeddings.users, self.fake_users]), embeddings.items, **self.settings._loss
         )
 
-    def profile_gradient(self, grad: Embeddings) -> WRMFProfileGradient:
-        """Reverse the unrolled steps. `grad` is the attack loss's gradient at `embeddings`; O((n + m) d K) memory."""
+    def states(self, every: int) -> dict[int, Embeddings]:
+        """See `TrainedSurrogate`. Views of the tape: nothing is copied."""
+        num_genuine = self.embeddings.users.shape[0]
+        return {0: self.embeddings} | {
+            back: Embeddings(self.tape[-back].theta[0][:num_genuine], self.tape[-back].theta[1])
+            for back in steps_before(len(self.tape), every)
+        }
+
+    def profile_gradient(
+        self, grad: Embeddings, earlier: Mapping[int, Embeddings] | None = None
+    ) -> WRMFProfileGradient:
+        """Reverse the unrolled steps; see `TrainedSurrogate`. O((n + m) d K) memory."""
         settings, num_genuine = self.settings, grad.users.shape[0]
         fakes = slice(num_genuine, None)
         users_bar = torch.zeros(self.pattern.shape[0], grad.users.shape[1], dtype=grad.users.dtype)
@@ -127,7 +138,7 @@ class TrainedWRMF:
         states = [AdjointMoments.at(moment) for moment in self.moments]
         adam = Adam(learning_rate=settings.learning_rate)
         terms = []
-        for step in reversed(self.tape):
+        for back, step in enumerate(reversed(self.tape), start=1):
             bars = tuple(
                 adam.adjoint(state, bar, used, step.t)
                 for state, bar, used in zip(states, theta_bar, step.grads, strict=True)
@@ -136,6 +147,10 @@ class TrainedWRMF:
                 theta_bar, wrmf_hvp(self.pattern, *step.theta, *bars, **settings._loss), strict=True
             ):
                 bar.add_(curvature)
+            extra = (earlier or {}).get(back)
+            if extra is not None:
+                theta_bar[0][:num_genuine] += extra.users
+                theta_bar[1] += extra.items
             terms.append((step.theta[0][fakes], step.theta[1], bars[0][fakes].clone(), bars[1]))
         return WRMFProfileGradient(settings.positive_weight, settings.negative_weight, terms)
 
