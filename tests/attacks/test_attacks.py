@@ -310,7 +310,8 @@ def test_worst_case_refuses_nonsense(bad):
 
 
 @pytest.mark.parametrize(
-    ("surrogate", "others"), [(ALSSurrogate(), ()), (SURROGATE, (ALSSurrogate(),)), (replace(SURROGATE, unrolled_epochs=2), ())]
+    ("surrogate", "others"),
+    [(ALSSurrogate(), ()), (SURROGATE, (ALSSurrogate(),)), (replace(SURROGATE, unrolled_epochs=2), ())],
 )
 def test_a_worst_case_in_every_step_needs_unrolled_steps(surrogate, others):
     with pytest.raises(ConfigError, match="every_step=2 needs a surrogate that unrolls more"):

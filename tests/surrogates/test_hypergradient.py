@@ -12,10 +12,10 @@ from scipy.sparse import csr_array, random_array, vstack
 
 from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
 from sharpap.attacks.scan import scan
+from sharpap.errors import ConfigError, ContractError
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives
 from sharpap.recommenders.training import initial_factors
-from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
 from sharpap.surrogates import ALSSurrogate, Embeddings, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Goal
@@ -272,7 +272,9 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
 
     grid = np.indices(full.shape)
     for t in range(1, settings.epochs + 1):
-        against = torch.from_numpy(Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape))
+        against = torch.from_numpy(
+            Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape)
+        )
         users, items = propagate(*theta)
         scores = users @ items.T
         loss = (full * torch.nn.functional.softplus(scores.gather(1, against) - scores)).sum()
@@ -345,7 +347,7 @@ def test_a_worst_case_at_every_kth_step_matches_autograd_with_the_same_offsets(d
     final = Embeddings(states[-1][0][:N].detach(), states[-1][1].detach())
     found = scan(final, genuine, goal, k=3, rivals=8)
     losses = []
-    for users, items in reversed(states[-1 :: -every] if every else states[-1:]):
+    for users, items in reversed(states[-1::-every] if every else states[-1:]):
         at = Embeddings(users[:N].detach(), items.detach())
         moved = worst(at, lambda e: attack.objective.value_and_grad(e, found), seed=0)
         losses.append(smooth_hits(users[:N] + moved.users - at.users, items + moved.items - at.items, found, 0.3))

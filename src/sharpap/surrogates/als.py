@@ -98,7 +98,9 @@ class TrainedALS:
     def states(self, every: int) -> dict[int, Embeddings]:
         """See `TrainedSurrogate`: only the optimum, there is no tape."""
         if every:
-            raise ConfigError("The ALS surrogate stores no training step.", hint="Set every_step to 0, or unroll another.")
+            raise ConfigError(
+                "The ALS surrogate stores no training step.", hint="Set every_step to 0, or unroll another."
+            )
         return {0: self.embeddings}
 
     def profile_gradient(

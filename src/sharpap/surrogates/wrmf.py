@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -71,10 +72,12 @@ class WRMFSurrogate:
         moments = tuple(Moments.zeros(part) for part in theta)
         adam = Adam(learning_rate=self.learning_rate)
         tape: list[Step] = []
+        plain = ExactLoss(pattern, self._loss)
         for t in range(1, self.epochs + 1):
-            grads = wrmf_gradient(pattern, *theta, **self._loss)
+            loss = self._loss_at(t, plain, theta, genuine.shape[0])
+            grads = loss.gradient(theta)
             if t > self.epochs - self.unrolled_epochs:
-                tape.append(Step(t, theta, grads))
+                tape.append(Step(t, theta, grads, loss))
                 theta = tuple(part.clone() for part in theta)
             for part, moment, grad in zip(theta, moments, grads, strict=True):
                 adam.step(part, moment, grad, t)
@@ -82,6 +85,10 @@ class WRMFSurrogate:
             raise TrainingError("The WRMF surrogate diverged.", hint="Lower its learning_rate or raise reg.")
         embeddings = Embeddings(theta[0][: genuine.shape[0]], theta[1])
         return TrainedWRMF(self, pattern, embeddings, theta[0][genuine.shape[0] :], moments, tape)
+
+    def _loss_at(self, t: int, plain: Loss, theta: tuple[Tensor, ...], num_genuine: int) -> Loss:
+        """The loss of step `t`; a variant may change it."""
+        return plain
 
     @property
     def _loss(self) -> dict[str, float]:
@@ -92,13 +99,42 @@ class WRMFSurrogate:
         }
 
 
+class Loss(Protocol):
+    """What one training step minimises."""
+
+    def gradient(self, theta: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """With respect to users' and items' parameters."""
+        ...
+
+    def hvp(self, theta: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The Hessian at `theta` times `along`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ExactLoss:
+    """The weighted loss over all pairs."""
+
+    pattern: Pattern
+    weights: dict[str, float]
+
+    def gradient(self, theta: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See `Loss`."""
+        return wrmf_gradient(self.pattern, *theta, **self.weights)
+
+    def hvp(self, theta: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See `Loss`."""
+        return wrmf_hvp(self.pattern, *theta, *along, **self.weights)
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One unrolled step: parameters before it and the gradient it used."""
+    """One unrolled step: parameters before it, the gradient it used, and its loss."""
 
     t: int
     theta: tuple[Tensor, ...]
     grads: tuple[Tensor, ...]
+    loss: Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +179,7 @@ class TrainedWRMF:
                 adam.adjoint(state, bar, used, step.t)
                 for state, bar, used in zip(states, theta_bar, step.grads, strict=True)
             )
-            for bar, curvature in zip(
-                theta_bar, wrmf_hvp(self.pattern, *step.theta, *bars, **settings._loss), strict=True
-            ):
+            for bar, curvature in zip(theta_bar, step.loss.hvp(step.theta, bars), strict=True):
                 bar.add_(curvature)
             extra = (earlier or {}).get(back)
             if extra is not None:
