@@ -61,6 +61,18 @@ def parts(train: csr_array, goal: Goal, rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
+def reach(train: csr_array, goal: Goal, every: int) -> dict[int, float]:
+    """Share of users whose top k lies within the rivals of the trained surrogate, by steps before the end of training."""
+    attack = RevAdv()
+    fake = to_csr(copied_profiles(train, goal, Budget().resolve(train, goal), rng(0, "initial")), train.shape[1])
+    states = attack.surrogate.train(train, fake, seed=0).states(every)
+    found = {back: scan(at, train, goal, k=attack.k, rivals=attack.rivals).rivals for back, at in states.items()}
+    return {
+        back: float((each[:, : attack.k, None] == found[0][:, None, :]).any(2).all(1).double().mean())
+        for back, each in found.items()
+    }
+
+
 def main() -> None:
     """Run and print the parts and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -91,6 +103,8 @@ def main() -> None:
     for name, times in found.items():
         print(f"  {name:<30}{1000 * np.median(times):9.0f} ms")
     print(f"  {'together':<30}{1000 * np.median(np.sum(list(found.values()), axis=0)):9.0f} ms\n")
+    shares = ", ".join(f"{back}: {100 * share:.1f} %" for back, share in reach(train, goal, 5).items())
+    print(f"Users whose top 10 lies within the rivals of the last state, by steps before the end: {shares}\n")
     print(f"{args.data}, {args.epochs} outer epochs, {args.rounds} rounds in turn, {os.cpu_count()} CPUs")
     for name, times in seconds.items():
         ratio = np.array(times) / base

@@ -25,12 +25,15 @@ class Mask:
         rows, columns: absent ones.
         present: (genuine positives,) True where a positive is left out, in the pattern's order.
         share: of all genuine pairs that stays in.
+        cut, listed: absent pairs with a score of at least `cut`, positive or negative, were looked at one by one, so many.
     """
 
     rows: Index
     columns: Index
     present: NDArray[np.bool_]
     share: float
+    cut: float
+    listed: int
 
 
 def find_mask(genuine: Pattern, users: Tensor, items: Tensor, *, sigma: float, disturbed: float, em_steps: int) -> Mask:
@@ -93,7 +96,8 @@ def _settle(
         if settled:
             break
     out = ~(observed & (fine >= 0.5))
-    return Mask(rows[out & ~present], columns[out & ~present], out[:nnz], 1 - float(out.sum()) / (n * m))
+    share = 1 - float(out.sum()) / (n * m)
+    return Mask(rows[out & ~present], columns[out & ~present], out[:nnz], share, rest.cut, len(rest.rows))
 
 
 @dataclass(frozen=True, eq=False)
