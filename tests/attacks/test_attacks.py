@@ -209,6 +209,25 @@ def test_objective_gradients_match_finite_differences(objective, sign, trained):
         assert slope == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
+def test_a_relative_bandwidth_is_a_share_of_the_spread_of_margins(trained):
+    """By hand, and so that stretching all scores changes nothing but the length of the gradient."""
+    embeddings, found = trained
+    scores = embeddings.users @ embeddings.items.T
+    edge = scores.gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
+    margins = (scores[:, found.targets] - edge).numpy()
+    weights = found.weights.numpy()
+    mean = np.average(margins, weights=weights)
+    spread = np.average((margins - mean) ** 2, weights=weights) ** 0.5
+    relative = SmoothHits(bandwidth=0.5, relative=True)
+    value, grad = relative.value_and_grad(embeddings, found)
+    expected, _ = SmoothHits(bandwidth=0.5 * spread).value_and_grad(embeddings, found)
+    assert value == pytest.approx(expected)
+    stretched = Embeddings(embeddings.users * 8, embeddings.items)
+    again, longer = relative.value_and_grad(stretched, found)
+    assert again == pytest.approx(value)
+    torch.testing.assert_close(longer.items, grad.items)
+
+
 @pytest.mark.parametrize("terms", [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
 def test_each_of_dadas_terms_improves_as_users_are_won(terms, trained):
     """Raise the targets' scores step by step: ever more users are won, and the loss falls; its gradient points there."""

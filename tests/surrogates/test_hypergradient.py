@@ -261,7 +261,9 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
 
     grid = np.indices(full.shape)
     for t in range(1, settings.epochs + 1):
-        against = torch.from_numpy(Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape))
+        against = torch.from_numpy(
+            Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape)
+        )
         users, items = propagate(*theta)
         scores = users @ items.T
         loss = (full * torch.nn.functional.softplus(scores.gather(1, against) - scores)).sum()

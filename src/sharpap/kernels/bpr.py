@@ -1,7 +1,7 @@
 """The fused gradient of the pairwise ranking loss over all interactions, one negative each.
 
-The negative of a pair (u, i) in a step is a hash of the step's key, u and i: uniform over all items but i, independent from pair
-to pair, and known for absent pairs too, without being stored. Each user's interactions are visited once; what they add to
+The negative of a pair (u, i) in a step is a hash of the step's key, u and i: uniform over all items but i, independent from
+pair to pair, and known for absent pairs too, without being stored. Each user's interactions are visited once; what they add to
 items is summed in `SHARES` private arrays, whose number is fixed, so that results do not depend on the number of threads.
 Negatives that many interactions share cost accuracy: one permutation of the catalogue a step lost BPR-MF a tenth of it
 (docs/recommenders.md).
