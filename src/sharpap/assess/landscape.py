@@ -23,6 +23,7 @@ from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.surrogates.wrmf import TrainedWRMF
 
 REACH = 0.2
+ASCENT = 0.05  # SharpAP's default radius: the right edge of a plane is where that attack judges itself
 RIVALS = 100
 
 
@@ -38,8 +39,9 @@ class Landscape:
             percent of 1 + |loss|.
         shares: steps along the random direction, as shares of each embedding's length.
         atk_line, rec_line: both losses there.
-        plane_shares: steps of the plane, empty where it was not measured.
-        plane: attack loss; row = share of the random direction, column = share of the attack loss's gradient.
+        plane_rows, plane_columns: steps of the plane along the random direction and along the attack loss's gradient with rows
+            of the same lengths; empty where it was not measured.
+        plane: attack loss there.
     """
 
     attack: str = ""
@@ -51,8 +53,19 @@ class Landscape:
     shares: tuple[float, ...]
     atk_line: tuple[float, ...]
     rec_line: tuple[float, ...]
-    plane_shares: tuple[float, ...] = ()
+    plane_rows: tuple[float, ...] = ()
+    plane_columns: tuple[float, ...] = ()
     plane: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def hits_lost(self) -> float:
+        """The rise behind `atk_sharpness` as a share of |L_atk| at the centre: of the smooth hits, how many the box can cost.
+
+        Promotion's L_atk lies between -1 and 0 and cannot rise by more than |L_atk|, so that `atk_sharpness` grows with the
+        hits themselves; this share does not.
+        """
+        centre = abs(self.atk_line[len(self.atk_line) // 2])
+        return self.atk_sharpness / 100 * (1 + centre) / centre if centre else float("nan")
 
 
 LANDSCAPES = TypeAdapter(list[Landscape])
@@ -97,10 +110,11 @@ def measure(
 
     shares, atk_line = surface(centre, attack_value, random, reach=REACH, points=points)
     rec_line = surface(centre, trained.training_loss, random, reach=REACH, points=points)[1]
-    plane_shares, plane = np.empty(0), np.empty((0, 0))
+    rows, plane = np.empty(0), np.empty((0, 0))
     if with_plane:
         uphill = filter_normalised(attack_loss(centre)[1], centre)
-        plane_shares, plane = surface(centre, attack_value, random, uphill, reach=REACH, points=plane_points)
+        uphill = Embeddings(uphill.users * (ASCENT / REACH), uphill.items * (ASCENT / REACH))
+        rows, plane = surface(centre, attack_value, random, uphill, reach=REACH, points=plane_points)
     atk_sharpness = keskar_sharpness(centre, attack_loss)
     rec_sharpness = keskar_sharpness(centre, recommendation_loss(trained))
     if not all(map(isfinite, (atk_sharpness, rec_sharpness, *atk_line, *rec_line, *plane.ravel()))):
@@ -108,7 +122,8 @@ def measure(
     return Landscape(
         k=k, hit_ratio=found.hit_ratio, atk_sharpness=atk_sharpness, rec_sharpness=rec_sharpness,
         shares=tuple(shares.tolist()), atk_line=tuple(atk_line.tolist()), rec_line=tuple(rec_line.tolist()),
-        plane_shares=tuple(plane_shares.tolist()), plane=tuple(tuple(row) for row in plane.tolist()),
+        plane_rows=tuple(rows.tolist()), plane_columns=tuple((rows * (ASCENT / REACH)).tolist()),
+        plane=tuple(tuple(row) for row in plane.tolist()),
     )  # fmt: skip
 
 
@@ -148,7 +163,8 @@ def transfer_drops(landscapes: list[Landscape], frame: pl.DataFrame, others: lis
 
     Returns:
         attack, draw, surrogate (H@k there), others (mean H@k over them and their seeds), drop (1 - others / surrogate; nan
-        where a poison has no hit on the surrogate or no such victim was measured), sharp_atk, sharp_rec.
+        where a poison has no hit on the surrogate or no such victim was measured), sharp_atk, lost
+        (`Landscape.hits_lost`), sharp_rec.
     """
     hits = frame.filter((pl.col("metric") == "H") & (pl.col("target") == -1) & pl.col("victim").is_in(others))
     rows = []
@@ -160,10 +176,10 @@ def transfer_drops(landscapes: list[Landscape], frame: pl.DataFrame, others: lis
         mean = float(values.mean()) if len(values) else float("nan")
         drop = 1 - mean / found.hit_ratio if found.hit_ratio else float("nan")
         rows.append(
-            (found.attack, found.draw, found.hit_ratio, mean, drop, found.atk_sharpness, found.rec_sharpness)
+            (found.attack, found.draw, found.hit_ratio, mean, drop, found.atk_sharpness, found.hits_lost, found.rec_sharpness)
         )  # fmt: skip
     schema = {"attack": pl.String, "draw": pl.Int32} | dict.fromkeys(
-        ("surrogate", "others", "drop", "sharp_atk", "sharp_rec"), pl.Float64
+        ("surrogate", "others", "drop", "sharp_atk", "lost", "sharp_rec"), pl.Float64
     )
     return pl.DataFrame(rows, schema=schema, orient="row")
 

@@ -87,7 +87,8 @@ def _sharpness(results: Results) -> str:
     rows = [
         [
             row["attack"], number(100 * row["surrogate"], 3), number(100 * row["others"], 3), number(row["drop"], 2),
-            number(row["sharp_atk"], 3), number(row["sharp_rec"], 3),
+            number(row["sharp_atk"], 3), number(row["lost"], 2),
+            number(row["sharp_rec"], 3),
         ]
         for row in sharpness.summary(results)
     ]  # fmt: skip
@@ -96,6 +97,7 @@ def _sharpness(results: Results) -> str:
         "on other victims, %",
         "drop",
         "sharpness of L_atk",
+        "hits lost in the box",
         "of L_rec",
     ]
     return table(["attack", *head], rows)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, isnan, log10
+from math import ceil, floor, isnan, log10, sqrt
 
 from markupsafe import Markup, escape
 
-from sharpap.report.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Series, legend
+from sharpap.report.charts import RIGHT, TOP, WIDTH, Series, legend
+
+LEFT, BOTTOM = 104, 56
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,8 @@ def scatter(marks: Sequence[Mark], *, x_label: str, y_label: str, title: str, ab
 
 def heat_map(
     values: Sequence[Sequence[float]],
-    shares: Sequence[float],
+    rows: Sequence[float],
+    columns: Sequence[float],
     *,
     low: float,
     high: float,
@@ -65,7 +68,10 @@ def heat_map(
     title: str,
     about: str,
 ) -> Markup:
-    """A square of tiles, the lowest value the strongest colour; first row at the bottom. `low` and `high` set the colours."""
+    """A square of tiles, the lowest value the strongest colour; first row at the bottom.
+
+    Colour runs from `low` to `high` on a square-root scale, so that small differences show, as in the transfer matrix.
+    """
     if not values:
         return Markup("")
     size, left, top, bottom = 360, 74, 10, 92
@@ -73,16 +79,16 @@ def heat_map(
     parts = []
     for i, row in enumerate(values):
         for j, value in enumerate(row):
-            heat = (high - value) / (high - low) if high > low else 0.0
+            heat = sqrt(min(max((high - value) / (high - low), 0), 1)) if high > low else 0.0
             parts.append(
                 f'<rect class="tile" x="{left + j * tile:.1f}" y="{top + size - (i + 1) * tile:.1f}" width="{tile:.1f}" '
-                f'height="{tile:.1f}" fill-opacity="{0.04 + 0.96 * min(max(heat, 0), 1):.3f}">'
-                f"<title>{value:.5f} at ({shares[j]:+.2f}, {shares[i]:+.2f})</title></rect>"
+                f'height="{tile:.1f}" fill-opacity="{0.04 + 0.96 * heat:.3f}">'
+                f"<title>{value:.5f} at ({columns[j]:+.2f}, {rows[i]:+.2f})</title></rect>"
             )
     for place in (0, len(values) // 2, len(values) - 1):
         middle = (place + 0.5) * tile
-        parts.append(_text(left + middle, top + size + 20, f"{shares[place]:+.1f}", "middle"))
-        parts.append(_text(left - 8, top + size - middle + 5, f"{shares[place]:+.1f}", "end"))
+        parts.append(_text(left + middle, top + size + 20, f"{columns[place]:+.2g}", "middle"))
+        parts.append(_text(left - 8, top + size - middle + 5, f"{rows[place]:+.2g}", "end"))
     parts.append(_text(left + size / 2, top + size + 42, x_label, "middle"))
     parts.append(_turned(18, top + size / 2, y_label))
     centre = (len(values) // 2 + 0.5) * tile
@@ -90,12 +96,12 @@ def heat_map(
     keys, wide = 8, 150
     parts += [
         f'<rect class="tile" x="{left + size / 2 - wide / 2 + key * wide / keys:.1f}" y="{top + size + 58}" '
-        f'width="{wide / keys:.1f}" height="14" fill-opacity="{1 - 0.96 * key / (keys - 1):.3f}"/>'
+        f'width="{wide / keys:.1f}" height="14" fill-opacity="{0.04 + 0.96 * sqrt(1 - key / (keys - 1)):.3f}"/>'
         for key in range(keys)
     ]
     parts.append(_text(left + size / 2 - wide / 2 - 8, top + size + 70, f"{low:.3g}", "end"))
     parts.append(_text(left + size / 2 + wide / 2 + 8, top + size + 70, f"{high:.3g}", "start"))
-    return _svg(parts, left + size + 16, top + size + bottom, title, about)
+    return _svg(parts, left + size + 16, top + size + bottom, title, about, "plane")
 
 
 @dataclass(frozen=True)
@@ -120,12 +126,12 @@ class _Axes:
     def frame(self, x_label: str, y_label: str) -> str:
         parts = [
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{self.y(tick):.1f}" y2="{self.y(tick):.1f}"/>'
-            + _text(LEFT - 6, self.y(tick) + 4, f"{tick:.10g}", "end")
+            + _text(LEFT - 8, self.y(tick) + 5, f"{tick:.10g}", "end")
             for tick in self.ys
         ]
-        parts += [_text(self.x(tick), self.height - BOTTOM + 18, f"{tick:.10g}", "middle") for tick in self.xs]
+        parts += [_text(self.x(tick), self.height - BOTTOM + 22, f"{tick:.10g}", "middle") for tick in self.xs]
         parts.append(_text((LEFT + WIDTH - RIGHT) / 2, self.height - 5, x_label, "middle"))
-        parts.append(_turned(14, (TOP + self.height - BOTTOM) / 2, y_label))
+        parts.append(_turned(18, (TOP + self.height - BOTTOM) / 2, y_label))
         return "".join(parts)
 
 
@@ -142,9 +148,10 @@ def _span(values: Sequence[float]) -> list[float]:
     return [round(step * index, 12) for index in range(first, last + 1)]
 
 
-def _svg(parts: Sequence[str], width: float, height: float, title: str, about: str) -> Markup:
+def _svg(parts: Sequence[str], width: float, height: float, title: str, about: str, style: str = "") -> Markup:
+    kind = f' class="{style}"' if style else ""
     head = (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg{kind} viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><desc>{escape(about)}</desc>"
     )
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 - every label is escaped where it is put in

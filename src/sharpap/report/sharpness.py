@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sharpap.assess.results import Results
 
 FLOOR = -1.0
-ALONG = "step along a random direction, share of each embedding's length"
+ALONG = "step along a random direction"
 
 
 def section(results: Results) -> dict[str, Any] | None:
@@ -72,26 +72,23 @@ def _groups(results: Results) -> list[tuple[str, ...]]:
     return groups + ([rest] if rest else [])
 
 
-def _curves(results: Results) -> list[Any]:
-    charts = [
-        curves(
+def _curves(results: Results) -> list[dict[str, Any]]:
+    charts = []
+    for group in _groups(results):
+        names = ", ".join(group)
+        chart = curves(
             [line for attack in group for line in _lines(results, attack, relative=False)], x_label=ALONG, y_label="L_atk",
-            title=f"Attack loss around surrogates: {', '.join(group)}",
+            title=f"Attack loss around surrogates: {names}",
             about="The attack loss along one random direction; lower is better for the attacker, 0 is the surrogate itself.",
-        )
-        for group in _groups(results)
-    ]  # fmt: skip
+        )  # fmt: skip
+        charts.append({"chart": chart, "text": f"Attack loss: {names}. Lower is better for the attacker."})
     everyone = [line for attack in results.attacks for line in _lines(results, attack, relative=True)]
-    charts.append(
-        curves(
-            everyone,
-            x_label=ALONG,
-            y_label="L_rec / L_rec at 0",
-            title="Recommendation loss around surrogates",
-            about="The recommendation loss along the same direction, as a multiple of its value at the surrogate.",
-        )
-    )
-    return [chart for chart in charts if chart]
+    chart = curves(
+        everyone, x_label=ALONG, y_label="L_rec / L_rec at 0", title="Recommendation loss around surrogates",
+        about="The recommendation loss along the same direction, as a multiple of its value at the surrogate.",
+    )  # fmt: skip
+    charts.append({"chart": chart, "text": "Recommendation loss, as a multiple of that of the surrogate."})
+    return [each for each in charts if each["chart"]]
 
 
 def _lines(results: Results, attack: str, *, relative: bool) -> list[Series]:
@@ -124,7 +121,8 @@ def _planes(results: Results) -> list[list[dict[str, Any]]]:
             {
                 "attack": found.attack,
                 "chart": heat_map(
-                    found.plane, found.plane_shares, low=min(values), high=max(values), x_label="along the gradient of L_atk",
+                    found.plane, found.plane_rows, found.plane_columns, low=min(values),
+                    high=max(values), x_label="along the gradient of L_atk",
                     y_label="along a random direction", title=f"Attack loss around the surrogate of {found.attack}",
                     about="Strong colour: low attack loss, many hits. The ring is the surrogate itself.",
                 ),
