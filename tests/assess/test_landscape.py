@@ -69,6 +69,9 @@ def test_what_a_run_stores_is_reloaded_and_reported(results, tmp_path):
     (folder / "sharpness.json").write_text('[{"attack": 1}]')
     with pytest.raises(DataError, match=r"sharpness\.json: The file is damaged"):
         Results.load(folder)
+    demoted = replace(results, config=results.config | {"direction": "demote"})
+    assert demoted.sharpness_table["drop"].is_nan().all()
+    assert "too few to say anything" in html(demoted)
     replace(results, sharpness=[]).save(folder, overwrite=True)  # an older run: no such file, no such section
     older = Results.load(folder)
     assert older.sharpness == []

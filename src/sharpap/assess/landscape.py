@@ -196,8 +196,8 @@ class Correlation:
 def correlation(table: pl.DataFrame, sharpness: str = "sharp_atk") -> Correlation:
     """Of a column of `transfer_drops` with the drop, over the poisons whose drop is known."""
     known = table.filter(pl.col("drop").is_not_nan())
-    columns = [known[name].to_numpy() for name in (sharpness, "drop")]
-    if known.height < 3 or any(np.ptp(column) == 0 for column in columns):
+    first, second = known[sharpness].to_numpy(), known["drop"].to_numpy()
+    if known.height < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return Correlation(rho=float("nan"), p=float("nan"), n=known.height)
-    found = spearmanr(*columns)
+    found = spearmanr(first, second)
     return Correlation(rho=float(found.statistic), p=float(found.pvalue), n=known.height)

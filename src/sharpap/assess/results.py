@@ -150,7 +150,12 @@ class Results:
 
     @property
     def sharpness_table(self) -> pl.DataFrame:
-        """Sharpness beside the drop on victims of another kind than the surrogate's (WRMF); see `landscape.transfer_drops`."""
+        """Sharpness beside the drop on victims of another kind than the surrogate's (WRMF); see `landscape.transfer_drops`.
+
+        Demotion has no drop: there, few hits are the attack's success.
+        """
+        if self.config.get("direction") == "demote":
+            return transfer_drops(self.sharpness, self.frame, [])
         kinds = self.config.get("victims", {})
         others = [name for name in self.victims if "wrmf" not in (name, kinds.get(name, {}).get("name"))]
         return transfer_drops(self.sharpness, self.frame, others)

@@ -46,6 +46,8 @@ def caption(results: Results) -> str:
     found = correlation(table)
     left_out = table.height - found.n
     missing = f" {left_out} without a hit on the surrogate, or without another victim, left out." if left_out else ""
+    clipped = table.filter(pl.col("drop") < FLOOR).height
+    missing += f" {clipped} with a drop below {FLOOR:g} drawn at {FLOOR:g}." if clipped else ""
     if isnan(found.rho):
         return f"n = {found.n} poison{'' if found.n == 1 else 's'}: too few to say anything.{missing}"
     if found.p >= 0.05:
