@@ -31,7 +31,8 @@ class Adam:
     def step(self, theta: Tensor, moments: Moments, grad: Tensor, t: int) -> None:
         """Update `theta` and `moments` in place; `t` counts from 1."""
         adam_step(
-            _flat(theta), _flat(moments.first), _flat(moments.second), _flat(grad), self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
+            _flat(theta), _flat(moments.first), _flat(moments.second), _flat(grad),
+            self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
         )  # fmt: skip
 
     def adjoint(self, state: AdjointMoments, theta_bar: Tensor, grad: Tensor, t: int) -> Tensor:
@@ -43,7 +44,8 @@ class Adam:
         out = torch.empty_like(theta_bar)
         adam_adjoint(
             _flat(state.first), _flat(state.second), _flat(state.first_bar), _flat(state.second_bar), _flat(theta_bar),
-            _flat(grad), _flat(out), self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
+            _flat(grad), _flat(out),
+            self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
         )  # fmt: skip
         return out
 
