@@ -87,9 +87,8 @@ def test_poison_loss_gradient_matches_finite_differences(kappa, net, blocks):
 
 def test_poison_training_raises_the_targets_and_leaves_the_surrogate_alone(net, blocks):
     before = [part.detach().clone() for part in net.parameters]
-    longer = replace(SMALL, poison_steps=60)
-    poisoned, _ = longer.poison_training(net, blocks, blocks, FAKES, GOAL, seed=0)
-    normal, _ = replace(longer, poison_weight=0.0).poison_training(net, blocks, blocks, FAKES, GOAL, seed=0)
+    poisoned, _ = SMALL.poison_training(net, blocks, blocks, FAKES, GOAL, seed=0)
+    normal, _ = replace(SMALL, poison_weight=0.0).poison_training(net, blocks, blocks, FAKES, GOAL, seed=0)
 
     def ranks(of: NeuMFNet) -> float:
         scores = of.model().score(np.arange(60))

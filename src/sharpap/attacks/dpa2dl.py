@@ -50,7 +50,9 @@ class DPA2DL:
         tune_epochs: of normal training before each group; a fraction will do.
         poison_steps: minibatches of poison training for each group.
         poison_weight, kappa: see above; kappa is how far beyond a win, in log score, the loss still pushes.
-        users_per_step: genuine users the poison loss averages over in one step, drawn anew.
+        users_per_step: genuine users the poison loss averages over in one step.
+        scan_every: steps after which these users are drawn anew and their rivals looked for; between, the K-th score is the
+            K-th best of the rivals at hand.
         group_size: fake users made from one poisoned copy.
         decay: factor on the selection probability of a chosen item.
         k: length of the top list attacked.
@@ -70,11 +72,12 @@ class DPA2DL:
     embedding_size: int = 16
     hidden: tuple[int, ...] = (32, 16)
     epochs: int = 10
-    tune_epochs: float = 0.5
-    poison_steps: int = 20
+    tune_epochs: float = 0.25
+    poison_steps: int = 60
     poison_weight: float = 1.0
     kappa: float = 1.0
-    users_per_step: int = 256
+    users_per_step: int = 128
+    scan_every: int = 5
     group_size: int = 6
     decay: float = 0.9
     k: int = 10
@@ -88,7 +91,16 @@ class DPA2DL:
     def __post_init__(self) -> None:
         if not self.hidden:
             raise ConfigError("hidden=() leaves the perceptron without a layer.")
-        for name in ("embedding_size", "epochs", "poison_steps", "users_per_step", "group_size", "k", "rivals"):
+        for name in (
+            "embedding_size",
+            "epochs",
+            "poison_steps",
+            "users_per_step",
+            "scan_every",
+            "group_size",
+            "k",
+            "rivals",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")
         for name in ("tune_epochs", "poison_weight", "kappa"):
@@ -166,10 +178,12 @@ class DPA2DL:
         net = net.copy()
         optimizer = adam(net.parameters, self.learning_rate)
         record: dict[str, float] = {}
+        found: Scan | None = None
         for step, others in enumerate(islice(self._batches(data, draw), self.poison_steps)):
             batch = self._with_group(others, group, goal, train.shape[1], draw)
-            users = np.sort(draw.choice(train.shape[0], min(self.users_per_step, train.shape[0]), replace=False))
-            found = self.look(net, train, goal, users)
+            if found is None or step % self.scan_every == 0:
+                users = np.sort(draw.choice(train.shape[0], min(self.users_per_step, train.shape[0]), replace=False))
+                found = self.look(net, train, goal, users)
             offset = self._offset(net, found, batch, train.shape[0], derive_seed(seed, "worst-case", step))
             share = self.worst_case.clean_share if offset is not None else 1.0
             optimizer.zero_grad()
