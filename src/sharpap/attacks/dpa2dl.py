@@ -172,7 +172,8 @@ class DPA2DL:
         """A poisoned copy of `net`, which stays as it is, and a record of the training.
 
         `train` holds the genuine rows, `data` those and the fake rows inserted so far; `group` are the rows of the fake
-        users at work. The record has the loss of the last step and the H@k of the first, before any poison.
+        users at work. The record has the last step's poison loss (at the
+        worst case, if any) and the sampled H@k before any poison.
         """
         draw = rng(seed, "poison-training")
         net = net.copy()
