@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from sharpap.attacks import (
+    DPA2DL,
     RAPUR,
     Attack,
     Bandwagon,
@@ -59,9 +60,15 @@ ATTACKS = {
     "ensemble": replace(SMALL, others=(ALSSurrogate(embedding_size=5, sweeps=3),), worst_case=SharpnessAware()),
     "rapu-g": replace(SMALL, objective=WilcoxonMannWhitney(), known_share=0.9, step=MomentumStep(popularity_weight=1)),
     "rapu-r": RAPUR(surrogate=SURROGATE),
+    "dpa2dl": DPA2DL(embedding_size=4, hidden=(8, 4), epochs=2, batch_size=512, k=3, rivals=6, poison_steps=3),
+    "dpa2dl-sharpap": DPA2DL(
+        embedding_size=4, hidden=(8,), epochs=2, batch_size=512, k=3, rivals=6, poison_steps=3,
+        worst_case=SharpnessAware(tau=0.01, clean_share=0.5),
+    ),
     "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
     "pga": replace(SMALL, objective=MeanScore(), surrogate=ALSSurrogate(embedding_size=4, gradient="items")),
-}
+}  # fmt: skip
+PROMOTE_ONLY = {"dpa2dl", "dpa2dl-sharpap"}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -72,6 +79,7 @@ ATTACKS = {
 )  # fmt: skip
 def test_every_attack_keeps_the_budget_and_is_seeded(name, blocks, seed, fakes, size, direction):
     attack = ATTACKS[name]
+    direction = "promote" if name in PROMOTE_ONLY else direction
     goal, budget = Goal(targets=(5, 31, 12), direction=direction), Budget(fake_users=fakes, profile_size=size)
     before = blocks.copy()
     made = attack.poison(blocks, goal, budget, seed=seed)
