@@ -2,8 +2,8 @@
 
     python outside_recbole.py FOLDER MODEL RATE EPOCHS SECONDS USERS ITEMS
 
-FOLDER holds data/data.{train,valid,test}.inter, whose tokens are row and column numbers. Writes FOLDER/scores.npy, (USERS, ITEMS)
-float32 in these numbers, -inf for a user or item that the files do not have, and FOLDER/log.json: the best validation
+FOLDER holds data/data.{train,valid,test}.inter, whose tokens are row and column numbers. Writes FOLDER/scores.npy, a float32
+(USERS, ITEMS) in these numbers, -inf for a user or item that the files do not have, and FOLDER/log.json: the best validation
 NDCG@20 and its epoch, seconds, versions. Training ends after EPOCHS or SECONDS; the best state is kept in memory.
 """
 # pyright: reportMissingImports=false
