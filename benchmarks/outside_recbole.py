@@ -4,7 +4,8 @@
 
 FOLDER holds data/data.{train,valid,test}.inter, whose tokens are row and column numbers. Writes FOLDER/scores.npy, a float32
 (USERS, ITEMS) in these numbers, -inf for a user or item that the files do not have, and FOLDER/log.json: the best validation
-NDCG@20 and its epoch, seconds (of processor time), versions. Training ends after EPOCHS or SECONDS; the best state is kept in memory.
+NDCG@20 and its epoch, seconds (of processor time), versions. Training ends after EPOCHS or
+SECONDS; the best state is kept in memory.
 """
 # pyright: reportMissingImports=false
 
