@@ -87,7 +87,7 @@ def main() -> None:
     train, test = dataset.train.matrix, dataset.test.matrix
     print(
         f"| {args.data} | ours: R@20 | N@20 | N@10 | RecBole: R@20 | N@20 | N@10 | ours / RecBole, N@20 | seconds "
-        "| RecBole's rate, epoch, valid N@20 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        "| RecBole's rate, best epoch, valid N@20 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
         flush=True,
     )
     versions = ""
@@ -118,7 +118,7 @@ def main() -> None:
         log, theirs, their_n20 = max(tried, key=lambda each: each[0]["valid"])
         versions = f"RecBole {log['recbole']}, torch {log['torch']}"
         how = [
-            f"{each['rate']}, {each['epoch']}{' (time)' if each['cut'] else ''}, {each['valid']:.4f}"
+            f"{each['rate']}, {each['epoch']}{' (cut)' if each['cut'] else ''}, {each['valid']:.4f}"
             if each["rate"]
             else ""
             for each, *_ in sorted(tried, key=lambda each: -each[0]["valid"])
