@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SimGCL,
         XSimGCL,
     )
-    from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
+    from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, WRMFSurrogate
     from sharpap.threat import Budget, Goal
 
 __version__ = "0.1.0"
@@ -40,14 +40,15 @@ _HOME = {
         "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "ItemKNN", "LightGCN", "MultVAE", "NeuMF", "Popularity",
         "SimGCL", "XSimGCL",
     ),
-    "surrogates": ("ALSSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
+    "surrogates": ("ALSSurrogate", "MaskedWRMFSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
     "threat": ("Budget", "Goal"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BPRMF", "DPA2DL", "EASE", "NGCF", "RAPUR", "SGL", "VGCL", "WRMF", "ALSSurrogate", "Bandwagon", "BiasedMF", "Budget",
-    "Dataset", "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN", "MultVAE", "NeuMF", "PairwiseSurrogate", "Poison",
+    "Dataset", "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN", "MaskedWRMFSurrogate", "MultVAE", "NeuMF",
+    "PairwiseSurrogate", "Poison",
     "Popularity", "RandomAttack", "RandomDirection", "Results", "RevAdv", "SharpnessAware", "SimGCL", "TargetPool",
     "WRMFSurrogate", "XSimGCL", "load", "load_poison", "read_interactions", "run", "save_poison", "split", "stress_test",
     "synthetic",

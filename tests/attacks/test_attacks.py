@@ -54,6 +54,8 @@ ATTACKS = {
     "original": replace(SMALL, objective=CrossEntropy(), step=MomentumStep(), reseed=False),
     "latent": replace(SMALL, step=MomentumStep(latent=True)),
     "tau": replace(SMALL, worst_case=SharpnessAware(tau=0.01, clean_share=0.5)),
+    "every-step": replace(SMALL, worst_case=SharpnessAware(every_step=1)),
+    "control-every-step": replace(SMALL, worst_case=RandomDirection(every_step=2)),
     "als": replace(SMALL, surrogate=ALSSurrogate(embedding_size=4, sweeps=3)),
     "bpr-mf": replace(SMALL, surrogate=PairwiseSurrogate(embedding_size=4, epochs=8, unrolled_epochs=3)),
     "lightgcn": replace(SMALL, surrogate=PairwiseSurrogate(layers=2, embedding_size=4, epochs=8, unrolled_epochs=3)),
@@ -325,11 +327,22 @@ def test_one_step_is_the_closed_form(trained):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"rho": -1.0}, {"rho": float("nan")}, {"ball": "cube"}, {"steps": 0}, {"tau": -1.0}, {"clean_share": 2.0}]
-)
+    "bad",
+    [{"rho": -1.0}, {"rho": float("nan")}, {"ball": "cube"}, {"steps": 0}, {"tau": -1.0}, {"clean_share": 2.0},
+     {"every_step": -1}],
+)  # fmt: skip
 def test_worst_case_refuses_nonsense(bad):
     with pytest.raises(ConfigError):
         SharpnessAware(**bad)
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "others"),
+    [(ALSSurrogate(), ()), (SURROGATE, (ALSSurrogate(),)), (replace(SURROGATE, unrolled_epochs=2), ())],
+)
+def test_a_worst_case_in_every_step_needs_unrolled_steps(surrogate, others):
+    with pytest.raises(ConfigError, match="every_step=2 needs a surrogate that unrolls more"):
+        RevAdv(surrogate=surrogate, others=others, worst_case=SharpnessAware(every_step=2))
 
 
 class Given:

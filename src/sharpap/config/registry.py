@@ -44,7 +44,7 @@ from sharpap.recommenders import (
     SimGCL,
     XSimGCL,
 )
-from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
 
 Names = dict[str, tuple[type, dict[str, Any]]]
 RAPU_G: dict[str, Any] = {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
@@ -80,7 +80,7 @@ REGISTRY: dict[str, Names] = {
         "rapu-g-original": (
             RevAdv,
             RAPU_G | {"step": {"name": "momentum", "popularity_weight": 1.0}, "epochs": 30, "reseed": False,
-                      "surrogate": {"name": "wrmf", "unrolled_epochs": 20}, "users_per_epoch": None},
+                      "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20}, "users_per_epoch": None},
         ),
         "pga-original": (RevAdv, PGA | {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}),
     },
@@ -101,7 +101,7 @@ REGISTRY: dict[str, Names] = {
         "item-knn": (ItemKNN, {}),
         "item-knn-learnt": (ItemKNN, {"item_weights": "learnt"}),
     },
-    "surrogate": {"wrmf": (WRMFSurrogate, {}), "als": (ALSSurrogate, {}),
+    "surrogate": {"wrmf": (WRMFSurrogate, {}), "wrmf-masked": (MaskedWRMFSurrogate, {}), "als": (ALSSurrogate, {}),
         "bpr-mf": (PairwiseSurrogate, {}),
         "lightgcn": (PairwiseSurrogate, {"layers": 3, "reg": 1e-4}),
     },

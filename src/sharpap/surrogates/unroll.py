@@ -55,6 +55,14 @@ def _flat(part: Tensor) -> np.ndarray:
     return part.contiguous().view(-1).numpy()
 
 
+def steps_before(unrolled: int, every: int) -> range:
+    """How many steps before the end each `every`-th unrolled state lies, the trained one left out; empty for 0.
+
+    The state before the first unrolled step is left out too: it does not depend on the profiles as far as the tape goes.
+    """
+    return range(every, unrolled, every) if every else range(0)
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Adam's running moments of one parameter."""
