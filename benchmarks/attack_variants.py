@@ -16,6 +16,7 @@ import numpy as np
 from sharpap.assess import Experiment
 from sharpap.assess.run import fit
 from sharpap.attacks import (
+    DPA2DL,
     Bandwagon,
     CrossEntropy,
     MomentumStep,
@@ -51,6 +52,8 @@ VARIANTS = {
     "sharpap, bandwidth 0.05": RevAdv(objective=SmoothHits(bandwidth=0.05), worst_case=SharpnessAware()),
     "revadv, bandwidth 0.2": RevAdv(objective=SmoothHits(bandwidth=0.2)),
     "revadv, one surrogate seed": RevAdv(reseed=False),
+    "dpa2dl": DPA2DL(),
+    "dpa2dl, worst case": DPA2DL(worst_case=SharpnessAware()),
     "revadv, 10 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=10)),
     "revadv, 55 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=55)),
     "revadv, surrogate reg 100": RevAdv(surrogate=WRMFSurrogate(reg=100.0)),

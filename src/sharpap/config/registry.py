@@ -7,6 +7,7 @@ from typing import Any
 
 from sharpap import attacks, recommenders
 from sharpap.attacks import (
+    DPA2DL,
     RAPUR,
     Bandwagon,
     CrossEntropy,
@@ -69,6 +70,8 @@ REGISTRY: dict[str, Names] = {
         "dada-sharpap": (RevAdv, DADA | {"worst_case": {"name": "sharpness-aware"}}),
         "pga": (RevAdv, PGA),
         "pga-sharpap": (RevAdv, PGA | {"worst_case": {"name": "sharpness-aware"}}),
+        "dpa2dl": (DPA2DL, {}),
+        "dpa2dl-sharpap": (DPA2DL, {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-original": (
             RevAdv,
             {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False,
