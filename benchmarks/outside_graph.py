@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from outside import Stored, measured
 
+from outside import Stored, measured
 from sharpap.assess.run import fit
 from sharpap.config import REGISTRY
 from sharpap.data import Dataset, load

@@ -2,14 +2,15 @@
 
     python outside_graph_train.py FOLDER CHECKOUT
 
-FOLDER holds request.json, train.npy and valid.npy (row and column numbers of interactions). Writes FOLDER/scores.npy, a float32
-(users, items), -inf for a user or item that their code does not know, and FOLDER/log.json. Their models, samplers and losses run
-as they are; ours are the loop of VGCL, whose authors have it in a script, and the validation: every epoch, ending after ten
-without a new best NDCG@20 of validation interactions, after `epochs`, or after `seconds` of this process's CPU time.
+FOLDER holds request.json, train.npy and valid.npy (row and column numbers of interactions). Writes FOLDER/scores.npy, a
+float32 (users, items), -inf for a user or item that their code does not know, and FOLDER/log.json. Their models, samplers and
+losses run as they are; ours are the loop of VGCL, whose authors have it in a script, and the validation: every epoch, ending
+after ten without a new best NDCG@20 of validation interactions, after `epochs`, or after `seconds` of processor time.
 """
 # pyright: reportMissingImports=false
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -133,10 +134,8 @@ def main() -> None:
     sys.path.insert(0, str(code / "torch_version" if request["model"] == "VGCL" else code))
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     watch = Watch(request, train, valid)
-    try:
+    with contextlib.suppress(Done):
         (vgcl if request["model"] == "VGCL" else selfrec)(watch)
-    except Done:
-        pass
     np.save(folder / "scores.npy", watch.scores.astype(np.float32))
     log = {
         "valid": watch.best,
