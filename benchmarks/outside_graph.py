@@ -31,7 +31,7 @@ SMALLER = {"num_user_cluster": 100, "num_item_cluster": 100}
 MODELS: dict[str, tuple[str, tuple[dict[str, float], ...]]] = {
     "SimGCL": ("simgcl", ({}, {"lambda": 0.1}, {"lambda": 0.05, "rate": 0.003})),
     "XSimGCL": ("xsimgcl", ({}, {"lambda": 0.05}, {"lambda": 0.05, "rate": 0.003})),
-    "VGCL": ("vgcl", ({}, SMALLER, SMALLER | {"alpha": 0.05}, SMALLER | {"alpha": 0.05, "rate": 0.003})),
+    "VGCL": ("vgcl", ({}, SMALLER | {"alpha": 0.05}, SMALLER | {"alpha": 0.01}, SMALLER | {"alpha": 0.002})),
 }
 
 
