@@ -9,12 +9,14 @@ one seed. About two minutes a variant on two cores; rows are printed as they are
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
 from sharpap.assess import Experiment
 from sharpap.assess.run import fit
 from sharpap.attacks import (
+    DPA2DL,
     Bandwagon,
     CrossEntropy,
     MomentumStep,
@@ -25,11 +27,13 @@ from sharpap.attacks import (
     SmoothHits,
     SwapStep,
 )
+from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.metrics import evaluate, hit_ratio
 from sharpap.recommenders import BPRMF, WRMF, LightGCN
 from sharpap.surrogates import WRMFSurrogate
 
+RAPU_G_ORIGINAL: RevAdv = build("attack", "rapu-g-original")
 VARIANTS = {
     "random": RandomAttack(),
     "bandwagon": Bandwagon(),
@@ -40,16 +44,22 @@ VARIANTS = {
     "sharpap, row ball, rho 0.02": RevAdv(worst_case=SharpnessAware(rho=0.02)),
     "sharpap, row ball, rho 0.05": RevAdv(worst_case=SharpnessAware()),
     "sharpap, row ball, rho 0.1": RevAdv(worst_case=SharpnessAware(rho=0.1)),
+    "sharpap, worst case at every 5th unrolled step": RevAdv(worst_case=SharpnessAware(every_step=5)),
+    "control: mean of every 5th unrolled step, rho 0": RevAdv(worst_case=SharpnessAware(rho=0, every_step=5)),
     "sharpap, global ball, rho 0.02": RevAdv(worst_case=SharpnessAware(ball="global", rho=0.02)),
     "random direction, rho 0.05": RevAdv(worst_case=RandomDirection()),
     "revadv, bandwidth 0.05": RevAdv(objective=SmoothHits(bandwidth=0.05)),
     "sharpap, bandwidth 0.05": RevAdv(objective=SmoothHits(bandwidth=0.05), worst_case=SharpnessAware()),
     "revadv, bandwidth 0.2": RevAdv(objective=SmoothHits(bandwidth=0.2)),
     "revadv, one surrogate seed": RevAdv(reseed=False),
+    "dpa2dl": DPA2DL(),
+    "dpa2dl, worst case": DPA2DL(worst_case=SharpnessAware()),
     "revadv, 10 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=10)),
     "revadv, 55 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=55)),
     "revadv, surrogate reg 100": RevAdv(surrogate=WRMFSurrogate(reg=100.0)),
     "revadv, a quarter of the rows moves": RevAdv(step=SwapStep(row_share=0.25)),
+    "rapu-g-original": RAPU_G_ORIGINAL,
+    "rapu-g-original, no masked epoch": replace(RAPU_G_ORIGINAL, surrogate=WRMFSurrogate(unrolled_epochs=20)),
 }
 VICTIMS = {
     "WRMF": (WRMF(), 4),

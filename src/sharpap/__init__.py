@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sharpap.assess import Experiment, Results, run, stress_test
-    from sharpap.attacks import RAPUR, Bandwagon, Poison, RandomAttack, RandomDirection, RevAdv, SharpnessAware
+    from sharpap.attacks import DPA2DL, RAPUR, Bandwagon, Poison, RandomAttack, RandomDirection, RevAdv, SharpnessAware
     from sharpap.attacks.poison_io import load_poison, save_poison
     from sharpap.data import Dataset, Interactions, TargetPool, load, read_interactions, split, synthetic
     from sharpap.recommenders import (
@@ -26,28 +26,29 @@ if TYPE_CHECKING:
         SimGCL,
         XSimGCL,
     )
-    from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
+    from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, WRMFSurrogate
     from sharpap.threat import Budget, Goal
 
 __version__ = "0.1.0"
 # Where each public name lives; imported on first use, so that `import sharpap` costs nothing.
 _HOME = {
     "assess": ("Experiment", "Results", "run", "stress_test"),
-    "attacks": ("RAPUR", "Bandwagon", "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware"),
+    "attacks": ("DPA2DL", "RAPUR", "Bandwagon", "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware"),
     "attacks.poison_io": ("load_poison", "save_poison"),
     "data": ("Dataset", "Interactions", "TargetPool", "load", "read_interactions", "split", "synthetic"),
     "recommenders": (
         "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "ItemKNN", "LightGCN", "MultVAE", "NeuMF", "Popularity",
         "SimGCL", "XSimGCL",
     ),
-    "surrogates": ("ALSSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
+    "surrogates": ("ALSSurrogate", "MaskedWRMFSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
     "threat": ("Budget", "Goal"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
-    "BPRMF", "EASE", "NGCF", "RAPUR", "SGL", "VGCL", "WRMF", "ALSSurrogate", "Bandwagon", "BiasedMF", "Budget", "Dataset",
-    "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN", "MultVAE", "NeuMF", "PairwiseSurrogate", "Poison",
+    "BPRMF", "DPA2DL", "EASE", "NGCF", "RAPUR", "SGL", "VGCL", "WRMF", "ALSSurrogate", "Bandwagon", "BiasedMF", "Budget",
+    "Dataset", "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN", "MaskedWRMFSurrogate", "MultVAE", "NeuMF",
+    "PairwiseSurrogate", "Poison",
     "Popularity", "RandomAttack", "RandomDirection", "Results", "RevAdv", "SharpnessAware", "SimGCL", "TargetPool",
     "WRMFSurrogate", "XSimGCL", "load", "load_poison", "read_interactions", "run", "save_poison", "split", "stress_test",
     "synthetic",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from sharpap.attacks import (
+    DPA2DL,
     RAPUR,
     Attack,
     Bandwagon,
@@ -53,15 +54,23 @@ ATTACKS = {
     "original": replace(SMALL, objective=CrossEntropy(), step=MomentumStep(), reseed=False),
     "latent": replace(SMALL, step=MomentumStep(latent=True)),
     "tau": replace(SMALL, worst_case=SharpnessAware(tau=0.01, clean_share=0.5)),
+    "every-step": replace(SMALL, worst_case=SharpnessAware(every_step=1)),
+    "control-every-step": replace(SMALL, worst_case=RandomDirection(every_step=2)),
     "als": replace(SMALL, surrogate=ALSSurrogate(embedding_size=4, sweeps=3)),
     "bpr-mf": replace(SMALL, surrogate=PairwiseSurrogate(embedding_size=4, epochs=8, unrolled_epochs=3)),
     "lightgcn": replace(SMALL, surrogate=PairwiseSurrogate(layers=2, embedding_size=4, epochs=8, unrolled_epochs=3)),
     "ensemble": replace(SMALL, others=(ALSSurrogate(embedding_size=5, sweeps=3),), worst_case=SharpnessAware()),
     "rapu-g": replace(SMALL, objective=WilcoxonMannWhitney(), known_share=0.9, step=MomentumStep(popularity_weight=1)),
     "rapu-r": RAPUR(surrogate=SURROGATE),
+    "dpa2dl": DPA2DL(embedding_size=4, hidden=(8, 4), epochs=2, batch_size=512, k=3, rivals=6, poison_steps=3),
+    "dpa2dl-sharpap": DPA2DL(
+        embedding_size=4, hidden=(8,), epochs=2, batch_size=512, k=3, rivals=6, poison_steps=3,
+        worst_case=SharpnessAware(tau=0.01, clean_share=0.5),
+    ),
     "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
     "pga": replace(SMALL, objective=MeanScore(), surrogate=ALSSurrogate(embedding_size=4, gradient="items")),
-}
+}  # fmt: skip
+PROMOTE_ONLY = {"dpa2dl", "dpa2dl-sharpap"}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -72,6 +81,7 @@ ATTACKS = {
 )  # fmt: skip
 def test_every_attack_keeps_the_budget_and_is_seeded(name, blocks, seed, fakes, size, direction):
     attack = ATTACKS[name]
+    direction = "promote" if name in PROMOTE_ONLY else direction
     goal, budget = Goal(targets=(5, 31, 12), direction=direction), Budget(fake_users=fakes, profile_size=size)
     before = blocks.copy()
     made = attack.poison(blocks, goal, budget, seed=seed)
@@ -209,6 +219,25 @@ def test_objective_gradients_match_finite_differences(objective, sign, trained):
         assert slope == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
+def test_a_relative_bandwidth_is_a_share_of_the_spread_of_margins(trained):
+    """By hand, and so that stretching all scores changes nothing but the length of the gradient."""
+    embeddings, found = trained
+    scores = embeddings.users @ embeddings.items.T
+    edge = scores.gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
+    margins = (scores[:, found.targets] - edge).numpy()
+    weights = found.weights.numpy()
+    mean = np.average(margins, weights=weights)
+    spread = np.average((margins - mean) ** 2, weights=weights) ** 0.5
+    relative = SmoothHits(bandwidth=0.5, relative=True)
+    value, grad = relative.value_and_grad(embeddings, found)
+    expected, _ = SmoothHits(bandwidth=0.5 * spread).value_and_grad(embeddings, found)
+    assert value == pytest.approx(expected)
+    stretched = Embeddings(embeddings.users * 8, embeddings.items)
+    again, longer = relative.value_and_grad(stretched, found)
+    assert again == pytest.approx(value)
+    torch.testing.assert_close(longer.items, grad.items)
+
+
 @pytest.mark.parametrize("terms", [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
 def test_each_of_dadas_terms_improves_as_users_are_won(terms, trained):
     """Raise the targets' scores step by step: ever more users are won, and the loss falls; its gradient points there."""
@@ -298,11 +327,22 @@ def test_one_step_is_the_closed_form(trained):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"rho": -1.0}, {"rho": float("nan")}, {"ball": "cube"}, {"steps": 0}, {"tau": -1.0}, {"clean_share": 2.0}]
-)
+    "bad",
+    [{"rho": -1.0}, {"rho": float("nan")}, {"ball": "cube"}, {"steps": 0}, {"tau": -1.0}, {"clean_share": 2.0},
+     {"every_step": -1}],
+)  # fmt: skip
 def test_worst_case_refuses_nonsense(bad):
     with pytest.raises(ConfigError):
         SharpnessAware(**bad)
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "others"),
+    [(ALSSurrogate(), ()), (SURROGATE, (ALSSurrogate(),)), (replace(SURROGATE, unrolled_epochs=2), ())],
+)
+def test_a_worst_case_in_every_step_needs_unrolled_steps(surrogate, others):
+    with pytest.raises(ConfigError, match="every_step=2 needs a surrogate that unrolls more"):
+        RevAdv(surrogate=surrogate, others=others, worst_case=SharpnessAware(every_step=2))
 
 
 class Given:

@@ -33,6 +33,7 @@ from sharpap.recommenders import (
 from sharpap.recommenders.contrastive import info_nce
 from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.neighbours import learnt_item_weights
+from sharpap.recommenders.training import initial_factors
 from sharpap.recommenders.vgcl import cluster_nce, k_means
 
 ALL = [Popularity(), WRMF(), WRMF(solver="adam", epochs=60), BPRMF(epochs=100), LightGCN(epochs=60)]
@@ -137,8 +138,6 @@ def test_lightgcn_propagation_matches_the_dense_graph(blocks):
     A[n:, :n] = A[:n, n:].T
     scale = 1 / np.sqrt(np.maximum(A.sum(1), 1))
     A = A * scale[:, None] * scale
-    from sharpap.recommenders.training import initial_factors
-
     E = np.concatenate(initial_factors(n, m, 4, model.init_std, 2))
     mean = sum(np.linalg.matrix_power(A, layer) @ E for layer in range(4)) / 4
     np.testing.assert_allclose(np.concatenate([found.user_factors, found.item_factors]), mean, atol=1e-5)
@@ -170,6 +169,23 @@ def test_early_stopping_keeps_the_best_epoch(blocks):
     assert dict(log["checks"])[log["epochs"]] == best
     assert 50 <= log["checks"][-1][0] < 400
     assert "valid_ndcg" not in BPRMF(epochs=5).fit(train, seed=0).log
+
+
+def test_fake_users_change_neither_start_nor_negatives_of_the_genuine_ones(blocks):
+    """So that a victim with and without poison differs by the poison alone."""
+    more = csr_array(np.concatenate([blocks.toarray(), np.ones((3, 40), np.float32)]))
+    alone, joined = (initial_factors(*matrix.shape, 4, 0.1, 7) for matrix in (blocks, more))
+    np.testing.assert_array_equal(alone[0], joined[0][:60])
+    np.testing.assert_array_equal(alone[1], joined[1])
+    rows, columns = np.repeat(np.arange(60), 40), np.tile(np.arange(40), 60)
+    first, second = (
+        Negatives.draw(Pattern.from_csr(matrix), np.random.default_rng(3)).of(rows, columns)
+        for matrix in (blocks, more)
+    )
+    np.testing.assert_array_equal(first, second)
+    counts = np.bincount(first, minlength=40)
+    assert (first != columns).all()
+    assert abs(counts - 60).max() < 6 * 60**0.5  # uniform over the other items
 
 
 def test_rows_and_items_without_interactions_are_harmless():

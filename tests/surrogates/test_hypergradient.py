@@ -10,12 +10,13 @@ import torch
 import torchopt
 from scipy.sparse import csr_array, random_array, vstack
 
-from sharpap.attacks import SmoothHits
+from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
 from sharpap.attacks.scan import scan
+from sharpap.errors import ConfigError, ContractError
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives
 from sharpap.recommenders.training import initial_factors
-from sharpap.seeds import rng
+from sharpap.seeds import derive_seed, rng
 from sharpap.surrogates import ALSSurrogate, Embeddings, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Goal
 
@@ -63,7 +64,12 @@ def train_with_torchopt(X: torch.Tensor, genuine: csr_array, *, seed: int) -> li
 
 
 def train_by_autograd(X: torch.Tensor, genuine: csr_array, *, seed: int) -> list[torch.Tensor]:
-    """Adam written out on the autograd graph, in float64 throughout."""
+    return states_by_autograd(X, genuine, seed=seed)[-1]
+
+
+def states_by_autograd(X: torch.Tensor, genuine: csr_array, *, seed: int) -> list[list[torch.Tensor]]:
+    """Adam written out on the autograd graph, in float64 throughout; the parameters after every step."""
+    states = []
     full = torch.cat([torch.from_numpy(genuine.toarray()).double(), X])
     theta = [part.requires_grad_() for part in initial(seed)]
     first = [torch.zeros_like(part) for part in theta]
@@ -76,7 +82,8 @@ def train_by_autograd(X: torch.Tensor, genuine: csr_array, *, seed: int) -> list
             part - SURROGATE.learning_rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
             for part, m, v in zip(theta, first, second, strict=True)
         ]
-    return theta
+        states.append(theta)
+    return states
 
 
 def attack_direction(embeddings: Embeddings) -> Embeddings:
@@ -241,7 +248,11 @@ PAIRWISE = PairwiseSurrogate(
 
 
 def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], settings: PairwiseSurrogate, seed: int):
-    """The same training on the autograd graph with dense, real-valued profiles: loss weights, penalties and edges."""
+    """The same training on the autograd graph with dense, real-valued profiles: loss weights, penalties and edges.
+
+    Embeddings after every step.
+    """
+    states = []
     genuine, fake = data
     full = torch.cat([torch.from_numpy(genuine.toarray()).double(), X])
     pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")))
@@ -261,7 +272,9 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
 
     grid = np.indices(full.shape)
     for t in range(1, settings.epochs + 1):
-        against = torch.from_numpy(Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape))
+        against = torch.from_numpy(
+            Negatives.draw(pattern, draw).of(grid[0].ravel(), grid[1].ravel()).reshape(full.shape)
+        )
         users, items = propagate(*theta)
         scores = users @ items.T
         loss = (full * torch.nn.functional.softplus(scores.gather(1, against) - scores)).sum()
@@ -276,7 +289,8 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
             part - settings.learning_rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
             for part, m, v in zip(theta, *moments, strict=True)
         ]
-    return propagate(*theta)
+        states.append(propagate(*theta))
+    return states
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
@@ -288,7 +302,7 @@ def test_pairwise_gradient_matches_autograd_of_dense_training(data, layers):
     direction = attack_direction(trained.embeddings)
     ours = trained.profile_gradient(direction).rows(torch.arange(F))
     X = torch.from_numpy(fake.toarray()).double().requires_grad_()
-    users, items = pairwise_by_autograd(X, data, settings, seed=4)
+    users, items = pairwise_by_autograd(X, data, settings, seed=4)[-1]
     torch.testing.assert_close(trained.embeddings.items, items.detach(), rtol=1e-5, atol=1e-7)
     ((users[:N] * direction.users).sum() + (items * direction.items).sum()).backward()
     assert X.grad is not None
@@ -307,3 +321,70 @@ def test_pairwise_training_loss_is_the_sum_over_its_triples(data):
     margin = (users[rows] * (items[columns] - items[against])).sum(1)
     expected = float(torch.nn.functional.softplus(-margin).sum())
     assert trained.training_loss(trained.embeddings) == pytest.approx(expected)
+
+
+# --- several states of one training ---
+
+
+def smooth_hits(users: torch.Tensor, items: torch.Tensor, found, bandwidth: float) -> torch.Tensor:
+    """The attack loss on the autograd graph."""
+    scores = users[found.users] @ items.T
+    edge = scores.gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
+    return -(found.weights * torch.sigmoid((scores[:, found.targets] - edge) / bandwidth)).sum()
+
+
+@pytest.mark.parametrize("every", [0, 1, 7])
+def test_a_worst_case_at_every_kth_step_matches_autograd_with_the_same_offsets(data, every):
+    """RevAdv's own gradient: of the mean over unrolled states of the loss at each state plus its constant offset."""
+    genuine, fake = data
+    goal, worst = Goal(targets=(3, 8)), SharpnessAware(rho=0.2, every_step=every)
+    attack = RevAdv(surrogate=SURROGATE, worst_case=worst, objective=SmoothHits(bandwidth=0.3), k=3, rivals=8)
+    seen = attack._look(SURROGATE, None, genuine, fake, goal, None, 6, 0)
+    ours = seen.trained.profile_gradient(seen.grad, seen.earlier).rows(torch.arange(F))
+
+    X = torch.from_numpy(fake.toarray()).double().requires_grad_()
+    states = states_by_autograd(X, genuine, seed=derive_seed(6, "surrogate", 0))
+    final = Embeddings(states[-1][0][:N].detach(), states[-1][1].detach())
+    found = scan(final, genuine, goal, k=3, rivals=8)
+    losses = []
+    for users, items in reversed(states[-1::-every] if every else states[-1:]):
+        at = Embeddings(users[:N].detach(), items.detach())
+        moved = worst(at, lambda e: attack.objective.value_and_grad(e, found), seed=0)
+        losses.append(smooth_hits(users[:N] + moved.users - at.users, items + moved.items - at.items, found, 0.3))
+    assert len(losses) == {0: 1, 1: 25, 7: 4}[every]
+    loss = torch.stack(losses).mean()
+    assert seen.value == pytest.approx(float(loss.detach()))
+    (theirs,) = torch.autograd.grad(loss, X)
+    assert theirs.abs().max() > 1e-5
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_pairwise_gradients_of_several_states_match_autograd(data, layers):
+    genuine, fake = data
+    settings = replace(PAIRWISE, layers=layers)
+    trained = settings.train(genuine, fake, seed=4)
+    seen = trained.states(5)
+    assert list(seen) == [0, 5, 10]
+    X = torch.from_numpy(fake.toarray()).double().requires_grad_()
+    states = pairwise_by_autograd(X, data, settings, seed=4)
+    direction = attack_direction(trained.embeddings)
+    total, grads = torch.zeros((), dtype=torch.float64), {}
+    for back, at in seen.items():
+        users, items = states[-1 - back][0][:N], states[-1 - back][1]
+        torch.testing.assert_close(at.items, items.detach(), rtol=1e-5, atol=1e-7)
+        grads[back] = direction.times(1.0 + back)
+        total = total + (1.0 + back) * ((users * direction.users).sum() + (items * direction.items).sum())
+    ours = trained.profile_gradient(grads[0], {5: grads[5], 10: grads[10]}).rows(torch.arange(F))
+    (theirs,) = torch.autograd.grad(total, X)
+    ours, theirs = (part - part.mean(1, keepdim=True) for part in (ours, theirs))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+def test_als_has_no_earlier_states(data):
+    trained = ALS.train(*data, seed=3)
+    with pytest.raises(ConfigError, match="no training step"):
+        trained.states(1)
+    direction = attack_direction(trained.embeddings)
+    with pytest.raises(ContractError, match="no training step"):
+        trained.profile_gradient(direction, {1: direction})

@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from sharpap.assess.landscape import LANDSCAPES, Landscape
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison
 from sharpap.attacks.poison_io import load_poison, save_poison
 from sharpap.data import Interactions
 from sharpap.errors import SharpAPError
-from sharpap.files import replacing
+from sharpap.files import replacing, write_text
 from sharpap.metrics import Evaluation
 
 
 @dataclass(frozen=True)
 class CellStore:
-    """Poisons and evaluations under names that hash everything they depend on. Damaged files count as missing.
+    """Poisons, evaluations and landscapes under names that hash everything they depend on. Damaged files count as missing.
 
     Attributes:
         folder: where they lie.
@@ -75,9 +76,21 @@ class CellStore:
                 facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
             )  # fmt: skip
 
-    def _path(self, kind: str, key: dict[str, Any]) -> Path:
+    def load_landscape(self, key: dict[str, Any]) -> Landscape | None:
+        """The landscape stored under `key`."""
+        try:
+            (found,) = LANDSCAPES.validate_json(self._path("sharpness", key, "json").read_bytes())
+        except (ValueError, OSError):
+            return None
+        return found
+
+    def save_landscape(self, key: dict[str, Any], found: Landscape) -> None:
+        """Store a landscape."""
+        write_text(self._path("sharpness", key, "json"), LANDSCAPES.dump_json([found]).decode())
+
+    def _path(self, kind: str, key: dict[str, Any], suffix: str = "npz") -> Path:
         text = json.dumps(key, sort_keys=True, default=str)
-        return self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+        return self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.{suffix}"
 
 
 def fingerprint(poison: Poison) -> str:

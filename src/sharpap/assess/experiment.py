@@ -30,6 +30,7 @@ class Experiment:
         seeds: trainings of each victim on each poison.
         ks: list lengths.
         seed: the root of all randomness.
+        sharpness: measure the loss landscape around a fresh surrogate of each poison (`assess.landscape`).
     """
 
     dataset: Dataset
@@ -41,6 +42,7 @@ class Experiment:
     seeds: int = 1
     ks: tuple[int, ...] = (10, 20, 50)
     seed: int = 0
+    sharpness: bool = False
 
     def __post_init__(self) -> None:
         if not self.victims:
@@ -77,6 +79,10 @@ class Experiment:
         """The seed of every victim in one repetition: the same with and without poison, and never an attack's."""
         return derive_seed(self.seed, "victim", seed)
 
+    def sharpness_seed(self, draw: int) -> int:
+        """The seed of the surrogates that sharpness is measured around: the same for all attacks of a draw, and no attack's."""
+        return derive_seed(self.seed, "sharpness", draw)
+
     @property
     def num_cells(self) -> int:
         """Victim trainings."""
@@ -85,4 +91,7 @@ class Experiment:
 
     def facts(self) -> dict[str, Any]:
         """JSON-ready settings other than attacks and victims."""
-        return {"seeds": self.seeds, "ks": list(self.ks), "seed": self.seed, "direction": self.direction}
+        return {
+            "seeds": self.seeds, "ks": list(self.ks), "seed": self.seed, "direction": self.direction,
+            "sharpness": self.sharpness,
+        }  # fmt: skip

@@ -18,7 +18,8 @@ from sharpap.data import Dataset, Options, TargetPool, load
 from sharpap.errors import ConfigError
 from sharpap.threat import Budget
 
-SECTIONS = ("data", "targets", "budget", "attacks", "victims", "seeds", "ks", "seed", "direction", "title", "reported")
+SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
+SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "title", "reported")
 
 
 def names() -> list[str]:
@@ -56,7 +57,7 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
     for key in table:
         if key not in SECTIONS:
             raise ConfigError(f"A recipe has no section {key!r}.", hint=suggest(key, SECTIONS))
-    settings = {key: _checked(key, table[key]) for key in ("seeds", "ks", "seed", "direction") if key in table}
+    settings = {key: _checked(key, table[key]) for key in SETTINGS if key in table}
     title: dict[str, Any] = {"title": str(table["title"])} if "title" in table else {}
     if "reported" in table:
         title["reported"] = [describe(figure) for figure in _reported(table["reported"])]

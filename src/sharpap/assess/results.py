@@ -11,6 +11,7 @@ import polars as pl
 
 from sharpap.assess import summary
 from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.assess.landscape import Landscape, transfer_drops
 from sharpap.assess.reported import Reported, compare
 from sharpap.attacks import Poison
 from sharpap.config import construct, describe
@@ -58,6 +59,7 @@ class Results:
         rows: one tuple a measurement, in the order of `SCHEMA`.
         cells: every victim training.
         poisons: (attack, draw) to its profiles.
+        sharpness: the loss landscape of each poison, where the experiment asks for it.
         provenance: versions, machine, data, time, and the figures of the data that the report draws.
     """
 
@@ -66,6 +68,7 @@ class Results:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     poisons: dict[tuple[str, int], Poison] = field(default_factory=dict)
+    sharpness: list[Landscape] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -144,6 +147,18 @@ class Results:
             return pl.DataFrame()
         found = pl.concat(parts)
         return found.with_columns(p_holm=pl.Series(holm(found["p"].to_numpy())))
+
+    @property
+    def sharpness_table(self) -> pl.DataFrame:
+        """Sharpness beside the drop on victims of another kind than the surrogate's (WRMF); see `landscape.transfer_drops`.
+
+        Demotion has no drop: there, few hits are the attack's success.
+        """
+        if self.config.get("direction") == "demote":
+            return transfer_drops(self.sharpness, self.frame, [])
+        kinds = self.config.get("victims", {})
+        others = [name for name in self.victims if "wrmf" not in (name, kinds.get(name, {}).get("name"))]
+        return transfer_drops(self.sharpness, self.frame, others)
 
     def reported(self) -> pl.DataFrame:
         """The figures of the recipe's paper beside the measured ones; see `reported.compare`."""

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from sharpap import __version__, progress
 from sharpap.assess.cells import CellStore, fingerprint
 from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.assess.landscape import Landscape, measure
 from sharpap.assess.provenance import Watch
 from sharpap.assess.results import Cell, Results, experiment_config, rows_of
 from sharpap.attacks import Attack, Poison, check_poison
@@ -24,6 +25,7 @@ from sharpap.data import Dataset, load
 from sharpap.errors import SharpAPError, TrainingError
 from sharpap.metrics import Evaluation, evaluate
 from sharpap.recommenders import Recommender, Scorer
+from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Goal
 
 
@@ -42,7 +44,7 @@ def stress_test(
         attacks: name in tables to attack, or to a finished `Poison`.
         victims: name in tables to anything with `fit` and `score`.
         out: results folder to write; None: results stay in memory.
-        **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed` of `Experiment`.
+        **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness` of `Experiment`.
 
     Returns:
         The results; `Results.transfer_matrix` is the main table.
@@ -90,6 +92,10 @@ def run(
                     overall.advance(0, note=f"{name}, draw {draw + 1} of {len(goals)}")
                     poison = _craft(experiment, name, attack, goal, draw, store)
                     results.poisons[name, draw] = poison
+                    if experiment.sharpness:
+                        overall.advance(0, note=f"{name}, sharpness")
+                        found = _landscape(experiment, name, poison, draw, store)
+                        results.sharpness += [] if found is None else [found]
                     for victim, seed in _victims(experiment):
                         found = _cell(experiment, results, name, victim, draw, seed, poison, goal.targets, store)
                         overall.advance()
@@ -134,6 +140,30 @@ def _craft(
             store.save_poison(key, made, train)
     progress.event("poison", attack=name, draw=draw, seconds=round(time.perf_counter() - start, 3))
     return made
+
+
+def _landscape(
+    experiment: Experiment, name: str, poison: Poison, draw: int, store: CellStore | None
+) -> Landscape | None:  # fmt: skip
+    """The landscape around a surrogate of one poison, measured or from the store; None when the surrogate fails."""
+    train, seed, surrogate = experiment.dataset.train, experiment.sharpness_seed(draw), WRMFSurrogate()
+    k = 10 if 10 in experiment.ks else experiment.ks[0]
+    key = {
+        "version": __version__, "data": train.fingerprint, "poison": fingerprint(poison), "goal": describe(poison.goal),
+        "surrogate": describe(surrogate, "surrogate"), "seed": seed, "k": k, "plane": draw == 0,
+    }  # fmt: skip
+    start = time.perf_counter()
+    found, error = store and store.load_landscape(key), ""
+    if found is None:
+        try:
+            found = measure(train.matrix, poison, seed=seed, k=k, surrogate=surrogate, with_plane=draw == 0)
+        except SharpAPError as problem:
+            error = str(problem)
+        if store and found is not None:
+            store.save_landscape(key, found)
+    seconds = round(time.perf_counter() - start, 3)
+    progress.event("sharpness", attack=name, draw=draw, seconds=seconds, error=error)
+    return found and replace(found, attack=name, draw=draw)
 
 
 def _cell(

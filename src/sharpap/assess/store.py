@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import tomli_w
 
+from sharpap.assess.landscape import LANDSCAPES
 from sharpap.assess.results import SCHEMA, Cell, Results
 from sharpap.attacks import Poison
 from sharpap.attacks.poison_io import save_poison
@@ -21,6 +22,7 @@ from sharpap.files import replacing, write_text
 
 FILES = ("config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison")
 CELLS = "cells"
+SHARPNESS = "sharpness.json"
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -44,8 +46,9 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 
 def drop_cells(folder: Path) -> None:
     """Remove the finished cells of a run: it is complete, or is to start anew."""
-    for kept in (folder / CELLS).glob("*.npz"):
-        kept.unlink()
+    for suffix in ("npz", "json"):
+        for kept in (folder / CELLS).glob(f"*.{suffix}"):
+            kept.unlink()
     if (folder / CELLS).is_dir():
         (folder / CELLS).rmdir()
 
@@ -58,7 +61,8 @@ def _interrupted(folder: Path) -> bool:
 
 
 def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
-    """Write config.toml, results.parquet, cells.parquet, poison/*.npz, provenance.json and report.html.
+    """Write config.toml, results.parquet, cells.parquet, poison/*.npz, provenance.json and report.html, and
+    sharpness.json where it was measured.
 
     Raises:
         ConfigError: the folder holds something else, or results and `overwrite` is off.
@@ -79,6 +83,10 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
         results.provenance["figures"] = figures(results.dataset, results.poisons)
     write_text(folder / "config.toml", tomli_w.dumps(results.config))
     write_text(folder / "provenance.json", json.dumps(results.provenance, indent=2))
+    if results.sharpness:
+        write_text(folder / SHARPNESS, LANDSCAPES.dump_json(results.sharpness).decode())
+    else:
+        (folder / SHARPNESS).unlink(missing_ok=True)
     write_html(results, folder / "report.html")
     return folder
 
@@ -105,11 +113,19 @@ def load(folder: Path) -> Results:
         cells = [Cell(**row) for row in frames[1].iter_rows(named=True)]
     except (ValueError, TypeError) as error:
         raise DataError(f"The results cannot be read ({error}).", path=folder) from None
+    sharpness = []
+    if (folder / SHARPNESS).is_file():  # absent: not measured, or an older folder
+        try:
+            sharpness = LANDSCAPES.validate_json((folder / SHARPNESS).read_bytes())
+        except ValueError as error:
+            problem = str(error).splitlines()[0]
+            raise DataError(f"The file is damaged ({problem}).", path=folder / SHARPNESS) from None
     return Results(
         dataset=None,
         config=read_toml(folder / "config.toml"),
         rows=frames[0].rows(),
         cells=cells,
+        sharpness=sharpness,
         provenance=provenance,
     )
 

@@ -1,6 +1,7 @@
 """Attacks: from training data, a goal and a budget to fake profiles."""
 
 from sharpap.attacks.base import Attack, check_poison
+from sharpap.attacks.dpa2dl import DPA2DL
 from sharpap.attacks.heuristics import Bandwagon, RandomAttack
 from sharpap.attacks.objective import (
     CrossEntropy,
@@ -16,7 +17,7 @@ from sharpap.attacks.step import MomentumStep, SwapStep
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "RAPUR", "Attack", "Bandwagon", "CrossEntropy", "DifficultyDiversity", "Identity", "MeanScore", "MomentumStep",
+    "DPA2DL", "RAPUR", "Attack", "Bandwagon", "CrossEntropy", "DifficultyDiversity", "Identity", "MeanScore", "MomentumStep",
     "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep",
     "WilcoxonMannWhitney", "check_poison",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sharpap.attacks.scan import Scan
-from sharpap.errors import ContractError
+from sharpap.errors import ConfigError, ContractError
 from sharpap.kernels import block_rows
 from sharpap.surrogates.base import Embeddings
 
@@ -34,6 +34,8 @@ class SmoothHits:
 
     Attributes:
         bandwidth: width of the step, in units of the score.
+        relative: the bandwidth is a share of the standard deviation of the margins s_ut - threshold_K(u) over eligible
+            pairs, a constant in the gradient: one setting then fits models whose scores differ in scale (WRMF, LightGCN).
 
     Source: this project. RAPU-G's Wilcoxon-Mann-Whitney loss (Zhang et al. 2021) compares with all of the top 50 instead.
     Deviations: at embeddings away from where `scan` was made, the threshold is exact as long as the top K stays within
@@ -41,6 +43,11 @@ class SmoothHits:
     """
 
     bandwidth: float = 0.1
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.bandwidth > 0:
+            raise ConfigError(f"bandwidth={self.bandwidth} must be positive.")
 
     def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
         """See `Objective`. O(users (rivals + targets) d)."""
@@ -49,9 +56,10 @@ class SmoothHits:
         edge = scan.rivals.gather(1, scores.topk(scan.k, dim=1).indices[:, -1:]).squeeze(1)
         wanted = items[scan.targets]
         margin = users @ wanted.T - (users * items[edge]).sum(1, keepdim=True)
-        hit = torch.sigmoid(margin / self.bandwidth)
         weights = scan.weights
-        slope = -scan.sign * weights * hit * (1 - hit) / self.bandwidth
+        width = self.bandwidth * (_spread(margin, weights) if self.relative else 1.0)
+        hit = torch.sigmoid(margin / width)
+        slope = -scan.sign * weights * hit * (1 - hit) / width
         total = slope.sum(1, keepdim=True)
         user_grad = torch.zeros_like(embeddings.users)
         user_grad[scan.users] = slope @ wanted - total * items[edge]
@@ -190,6 +198,12 @@ class DifficultyDiversity:
     def _won(self) -> float:
         """What a pair inside the top K counts: the most that one outside can, so that a win never raises the loss."""
         return self.difficulty * -float(np.log1p(-self.margin)) + self.diversity
+
+
+def _spread(values: Tensor, weights: Tensor) -> float:
+    """Weighted standard deviation; `weights` sum to 1."""
+    mean = (weights * values).sum()
+    return max(float((weights * (values - mean).square()).sum().sqrt()), 1e-12)
 
 
 def _from_target_slope(slope: Tensor, embeddings: Embeddings, scan: Scan) -> Embeddings:

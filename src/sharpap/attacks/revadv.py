@@ -79,6 +79,14 @@ class RevAdv:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")
         if not 0 < self.known_share <= 1:
             raise ConfigError(f"known_share={self.known_share} must lie above 0 and at most at 1.")
+        every = self.worst_case.every_step
+        for member in self.members if every else ():
+            unrolled = getattr(member, "unrolled_epochs", 0)
+            if every >= unrolled:
+                raise ConfigError(
+                    f"every_step={every} needs a surrogate that unrolls more steps; {type(member).__name__} has {unrolled}.",
+                    hint="Lower every_step, or take the worst case at the end of training (every_step 0).",
+                )
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""
@@ -114,7 +122,7 @@ class RevAdv:
                 history.append({"epoch": epoch, "attack_loss": value, "surrogate_hit_ratio": hits})
                 task.advance(note=f"surrogate H@{self.k} {hits:.4f}")
                 if epoch + 1 < self.epochs:
-                    gradients = [each.trained.profile_gradient(each.grad) for each in seen]
+                    gradients = [each.trained.profile_gradient(each.grad, each.earlier) for each in seen]
                     gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients)
                     fillers = mover.move(fillers, gradient, done=epoch / self.epochs, generator=moves)
         chosen, hit_ratio = self._choose([entry[3] for entry in sorted(best, reverse=True)], train, goal, pinned, seed)
@@ -154,17 +162,21 @@ class RevAdv:
         self, surrogate: Surrogate, clean: Embeddings | None, train: csr_array, fake: csr_array, goal: Goal,
         users: np.ndarray | None, seed: int, epoch: int,
     ) -> _Seen:  # fmt: skip
-        """Train one surrogate and take the attack loss's gradient at its worst case."""
+        """Train one surrogate and take the attack loss's gradient at its worst case, or the worst cases of its states."""
         trained = surrogate.train(train, fake, seed=derive_seed(seed, "surrogate", epoch if self.reseed else 0))
         found = scan(trained.embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
         if clean is not None:
             found = replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
         loss = partial(self.objective.value_and_grad, scan=found)
-        worst = self.worst_case(
-            trained.embeddings, loss, seed=derive_seed(seed, "worst-case", epoch), fit=trained.training_loss
-        )
-        value, grad = mixed(loss, trained.embeddings, worst, self.worst_case.clean_share)
-        return _Seen(trained, grad, value, found.hit_ratio)
+        states = trained.states(self.worst_case.every_step)
+        values, grads = [], {}
+        for back, state in states.items():
+            stream = derive_seed(seed, "worst-case", epoch, *([back] if back else []))
+            worst = self.worst_case(state, loss, seed=stream, fit=trained.training_loss)
+            value, grad = mixed(loss, state, worst, self.worst_case.clean_share)
+            values.append(value)
+            grads[back] = grad if len(states) == 1 else grad.times(1 / len(states))
+        return _Seen(trained, grads.pop(0), grads, float(np.mean(values)), found.hit_ratio)
 
     @property
     def members(self) -> tuple[Surrogate, ...]:
@@ -209,6 +221,7 @@ class _Seen:
 
     trained: TrainedSurrogate
     grad: Embeddings
+    earlier: dict[int, Embeddings]
     value: float
     hit_ratio: float
 

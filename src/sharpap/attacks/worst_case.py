@@ -29,6 +29,11 @@ class WorstCase(Protocol):
         """Weight of the loss at the unperturbed embeddings in what the attack minimises; see `mixed`."""
         ...
 
+    @property
+    def every_step(self) -> int:
+        """0: the attack is judged at the end of training; k: at every k-th unrolled state, each at its own worst case."""
+        ...
+
     def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """Perturbed embeddings, constant with respect to the fake profiles.
 
@@ -58,6 +63,11 @@ class Identity:
         """Both are the same here."""
         return 0.0
 
+    @property
+    def every_step(self) -> int:
+        """At the end of training."""
+        return 0
+
     def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """The embeddings themselves."""
         return embeddings
@@ -79,10 +89,16 @@ class SharpnessAware:
         tau: when set, the offset is halved until the recommendation loss grows by at most this share, the victim space
             L_rec(theta + eps) <= (1 + tau) L_rec(theta) of the paper's problem statement.
         clean_share: weight of the unperturbed loss in what the attack minimises; 0.5 is the mean of clean and worst.
+        every_step: 0: the worst case at the trained surrogate alone. k: the attack minimises the mean over theta_T,
+            theta_{T-k}, theta_{T-2k}, ... > theta_{T-K} of L_atk(theta_t(X) + eps_t), T training steps of which K are unrolled,
+            eps_t the worst case at theta_t, constant. The gradients join one reverse pass, each at its step; a state more
+            costs `steps` + 1 gradients of the attack loss. Its rivals are those of theta_T: no further pass over all scores.
 
     Source: Xie, Yang, Shao and Wu 2026, *Sharpness-Aware Poisoning*, arXiv 2604.22170; ball and step after Foret et al.
     2021 (SAM). Deviations: the paper's rho and norm are not stated where we could read them; relative radii, rows,
-    adaptive scaling and several steps are this project's options (inferred).
+    adaptive scaling and several steps are this project's options (inferred). So is `every_step`, our reading of a perturbation
+    in every unrolled step: training itself stays unperturbed. With `tau`, earlier states are bounded with the fake rows of
+    the end of training.
     """
 
     rho: float = 0.05
@@ -91,9 +107,10 @@ class SharpnessAware:
     steps: int = 1
     tau: float | None = None
     clean_share: float = 0.0
+    every_step: int = 0
 
     def __post_init__(self) -> None:
-        _check(self.rho, self.ball)
+        _check(self.rho, self.ball, self.every_step)
         if self.tau is not None and self.tau < 0:
             raise ConfigError(f"tau={self.tau} must be 0 or positive.")
         if not 0 <= self.clean_share <= 1:
@@ -139,9 +156,10 @@ class RandomDirection:
     relative: bool = True
     ball: Ball = "row"
     clean_share: float = 0.0
+    every_step: int = 0
 
     def __post_init__(self) -> None:
-        _check(self.rho, self.ball)
+        _check(self.rho, self.ball, self.every_step)
 
     def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """See `WorstCase`."""
@@ -156,9 +174,11 @@ class RandomDirection:
         return embeddings.plus(_on_sphere(noise, embeddings, radius, self.ball, 1.0))
 
 
-def _check(rho: float, ball: str) -> None:
+def _check(rho: float, ball: str, every_step: int) -> None:
     if not rho >= 0:
         raise ConfigError(f"rho={rho} must be 0 or positive.")
+    if every_step < 0:
+        raise ConfigError(f"every_step={every_step} must be 0 or positive.")
     if ball not in ("global", "row", "adaptive"):
         raise ConfigError(f"ball={ball!r} is none of global, row, adaptive.")
 

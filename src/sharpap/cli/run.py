@@ -62,7 +62,13 @@ def evaluate_profiles(
         if len(poisons) < len(files):
             raise ConfigError("Two of the files have the same name.", hint="Rename one: names label the table.")
         experiment = Experiment(
-            dataset=base.dataset, attacks=poisons, victims=base.victims, seeds=base.seeds, ks=base.ks, seed=base.seed
+            dataset=base.dataset,
+            attacks=poisons,
+            victims=base.victims,
+            seeds=base.seeds,
+            ks=base.ks,
+            seed=base.seed,
+            sharpness=base.sharpness,
         )
         config["attacks"] = {path.stem: {"file": str(path)} for path in files}
         results = run(experiment, config)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sharpap import attacks, recommenders
 from sharpap.attacks import (
+    DPA2DL,
     RAPUR,
     Bandwagon,
     CrossEntropy,
@@ -43,7 +44,7 @@ from sharpap.recommenders import (
     SimGCL,
     XSimGCL,
 )
-from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
 
 Names = dict[str, tuple[type, dict[str, Any]]]
 RAPU_G: dict[str, Any] = {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
@@ -69,6 +70,8 @@ REGISTRY: dict[str, Names] = {
         "dada-sharpap": (RevAdv, DADA | {"worst_case": {"name": "sharpness-aware"}}),
         "pga": (RevAdv, PGA),
         "pga-sharpap": (RevAdv, PGA | {"worst_case": {"name": "sharpness-aware"}}),
+        "dpa2dl": (DPA2DL, {}),
+        "dpa2dl-sharpap": (DPA2DL, {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-original": (
             RevAdv,
             {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False,
@@ -77,7 +80,7 @@ REGISTRY: dict[str, Names] = {
         "rapu-g-original": (
             RevAdv,
             RAPU_G | {"step": {"name": "momentum", "popularity_weight": 1.0}, "epochs": 30, "reseed": False,
-                      "surrogate": {"name": "wrmf", "unrolled_epochs": 20}, "users_per_epoch": None},
+                      "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20}, "users_per_epoch": None},
         ),
         "pga-original": (RevAdv, PGA | {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}),
     },
@@ -98,7 +101,7 @@ REGISTRY: dict[str, Names] = {
         "item-knn": (ItemKNN, {}),
         "item-knn-learnt": (ItemKNN, {"item_weights": "learnt"}),
     },
-    "surrogate": {"wrmf": (WRMFSurrogate, {}), "als": (ALSSurrogate, {}),
+    "surrogate": {"wrmf": (WRMFSurrogate, {}), "wrmf-masked": (MaskedWRMFSurrogate, {}), "als": (ALSSurrogate, {}),
         "bpr-mf": (PairwiseSurrogate, {}),
         "lightgcn": (PairwiseSurrogate, {"layers": 3, "reg": 1e-4}),
     },

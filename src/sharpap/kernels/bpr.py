@@ -1,7 +1,7 @@
 """The fused gradient of the pairwise ranking loss over all interactions, one negative each.
 
-The negative of a pair (u, i) in a step is a hash of the step's key, u and i: uniform over all items but i, independent from pair
-to pair, and known for absent pairs too, without being stored. Each user's interactions are visited once; what they add to
+The negative of a pair (u, i) in a step is a hash of the step's key, u and i: uniform over all items but i, independent from
+pair to pair, and known for absent pairs too, without being stored. Each user's interactions are visited once; what they add to
 items is summed in `SHARES` private arrays, whose number is fixed, so that results do not depend on the number of threads.
 Negatives that many interactions share cost accuracy: one permutation of the catalogue a step lost BPR-MF a tenth of it
 (docs/recommenders.md).
@@ -134,16 +134,15 @@ def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Te
     if P.device.type != "cpu":
         return _torch_gradient(negatives, P, Q)
     GP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
-    dense = (part.contiguous().numpy() for part in (P, Q))
-    _gradient(*_work(negatives), *dense, GP.numpy(), shares.numpy())
+    _gradient(*_work(negatives), P.contiguous().numpy(), Q.contiguous().numpy(), GP.numpy(), shares.numpy())
     return GP, shares.sum(0)
 
 
 def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
     """Hessian of the loss of `bpr_gradient` times the direction (VP, VQ); same shapes, same cost twice over. CPU only."""
     HP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
-    dense = (part.contiguous().numpy() for part in (P, Q, VP, VQ))
-    _hvp(*_work(negatives), *dense, HP.numpy(), shares.numpy())
+    users, items, user_way, item_way = (part.contiguous().numpy() for part in (P, Q, VP, VQ))
+    _hvp(*_work(negatives), users, items, user_way, item_way, HP.numpy(), shares.numpy())
     return HP, shares.sum(0)
 
 

@@ -47,7 +47,6 @@ class Graph:
             out.append(self.step(*out[-1]))
         return out
 
-
     def smooth(self, users: Tensor, items: Tensor, layers: int, *, first: int = 0) -> Pair:
         """The mean of the embeddings after `first`, ..., `layers` propagations, as one differentiable step."""
         return _Smooth.apply(self, layers, first, users, items)  # pyright: ignore[reportReturnType]

@@ -123,8 +123,8 @@ class NeuMF:
     epochs: int = 60
     negatives: int = 4
     batch_size: int = 8_192
-    learning_rate: float = 0.002
-    reg: float = 1e-4
+    learning_rate: float = 0.005
+    reg: float = 3e-3
     init_std: float = 0.1
     check_every: int = 1
     patience: int = 3

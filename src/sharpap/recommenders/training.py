@@ -25,10 +25,12 @@ Model = TypeVar("Model", bound=Any)
 
 
 def initial_factors(num_users: int, num_items: int, size: int, std: float, seed: int) -> Factors:
-    """Two float32 Gaussian matrices."""
-    draw = rng(seed, "initial-factors")
+    """Two float32 Gaussian matrices, each from a stream of its own: fake users appended to the genuine ones change neither
+    the genuine users' start nor the items', so that runs with and without poison are paired.
+    """
     users, items = (
-        draw.standard_normal((rows, size), dtype=np.float32) * np.float32(std) for rows in (num_users, num_items)
+        rng(seed, "initial-factors", side).standard_normal((rows, size), dtype=np.float32) * np.float32(std)
+        for side, rows in (("users", num_users), ("items", num_items))
     )
     return users, items
 

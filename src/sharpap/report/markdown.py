@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
+from sharpap.report import sharpness
 from sharpap.report.page import CLEAN, main_k, number
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def markdown(results: Results, k: int | None = None) -> str:
-    """Transfer matrix, paired comparison, accuracy and times at list length k."""
+    """Transfer matrix, paired comparison, sharpness, accuracy and times at list length k."""
     from sharpap.assess import summary
 
     k = k or main_k(results)
@@ -25,6 +26,13 @@ def markdown(results: Results, k: int | None = None) -> str:
         ]
     if results.reported().height:
         parts.append(_reported(results))
+    if results.sharpness:
+        parts += [
+            "Sharpness around a fresh WRMF surrogate of each poison (percent of 1 + |loss|), beside the share of its hits "
+            "lost on other victims; means over target draws:",
+            _sharpness(results),
+            sharpness.caption(results),
+        ]
     found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k).to_dicts()
     if found and not all(isnan(row["mean"]) for row in found):
         rows = []
@@ -73,6 +81,26 @@ def _paired(results: Results, k: int) -> str:
         ]
         rows.append([*cells, number(row["p_holm"], 3), str(row["n"])])
     return table(["attack, victim", "base", "difference", "95 % interval", "p (Holm)", "draws"], rows)
+
+
+def _sharpness(results: Results) -> str:
+    rows = [
+        [
+            row["attack"], number(100 * row["surrogate"], 3), number(100 * row["others"], 3), number(row["drop"], 2),
+            number(row["sharp_atk"], 3), number(row["lost"], 2),
+            number(row["sharp_rec"], 3),
+        ]
+        for row in sharpness.summary(results)
+    ]  # fmt: skip
+    head = [
+        f"H@{results.sharpness[0].k} on the surrogate, %",
+        "on other victims, %",
+        "drop",
+        "sharpness of L_atk",
+        "hits lost in the box",
+        "of L_rec",
+    ]
+    return table(["attack", *head], rows)
 
 
 def _reported(results: Results) -> str:

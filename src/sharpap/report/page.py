@@ -12,6 +12,7 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sharpap.files import write_text
+from sharpap.report import sharpness
 from sharpap.report.charts import Bar, Series, intervals, lines
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def context(results: Results) -> dict[str, Any]:
         "paired": _paired(results, k),
         "reported": results.reported().to_dicts(),
         "utility": _utility(results, k),
+        "sharpness": sharpness.section(results),
         "convergence": _convergence(results, figures),
         "popularity": _popularity(figures),
         "sizes": _sizes(figures),

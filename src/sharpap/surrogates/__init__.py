@@ -2,7 +2,8 @@
 
 from sharpap.surrogates.als import ALSSurrogate
 from sharpap.surrogates.base import Embeddings, Surrogate
+from sharpap.surrogates.masked import MaskedWRMFSurrogate
 from sharpap.surrogates.pairwise import PairwiseSurrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 
-__all__ = ["ALSSurrogate", "Embeddings", "PairwiseSurrogate", "Surrogate", "WRMFSurrogate"]
+__all__ = ["ALSSurrogate", "Embeddings", "MaskedWRMFSurrogate", "PairwiseSurrogate", "Surrogate", "WRMFSurrogate"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from sharpap.errors import ConfigError, TrainingError
+from sharpap.errors import ConfigError, ContractError, TrainingError
 from sharpap.kernels import Pattern, sddmm, spmm_t
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.wrmf import wrmf_hvp, wrmf_loss
@@ -95,8 +95,20 @@ class TrainedALS:
         fakes = self.all_users[embeddings.users.shape[0] :]
         return wrmf_loss(self.pattern, torch.cat([embeddings.users, fakes]), embeddings.items, **self.settings.loss)
 
-    def profile_gradient(self, grad: Embeddings) -> WRMFProfileGradient:
+    def states(self, every: int) -> dict[int, Embeddings]:
+        """See `TrainedSurrogate`: only the optimum, there is no tape."""
+        if every:
+            raise ConfigError(
+                "The ALS surrogate stores no training step.", hint="Set every_step to 0, or unroll another."
+            )
+        return {0: self.embeddings}
+
+    def profile_gradient(
+        self, grad: Embeddings, earlier: Mapping[int, Embeddings] | None = None
+    ) -> WRMFProfileGradient:
         """Solve H v = grad once; entry (i, j) then has the derivative -v . d(gradient) / dx_ij."""
+        if earlier:
+            raise ContractError("The ALS surrogate stores no training step to take a gradient at.")
         settings, P, Q = self.settings, self.all_users, self.embeddings.items
         num_genuine = grad.users.shape[0]
         if settings.gradient == "items":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +34,10 @@ class Embeddings:
         """Elementwise sum."""
         return Embeddings(self.users + other.users, self.items + other.items)
 
+    def times(self, factor: float) -> Embeddings:
+        """Elementwise multiple."""
+        return Embeddings(self.users * factor, self.items * factor)
+
 
 class ProfileGradient(Protocol):
     """The gradient of the attack loss with respect to the fake profiles, made a few rows at a time."""
@@ -57,8 +62,20 @@ class TrainedSurrogate(Protocol):
         """The recommendation loss with these embeddings in the place of the trained ones; fake rows stay as trained."""
         ...
 
-    def profile_gradient(self, grad: Embeddings) -> ProfileGradient:
-        """Pull the gradient of a loss of `embeddings` back through training to the fake profiles."""
+    def states(self, every: int) -> dict[int, Embeddings]:
+        """What an attack loss would have seen 0, `every`, 2 `every`, ... steps before the end, by steps before the end.
+
+        Only states that training unrolls, and that so depend on the profiles; `every` 0: the trained one alone. A
+        surrogate that stores no step raises `ConfigError` for any other `every`.
+        """
+        ...
+
+    def profile_gradient(self, grad: Embeddings, earlier: Mapping[int, Embeddings] | None = None) -> ProfileGradient:
+        """Pull the gradient of a loss of `embeddings` back through training to the fake profiles.
+
+        `earlier` holds further gradients, each with respect to the state of that many steps before the end; they join
+        the adjoint where the reverse pass comes by, so that several states cost one pass.
+        """
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
-from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments
+from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
 Pair = tuple[Tensor, Tensor]
 
@@ -151,18 +152,27 @@ class TrainedPairwise:
         )
         return float(torch.nn.functional.softplus(-margin).double().sum())
 
-    def profile_gradient(self, grad: Embeddings) -> PairwiseProfileGradient:
-        """Reverse the unrolled steps. O(nnz d) a step and layer; O((n + m) d layers K) memory."""
-        net, num_genuine = self.net, grad.users.shape[0]
-        zeros = grad.users.new_zeros(self.fake_users.shape)
-        final = (torch.cat([grad.users, zeros]), grad.items)
-        terms = PairwiseProfileGradient(net, num_genuine)
+    def states(self, every: int) -> dict[int, Embeddings]:
+        """See `TrainedSurrogate`. Each propagates once."""
+        found, num_genuine = {0: self.embeddings}, self.embeddings.users.shape[0]
+        for back in steps_before(len(self.tape), every):
+            users, items = self.net.propagate(self.tape[-back].theta)
+            found[back] = Embeddings(users[:num_genuine], items)
+        return found
+
+    def profile_gradient(
+        self, grad: Embeddings, earlier: Mapping[int, Embeddings] | None = None
+    ) -> PairwiseProfileGradient:
+        """Reverse the unrolled steps; see `TrainedSurrogate`. O(nnz d) a step and layer; O((n + m) d layers K) memory."""
+        net = self.net
+        final = self._with_fakes(grad)
+        terms = PairwiseProfileGradient(net, grad.users.shape[0])
         terms.add_edges(self.theta, final)
         bars = [part.clone() for part in net.propagate(final)]
         states = [AdjointMoments.at(moment) for moment in self.moments]
         adam = Adam(learning_rate=self.settings.learning_rate)
         counts = net.counts()
-        for step in reversed(self.tape):
+        for before, step in enumerate(reversed(self.tape), start=1):
             back = (
                 adam.adjoint(states[0], bars[0], step.grads[0], step.t),
                 adam.adjoint(states[1], bars[1], step.grads[1], step.t),
@@ -175,7 +185,16 @@ class TrainedPairwise:
                 terms.add_edges(step.theta, curvature)
             for bar, change, count, part in zip(bars, net.propagate(curvature), counts, back, strict=True):
                 bar.add_(change).addcmul_(count, part, value=net.reg)
+            if earlier and before in earlier:
+                extra = self._with_fakes(earlier[before])
+                terms.add_edges(step.theta, extra)
+                for bar, change in zip(bars, net.propagate(extra), strict=True):
+                    bar.add_(change)
         return terms
+
+    def _with_fakes(self, grad: Embeddings) -> Pair:
+        """A gradient over all users: the attack loss does not see fake ones."""
+        return torch.cat([grad.users, grad.users.new_zeros(self.fake_users.shape)]), grad.items
 
 
 class PairwiseProfileGradient:

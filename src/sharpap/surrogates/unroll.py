@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,7 @@ class Adam:
     def step(self, theta: Tensor, moments: Moments, grad: Tensor, t: int) -> None:
         """Update `theta` and `moments` in place; `t` counts from 1."""
         adam_step(
-            *(part.view(-1).numpy() for part in (theta, moments.first, moments.second, grad.contiguous())),
+            _flat(theta), _flat(moments.first), _flat(moments.second), _flat(grad),
             self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
         )  # fmt: skip
 
@@ -41,14 +42,25 @@ class Adam:
         caller adds the Hessian-vector product with the returned tensor. `state` moves to step t - 1 in place.
         """
         out = torch.empty_like(theta_bar)
-        parts = (
-            state.first, state.second, state.first_bar, state.second_bar, theta_bar.contiguous(), grad.contiguous(), out,
-        )  # fmt: skip
         adam_adjoint(
-            *(part.view(-1).numpy() for part in parts),
+            _flat(state.first), _flat(state.second), _flat(state.first_bar), _flat(state.second_bar), _flat(theta_bar),
+            _flat(grad), _flat(out),
             self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
         )  # fmt: skip
         return out
+
+
+def _flat(part: Tensor) -> np.ndarray:
+    """The elements in order: the tensor's own memory where it is contiguous, as all that is written here must be."""
+    return part.contiguous().view(-1).numpy()
+
+
+def steps_before(unrolled: int, every: int) -> range:
+    """How many steps before the end each `every`-th unrolled state lies, the trained one left out; empty for 0.
+
+    The state before the first unrolled step is left out too: it does not depend on the profiles as far as the tape goes.
+    """
+    return range(every, unrolled, every) if every else range(0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from sharpap.kernels import Pattern
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
 from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
-from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments
+from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +72,12 @@ class WRMFSurrogate:
         moments = tuple(Moments.zeros(part) for part in theta)
         adam = Adam(learning_rate=self.learning_rate)
         tape: list[Step] = []
+        plain = ExactLoss(pattern, self._loss)
         for t in range(1, self.epochs + 1):
-            grads = wrmf_gradient(pattern, *theta, **self._loss)
+            loss = self._loss_at(t, plain, theta, genuine.shape[0])
+            grads = loss.gradient(theta)
             if t > self.epochs - self.unrolled_epochs:
-                tape.append(Step(t, theta, grads))
+                tape.append(Step(t, theta, grads, loss))
                 theta = tuple(part.clone() for part in theta)
             for part, moment, grad in zip(theta, moments, grads, strict=True):
                 adam.step(part, moment, grad, t)
@@ -81,6 +85,10 @@ class WRMFSurrogate:
             raise TrainingError("The WRMF surrogate diverged.", hint="Lower its learning_rate or raise reg.")
         embeddings = Embeddings(theta[0][: genuine.shape[0]], theta[1])
         return TrainedWRMF(self, pattern, embeddings, theta[0][genuine.shape[0] :], moments, tape)
+
+    def _loss_at(self, t: int, plain: Loss, theta: tuple[Tensor, ...], num_genuine: int) -> Loss:
+        """The loss of step `t`; a variant may change it."""
+        return plain
 
     @property
     def _loss(self) -> dict[str, float]:
@@ -91,13 +99,42 @@ class WRMFSurrogate:
         }
 
 
+class Loss(Protocol):
+    """What one training step minimises."""
+
+    def gradient(self, theta: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """With respect to users' and items' parameters."""
+        ...
+
+    def hvp(self, theta: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The Hessian at `theta` times `along`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ExactLoss:
+    """The weighted loss over all pairs."""
+
+    pattern: Pattern
+    weights: dict[str, float]
+
+    def gradient(self, theta: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See `Loss`."""
+        return wrmf_gradient(self.pattern, *theta, **self.weights)
+
+    def hvp(self, theta: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See `Loss`."""
+        return wrmf_hvp(self.pattern, *theta, *along, **self.weights)
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One unrolled step: parameters before it and the gradient it used."""
+    """One unrolled step: parameters before it, the gradient it used, and its loss."""
 
     t: int
     theta: tuple[Tensor, ...]
     grads: tuple[Tensor, ...]
+    loss: Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +154,18 @@ class TrainedWRMF:
             self.pattern, torch.cat([embeddings.users, self.fake_users]), embeddings.items, **self.settings._loss
         )
 
-    def profile_gradient(self, grad: Embeddings) -> WRMFProfileGradient:
-        """Reverse the unrolled steps. `grad` is the attack loss's gradient at `embeddings`; O((n + m) d K) memory."""
+    def states(self, every: int) -> dict[int, Embeddings]:
+        """See `TrainedSurrogate`. Views of the tape: nothing is copied."""
+        num_genuine = self.embeddings.users.shape[0]
+        return {0: self.embeddings} | {
+            back: Embeddings(self.tape[-back].theta[0][:num_genuine], self.tape[-back].theta[1])
+            for back in steps_before(len(self.tape), every)
+        }
+
+    def profile_gradient(
+        self, grad: Embeddings, earlier: Mapping[int, Embeddings] | None = None
+    ) -> WRMFProfileGradient:
+        """Reverse the unrolled steps; see `TrainedSurrogate`. O((n + m) d K) memory."""
         settings, num_genuine = self.settings, grad.users.shape[0]
         fakes = slice(num_genuine, None)
         users_bar = torch.zeros(self.pattern.shape[0], grad.users.shape[1], dtype=grad.users.dtype)
@@ -127,15 +174,17 @@ class TrainedWRMF:
         states = [AdjointMoments.at(moment) for moment in self.moments]
         adam = Adam(learning_rate=settings.learning_rate)
         terms = []
-        for step in reversed(self.tape):
+        for back, step in enumerate(reversed(self.tape), start=1):
             bars = tuple(
                 adam.adjoint(state, bar, used, step.t)
                 for state, bar, used in zip(states, theta_bar, step.grads, strict=True)
             )
-            for bar, curvature in zip(
-                theta_bar, wrmf_hvp(self.pattern, *step.theta, *bars, **settings._loss), strict=True
-            ):
+            for bar, curvature in zip(theta_bar, step.loss.hvp(step.theta, bars), strict=True):
                 bar.add_(curvature)
+            extra = (earlier or {}).get(back)
+            if extra is not None:
+                theta_bar[0][:num_genuine] += extra.users
+                theta_bar[1] += extra.items
             terms.append((step.theta[0][fakes], step.theta[1], bars[0][fakes].clone(), bars[1]))
         return WRMFProfileGradient(settings.positive_weight, settings.negative_weight, terms)
 
