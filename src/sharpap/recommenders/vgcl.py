@@ -20,11 +20,13 @@ from sharpap.seeds import rng
 class VGCL(Pairwise):
     """Every node is a Gaussian around its LightGCN embedding; two samples of it are its two views.
 
-    mu = LightGCN(E), sigma = exp(mu W + b), z = mu + sigma * noise. The loss is BPR on a sample (the reconstruction), the
-    divergence of the Gaussians from the standard one, and agreement between two samples: of each node with itself, and of
-    each node with those of its cluster.
+    mu = LightGCN(E) without layer 0, sigma = exp(mu W + b), z = mu + noise * sigma * a standard Gaussian. The loss is BPR on a
+    sample (the reconstruction), the divergence of the Gaussians from the standard one, and agreement between two samples: of
+    each node with itself, and of each node with those of its cluster.
 
     Attributes:
+        noise: scale of the samples' spread around the means. The divergence draws sigma towards 1, ten times what an embedding's
+            entries are at first, so that samples without a scale are mostly noise.
         divergence_weight: beta, weight of the mean Kullback-Leibler divergence.
         contrast_weight, cluster_weight: lambda, and gamma, the cluster's part of it.
         temperature, cluster_temperature: of the two contrasts.
@@ -32,27 +34,30 @@ class VGCL(Pairwise):
         contrast_size: interactions whose ends are contrasted in a step.
         embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
 
-    Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*. Deviations: those of `Pairwise`;
-    k-means takes ten Lloyd steps from the last centres.
+    Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*; the scale of the noise (0.01 there) and
+    the means without layer 0 are in the authors' code only. Deviations: those of `Pairwise`; k-means takes ten Lloyd steps from
+    the last centres and groups the means, not the layer-0 embeddings; the cluster's term averages logarithms, where the
+    authors' code takes the logarithm of an average; weaker contrasts (deviations.md).
     """
 
-    divergence_weight: float = 0.01
-    contrast_weight: float = 0.1
-    cluster_weight: float = 0.5
+    noise: float = 0.1
+    divergence_weight: float = 5e-4
+    contrast_weight: float = 0.05
+    cluster_weight: float = 0.1
     temperature: float = 0.2
     cluster_temperature: float = 0.2
     clusters: int = 100
     cluster_every: int = 10
     contrast_size: int = 2048
     embedding_size: int = 64
-    layers: int = 3
+    layers: int = 2
     epochs: int = 600
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     reg: float = 1e-4
     init_std: float = 0.1
     check_every: int = 10
     patience: int = 5
-    min_epochs: int = 50
+    min_epochs: int = 150
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """LightGCN for the means, one linear layer for the spreads."""
@@ -65,10 +70,13 @@ class _VGCLEncoder(LightEncoder):
         self.settings = settings
         d = settings.embedding_size
         weight = rng(seed, "vgcl").standard_normal((d, d), dtype=np.float32) * np.float32(0.01)
-        self.weights = [torch.from_numpy(weight).requires_grad_(), torch.full((d,), -2.0, requires_grad=True)]
+        self.weights = [torch.from_numpy(weight).requires_grad_(), torch.zeros(d, requires_grad=True)]
         self.centres: list[Tensor | None] = [None, None]
         self.members: list[Tensor] = []
         self.calls = 0
+
+    def final(self, users: Tensor, items: Tensor) -> Pair:
+        return self.graph.smooth(users, items, self.layers, first=1)
 
     def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor]:
         settings, pattern = self.settings, self.graph.pattern
@@ -79,7 +87,7 @@ class _VGCLEncoder(LightEncoder):
         self.calls += 1
         first, second = (
             tuple(
-                part + spread * torch.from_numpy(draw.standard_normal(part.shape, dtype=np.float32))
+                part + settings.noise * spread * torch.from_numpy(draw.standard_normal(part.shape, dtype=np.float32))
                 for part, spread in zip(means, spreads, strict=True)
             )
             for _ in range(2)
