@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array, random_array
 
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern
 from sharpap.seeds import rng
 from sharpap.surrogates import Embeddings, MaskedWRMFSurrogate, WRMFSurrogate
@@ -59,20 +59,32 @@ def data() -> tuple[csr_array, csr_array]:
     return genuine, fake
 
 
-def test_masks_match_the_complete_iteration_where_every_kind_of_pair_is_left_out():
-    """Given scores: close to the data, some absent pairs scored high, some present ones low."""
+@pytest.mark.parametrize(("crowded", "cut"), [(False, 0.5), (True, 0.25)])
+def test_masks_match_the_complete_iteration_where_every_kind_of_pair_is_left_out(crowded, cut):
+    """Given scores: close to the data, some absent pairs scored high, some present ones low. Crowded: half of one row and of
+    one column look unobserved, so that the list must start lower."""
     generator = np.random.default_rng(0)
     R = (generator.random((80, 50)) < 0.2).astype(np.float64)
     S = R + 0.15 * generator.standard_normal(R.shape)
     S[(R == 0) & (generator.random(R.shape) < 0.05)] += 0.9
     S[(R == 1) & (generator.random(R.shape) < 0.1)] -= 1.2
+    if crowded:
+        S[0, np.flatnonzero(R[0] == 0)[:22]] = 0.95
+        S[np.flatnonzero(R[:, 0] == 0)[:35], 0] = 0.95
     matrix = csr_array(R)
     made = MaskedWRMFSurrogate().mask(Pattern.from_csr(matrix), torch.from_numpy(S), torch.eye(50, dtype=torch.float64))
     kept = dense_mask(R, S)
     assert (~kept & (R == 1)).sum() > 20
     assert (~kept & (R == 0)).sum() > 50
+    assert made.cut == cut
     np.testing.assert_array_equal(as_dense(made, matrix), kept)
     assert made.share == pytest.approx(kept.mean())
+
+
+def test_a_mask_that_is_no_short_list_is_refused(data, monkeypatch):
+    monkeypatch.setattr("sharpap.surrogates.mask._FEW", 0)
+    with pytest.raises(TrainingError, match="look unobserved"):
+        SURROGATE.train(*data, seed=7)
 
 
 def test_masks_of_a_real_surrogate_match_the_complete_iteration(ml100k):

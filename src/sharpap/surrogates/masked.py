@@ -31,7 +31,7 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
     mask is a short list of what goes out, among the present pairs and the absent ones with |s| >= `disturbed`, found in one
     pass over the scores in blocks of users. The iterations run over this list; the other absent pairs enter the means of
     "undisturbed" by their expectation, row by row and column by column, which is exact in the first iteration and for b
-    near 1, where it settles. Should a pair below `disturbed` be at stake (a < 0.76 or so), the list starts at half of it; if
+    near 1, where it settles. Should a pair below `disturbed` be at stake (a < 0.75 or so), the list starts at half of it; if
     that is not enough either, all pairs are listed when they are few, and training fails when they are not. The loss takes
     masked pairs out of the Gram product one by one. O(n m d) time a masked epoch, as for a scan; O(nnz + list) memory. The
     list held 53,061 pairs on ML-100K (44,205 interactions), and 2.8 million on ML-1M (465,079), where it starts at 0.25.
@@ -42,11 +42,12 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
         disturbed: mean of a disturbed entry.
         em_steps: most iterations.
 
-    Source: Zhang et al. 2021 (RAPU), section 4.1; constants as in the authors' code. Deviations: the expectation above (6 of
-    5,309 masked pairs differ from the complete iteration on ML-100K); full batches; Adam and sizes as `WRMFSurrogate`.
+    Source: Zhang et al. 2021 (RAPU-G); constants and order of updates as in the authors' code. Deviations: the expectation
+    above (on ML-100K fewer than 0.3 % of the masked pairs differ from the complete iteration); full batches; Adam and sizes
+    as `WRMFSurrogate`.
 
-    What it does: "undisturbed" settles at 1, no present pair is left out, and of the absent ones those with the highest
-    scores, 0.3 % on ML-100K: what the surrogate would recommend is no longer pulled to 0.
+    What it does (benchmarks/masks.py): no present pair is left out, and of the absent ones those with the highest scores, 0.3 %
+    of all pairs on ML-100K and 0.9 % on ML-1M: what the surrogate would recommend is no longer pulled to 0.
     """
 
     masked_epochs: int = 3
