@@ -35,7 +35,8 @@ class VGCL(Pairwise):
         embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
 
     Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*; the scale of the noise (0.01
-    there) and the means without layer 0 are in the authors' code only. Deviations: those of `Pairwise`; k-means takes ten Lloyd steps from
+    there) and the means without layer 0 are in the authors' code only.
+    Deviations: those of `Pairwise`; k-means takes ten Lloyd steps from
     the last centres and groups the means, not the layer-0 embeddings; the cluster's term averages logarithms, where the
     authors' code takes the logarithm of an average; weaker contrasts (deviations.md).
     """
