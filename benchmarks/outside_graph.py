@@ -29,9 +29,9 @@ from sharpap.data import Dataset, load
 # Their model: ours, and the settings to try; {} is the authors' own.
 SMALLER = {"num_user_cluster": 100, "num_item_cluster": 100}
 MODELS: dict[str, tuple[str, tuple[dict[str, float], ...]]] = {
-    "SimGCL": ("simgcl", ({}, {"lambda": 0.1}, {"lambda": 0.05, "rate": 0.003})),
-    "XSimGCL": ("xsimgcl", ({}, {"lambda": 0.05}, {"lambda": 0.05, "rate": 0.003})),
-    "VGCL": ("vgcl", ({}, SMALLER | {"alpha": 0.05}, SMALLER | {"alpha": 0.01}, SMALLER | {"alpha": 0.002})),
+    "SimGCL": ("simgcl", ({}, {"lambda": 0.05, "rate": 0.005})),
+    "XSimGCL": ("xsimgcl", ({}, {"lambda": 0.05, "rate": 0.005})),
+    "VGCL": ("vgcl", ({}, SMALLER | {"alpha": 0.05, "rate": 0.003}, SMALLER | {"alpha": 0.05, "rate": 0.01})),
 }
 
 

@@ -5,7 +5,8 @@
 FOLDER holds request.json, train.npy and valid.npy (row and column numbers of interactions). Writes FOLDER/scores.npy, a
 float32 (users, items), -inf for a user or item that their code does not know, and FOLDER/log.json. Their models, samplers and
 losses run as they are; ours are the loop of VGCL, whose authors have it in a script, and the validation: every epoch, ending
-after ten without a new best NDCG@20 of validation interactions, after `epochs`, or after `seconds` of processor time.
+after ten (but sixty in all) without a new best NDCG@20 of validation interactions, after `epochs`, or after `seconds` of
+processor time.
 """
 # pyright: reportMissingImports=false
 
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 PATIENCE = 10
+MIN_EPOCHS = 60  # pairwise models dwell near popularity at first, and would be stopped there
 K = 20
 
 
@@ -37,7 +39,7 @@ class Watch:
         self.held = np.zeros(request["shape"], bool)
         self.held[tuple(valid)] = True
         self.best, self.best_epoch, self.epoch, self.cut = -1.0, 0, 0, False
-        self.scores = np.zeros(0)
+        self.scores, self.checks = np.zeros(0), []
         self.start = time.process_time()
 
     def check(self, scores: np.ndarray) -> None:
@@ -53,8 +55,13 @@ class Watch:
         ndcg = float((found[sizes > 0] / ideal[sizes > 0]).mean())
         if ndcg > self.best:
             self.best, self.best_epoch, self.scores = ndcg, self.epoch, scores.copy()
+        self.checks.append(round(ndcg, 4))
         self.cut = time.process_time() - self.start > self.request["seconds"]
-        if self.cut or self.epoch >= self.request["epochs"] or self.epoch - self.best_epoch >= PATIENCE:
+        if (
+            self.cut
+            or self.epoch >= self.request["epochs"]
+            or self.epoch >= max(MIN_EPOCHS, self.best_epoch + PATIENCE)
+        ):
             raise Done
 
 
@@ -141,6 +148,7 @@ def main() -> None:
         "valid": watch.best,
         "epoch": watch.best_epoch,
         "cut": watch.cut,
+        "checks": watch.checks,
         "seconds": time.process_time() - watch.start,
     }
     (folder / "log.json").write_text(json.dumps(log))
