@@ -20,13 +20,14 @@ from sharpap.seeds import rng
 class NGCF(Pairwise):
     """Neural graph collaborative filtering; factors are the concatenation of all layers, d (layers + 1) wide.
 
-    E' = LeakyReLU((L + I) E W1 + (L E * E) W2), each layer's output normalised.
+    E' = LeakyReLU((L + I) E W1 + (L E * E) W2 + b), each layer's output normalised.
 
     Attributes:
         message_dropout: share of each layer's output dropped in training.
         embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
 
-    Source: Wang et al. 2019, eq. 7. Deviations: those of `Pairwise`; no node dropout.
+    Source: Wang et al. 2019, eq. 7. Deviations: those of `Pairwise`; no node dropout; the bias b,
+    which eq. 7 lacks and RecBole's implementation has.
     """
 
     message_dropout: float = 0.1
@@ -35,7 +36,7 @@ class NGCF(Pairwise):
     epochs: int = 600
     learning_rate: float = 0.005
     reg: float = 1e-4
-    init_std: float = 0.1
+    init_std: float = 0.03
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 100
@@ -54,6 +55,7 @@ class _NGCFEncoder:
             torch.from_numpy(draw.uniform(-limit, limit, (d, d)).astype(np.float32)).requires_grad_()
             for _ in range(2 * settings.layers)
         ]
+        self.weights += [torch.zeros(d, requires_grad=True) for _ in range(settings.layers)]
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
         return self._forward(users, items, None)
@@ -64,11 +66,13 @@ class _NGCFEncoder:
     def _forward(self, users: Tensor, items: Tensor, draw: np.random.Generator | None) -> Pair:
         kept = [[users], [items]]
         now = [users, items]
-        for layer in range(self.settings.layers):
+        count = self.settings.layers
+        for layer in range(count):
             own, mixed = self.weights[2 * layer : 2 * layer + 2]
+            bias = self.weights[2 * count + layer]
             received = self.graph.step(now[0], now[1])
             now = [
-                leaky_relu((got + part) @ own + (got * part) @ mixed, 0.2)
+                leaky_relu((got + part) @ own + (got * part) @ mixed + bias, 0.2)
                 for got, part in zip(received, now, strict=True)
             ]
             if draw is not None:
