@@ -17,6 +17,7 @@ _FAST = {"reassoc", "contract", "nsz"}
 def _solve_rows(
     bounds: Array, indptr: Array, indices: Array, Q: Array, G: Array, w1: float, extra: float, steps: int, out: Array
 ) -> None:
+    """Sums have loops of their own: beside a store, the order of a compiled sum depends on how near the arrays lie."""
     d = Q.shape[1]
     for chunk in numba.prange(len(bounds) - 1):
         r, p, Ap = np.empty(d, Q.dtype), np.empty(d, Q.dtype), np.empty(d, Q.dtype)
@@ -52,16 +53,18 @@ def _solve_rows(
                 if step == 0:
                     for a in range(d):
                         p[a] = r[a]
+                    for a in range(d):
                         rr += r[a] * r[a]
                 else:
                     pAp = Q.dtype.type(0)
                     for a in range(d):
                         pAp += p[a] * Ap[a]
                     alpha = rr / pAp
-                    new = Q.dtype.type(0)
                     for a in range(d):
                         x[a] += alpha * p[a]
                         r[a] -= alpha * Ap[a]
+                    new = Q.dtype.type(0)
+                    for a in range(d):
                         new += r[a] * r[a]
                     for a in range(d):
                         p[a] = r[a] + new / rr * p[a]
