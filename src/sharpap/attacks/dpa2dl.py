@@ -17,10 +17,9 @@ from torch.nn.functional import logsigmoid
 from sharpap import progress
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import pinned_items, to_csr
-from sharpap.attacks.scan import Scan
+from sharpap.attacks.scan import Scan, scan_scores
 from sharpap.attacks.worst_case import Identity, WorstCase
 from sharpap.errors import ConfigError
-from sharpap.kernels import mask_rows, topk_scores
 from sharpap.recommenders.pointwise import batches
 from sharpap.recommenders.training import adam
 from sharpap.seeds import derive_seed, rng
@@ -222,23 +221,8 @@ class DPA2DL:
 
     def look(self, net: NeuMFNet, train: csr_array, goal: Goal, users: np.ndarray) -> Scan:
         """Rank all items for these genuine users; (users, num_items) scores exist for them only."""
-        targets = np.array(goal.targets)
-        scores = net.model().score(users)
-        wanted = scores[:, targets].copy()
-        mask_rows(scores, users, train.indptr, train.indices)
-        free = np.isfinite(scores[:, targets])
-        scores[:, targets] = -np.inf
-        best, values = topk_scores(scores, min(max(self.rivals, self.k), train.shape[1]))
-        hits = ((wanted > values[:, [self.k - 1]]) & free).sum(0) / np.maximum(free.sum(0), 1)
-        return Scan(
-            users=torch.from_numpy(users),
-            rivals=torch.from_numpy(np.where(best < 0, best[:, :1], best).astype(np.int64)),
-            eligible=torch.from_numpy(free).to(net.items.dtype),
-            targets=torch.from_numpy(targets),
-            k=self.k,
-            hit_ratio=float(hits.mean()),
-            sign=1.0,
-        )
+        blocks = [(users, net.model().score(users))]
+        return scan_scores(blocks, users, train, goal, k=self.k, rivals=self.rivals, dtype=net.items.dtype)
 
     def _offset(self, net: NeuMFNet, found: Scan, batch: Batch, num_users: int, seed: int) -> Embeddings | None:
         """How far the worst case lies from the embeddings of genuine users and items; None: nowhere."""

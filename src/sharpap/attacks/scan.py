@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,12 +51,21 @@ def scan(
 ) -> Scan:
     """Rank every item for the given users (None: all) in blocks; O(users m d) time, O(block + users rivals) memory."""
     chosen = np.arange(genuine.shape[0]) if users is None else users
+    blocks = score_blocks(embeddings.users, embeddings.items, chosen)
+    return scan_scores(blocks, chosen, genuine, goal, k=k, rivals=rivals, dtype=embeddings.items.dtype)
+
+
+def scan_scores(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], chosen: np.ndarray, genuine: csr_array, goal: Goal,
+    *, k: int, rivals: int, dtype: torch.dtype,
+) -> Scan:  # fmt: skip
+    """The scan of any model: `blocks` are runs of the `chosen` users with their scores of all items, which are overwritten."""
     targets = np.array(goal.targets)
     kept = min(max(rivals, k), genuine.shape[1])
     best, hits = [], np.zeros(len(targets))
     eligible = np.ones((len(chosen), len(targets)), dtype=bool)
     done = 0
-    for part, scores in score_blocks(embeddings.users, embeddings.items, chosen):
+    for part, scores in blocks:
         wanted = scores[:, targets].copy()
         mask_rows(scores, part, genuine.indptr, genuine.indices)
         free = np.isfinite(scores[:, targets])
@@ -69,7 +79,7 @@ def scan(
     return Scan(
         users=torch.from_numpy(chosen),
         rivals=torch.from_numpy(np.concatenate(best).astype(np.int64)),
-        eligible=torch.from_numpy(eligible).to(embeddings.items.dtype),
+        eligible=torch.from_numpy(eligible).to(dtype),
         targets=torch.from_numpy(targets),
         k=k,
         hit_ratio=float(share.mean()),
