@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpap.kernels.csr import Pattern
+from sharpap.kernels.csr import SHARES, Pattern
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz"}
-SHARES = 4
 _USER, _ITEM, _MIX = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0xD6E8FEB86659FD93
 
 
@@ -147,12 +146,9 @@ def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) 
 
 
 def _work(negatives: Negatives) -> tuple[Array, Array, Array, np.uint64]:
-    """Bounds of `SHARES` runs of users with about equal work, the pattern, and the key."""
-    indptr = negatives.pattern.indptr.numpy()
-    work = indptr + np.arange(len(indptr))
-    bounds = np.searchsorted(work, np.linspace(0, work[-1], SHARES + 1)[1:-1])
-    bounds = np.concatenate([[0], bounds, [len(indptr) - 1]])
-    return bounds, indptr, negatives.pattern.indices.numpy(), negatives.key
+    """What every pass goes over: bounds of the runs of users, the pattern, and the key."""
+    pattern = negatives.pattern
+    return pattern.shares, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.key
 
 
 def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20) -> tuple[Tensor, Tensor]:

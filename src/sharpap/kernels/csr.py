@@ -15,6 +15,7 @@ from sharpap.errors import ContractError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNKS = 64
+SHARES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +74,17 @@ class Pattern:
     @cached_property
     def chunks(self) -> Array:
         """Row bounds of chunks with about equal work, for the parallel loops on a CPU."""
+        return self._bounds(CHUNKS)
+
+    @cached_property
+    def shares(self) -> Array:
+        """The same for at most `SHARES` runs, for loops that sum into one private array a run."""
+        return self._bounds(SHARES)
+
+    def _bounds(self, count: int) -> Array:
         indptr = self.indptr.cpu().numpy()
         work = indptr + np.arange(len(indptr))
-        bounds = np.searchsorted(work, np.linspace(0, work[-1], CHUNKS + 1))
+        bounds = np.searchsorted(work, np.linspace(0, work[-1], count + 1))
         return np.unique(np.clip(bounds, 0, self.shape[0]))
 
 
