@@ -75,7 +75,7 @@ class BiasedMF:
         """See `Recommender`. The model's factors are d + 2 wide: the biases stand beside a constant 1."""
         draw = rng(seed, "biased-mf")
         num_users, num_items = train.shape
-        P, Q = (_table(rows, self.embedding_size, self.init_std, draw) for rows in train.shape)
+        P, Q = (embedding_table(rows, self.embedding_size, self.init_std, draw) for rows in train.shape)
         user_bias, item_bias = (torch.zeros(rows, requires_grad=True) for rows in (num_users, num_items))
         mu = torch.zeros((), requires_grad=True)
         optimizer = adam([P, Q, user_bias, item_bias, mu], self.learning_rate)
@@ -134,12 +134,12 @@ class NeuMF:
         """See `Recommender`."""
         draw = rng(seed, "neumf")
         d = self.embedding_size
-        tables = [_table(rows, 2 * d, self.init_std, draw) for rows in train.shape]
+        tables = [embedding_table(rows, 2 * d, self.init_std, draw) for rows in train.shape]
         widths = [2 * d, *self.hidden]
         layers = []
         for fan_in, fan_out in pairwise(widths):
-            layers += [_dense(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
-        head = _dense(d + widths[-1], 1, draw)
+            layers += [glorot(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
+        head = glorot(d + widths[-1], 1, draw)
         optimizer = adam([*tables, *layers, head], self.learning_rate)
 
         def model() -> NeuMFModel:
@@ -199,11 +199,12 @@ class NeuMFModel:
         return out.numpy()
 
 
-def _table(rows: int, width: int, std: float, draw: np.random.Generator) -> Tensor:
+def embedding_table(rows: int, width: int, std: float, draw: np.random.Generator) -> Tensor:
+    """(rows, width) Gaussian embeddings, trained."""
     return torch.from_numpy(draw.standard_normal((rows, width), dtype=np.float32) * np.float32(std)).requires_grad_()
 
 
-def _dense(fan_in: int, fan_out: int, draw: np.random.Generator) -> Tensor:
-    """Glorot-uniform weights."""
+def glorot(fan_in: int, fan_out: int, draw: np.random.Generator) -> Tensor:
+    """(fan_in, fan_out) Glorot-uniform weights, trained."""
     limit = (6 / (fan_in + fan_out)) ** 0.5
     return torch.from_numpy(draw.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)).requires_grad_()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, embedding
 
-from sharpap.recommenders.pointwise import NeuMFModel
+from sharpap.recommenders.pointwise import NeuMFModel, embedding_table, glorot
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class NeuMFNet:
         cls, num_users: int, num_items: int, size: int, hidden: tuple[int, ...], draw: np.random.Generator
     ) -> NeuMFNet:
         """Gaussian embeddings (standard deviation 0.1), Glorot-uniform weights, no bias."""
-        users, items = (_gaussian(rows, 2 * size, draw) for rows in (num_users, num_items))
+        users, items = (embedding_table(rows, 2 * size, 0.1, draw) for rows in (num_users, num_items))
         widths = [2 * size, *hidden]
         layers = []
         for fan_in, fan_out in pairwise(widths):
-            layers += [_glorot(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
-        return cls(users, items, layers, _glorot(size + widths[-1], 1, draw))
+            layers += [glorot(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
+        return cls(users, items, layers, glorot(size + widths[-1], 1, draw))
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -75,12 +75,3 @@ class NeuMFNet:
         """The current state as a recommender, for scores of whole rows; it shares the memory."""
         users, items, *layers, head = (part.detach() for part in self.parameters)
         return NeuMFModel(users=users, items=items, layers=layers, head=head)
-
-
-def _gaussian(rows: int, width: int, draw: np.random.Generator) -> Tensor:
-    return torch.from_numpy(draw.standard_normal((rows, width), dtype=np.float32) * np.float32(0.1)).requires_grad_()
-
-
-def _glorot(fan_in: int, fan_out: int, draw: np.random.Generator) -> Tensor:
-    limit = (6 / (fan_in + fan_out)) ** 0.5
-    return torch.from_numpy(draw.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)).requires_grad_()
