@@ -14,13 +14,14 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import rankdata
 
 from sharpap.assess import Experiment, Results, landscape, run
-from sharpap.assess.landscape import Landscape, correlation, filter_normalised, recommendation_loss, transfer_drops
+from sharpap.assess.landscape import Landscape, correlation, recommendation_loss, transfer_drops
 from sharpap.assess.recipe import experiment_from
 from sharpap.assess.store import drop_cells
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import DataError, TrainingError
+from sharpap.metrics.sharpness import filter_normalised
 from sharpap.recommenders import WRMF, Popularity
 from sharpap.report import html, markdown
 from sharpap.surrogates import Embeddings, WRMFSurrogate

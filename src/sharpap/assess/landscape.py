@@ -12,13 +12,12 @@ import torch
 from pydantic import TypeAdapter
 from scipy.sparse import csr_array
 from scipy.stats import spearmanr
-from torch import Tensor
 
 from sharpap.attacks import Poison, SmoothHits
 from sharpap.attacks.scan import scan
 from sharpap.errors import TrainingError
 from sharpap.kernels.wrmf import wrmf_gradient
-from sharpap.metrics.sharpness import Loss, keskar_sharpness, random_direction, surface
+from sharpap.metrics.sharpness import Loss, filter_normalised, keskar_sharpness, random_direction, surface
 from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.surrogates.wrmf import TrainedWRMF
 
@@ -112,8 +111,7 @@ def measure(
     rec_line = surface(centre, trained.training_loss, random, reach=REACH, points=points)[1]
     rows, plane = np.empty(0), np.empty((0, 0))
     if with_plane:
-        uphill = filter_normalised(attack_loss(centre)[1], centre)
-        uphill = Embeddings(uphill.users * (ASCENT / REACH), uphill.items * (ASCENT / REACH))
+        uphill = filter_normalised(attack_loss(centre)[1], centre).times(ASCENT / REACH)
         rows, plane = surface(centre, attack_value, random, uphill, reach=REACH, points=plane_points)
     atk_sharpness = keskar_sharpness(centre, attack_loss)
     rec_sharpness = keskar_sharpness(centre, recommendation_loss(trained))
@@ -140,17 +138,6 @@ def recommendation_loss(trained: TrainedWRMF) -> Loss:
         return trained.training_loss(at), Embeddings(of_users[: len(at.users)], of_items)
 
     return loss
-
-
-def filter_normalised(direction: Embeddings, embeddings: Embeddings) -> Embeddings:
-    """A direction whose rows are as long as the parameters' (Li et al. 2018); rows of zeros stay so."""
-
-    def scaled(part: Tensor, like: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(part, dim=1, keepdim=True)
-        share = torch.linalg.vector_norm(like, dim=1, keepdim=True) / length.clamp_min(1e-30)
-        return part * torch.where(length > 1e-30, share, torch.zeros_like(share))
-
-    return Embeddings(scaled(direction.users, embeddings.users), scaled(direction.items, embeddings.items))
 
 
 def transfer_drops(landscapes: list[Landscape], frame: pl.DataFrame, others: list[str]) -> pl.DataFrame:

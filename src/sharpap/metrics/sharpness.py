@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
@@ -46,12 +47,22 @@ def keskar_sharpness(embeddings: Embeddings, loss: Loss, *, epsilon: float = 1e-
 def random_direction(embeddings: Embeddings, *, seed: int) -> Embeddings:
     """A Gaussian direction whose rows are as long as the parameters' (filter normalisation, Li et al. 2018)."""
     draw = rng(seed, "direction")
-    parts = []
-    for part in (embeddings.users, embeddings.items):
-        noise = torch.from_numpy(draw.standard_normal(part.shape, dtype=np.float32)).to(part.dtype)
-        length = torch.linalg.vector_norm(noise, dim=1, keepdim=True).clamp_min(1e-30)
-        parts.append(noise * (torch.linalg.vector_norm(part, dim=1, keepdim=True) / length))
-    return Embeddings(parts[0], parts[1])
+    users, items = (
+        torch.from_numpy(draw.standard_normal(part.shape, dtype=np.float32)).to(part.dtype)
+        for part in (embeddings.users, embeddings.items)
+    )
+    return filter_normalised(Embeddings(users, items), embeddings)
+
+
+def filter_normalised(direction: Embeddings, embeddings: Embeddings) -> Embeddings:
+    """A direction whose rows are as long as the parameters' (Li et al. 2018); rows of zeros stay so."""
+
+    def scaled(part: Tensor, like: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(part, dim=1, keepdim=True)
+        share = torch.linalg.vector_norm(like, dim=1, keepdim=True) / length.clamp_min(1e-30)
+        return part * torch.where(length > 1e-30, share, torch.zeros_like(share))
+
+    return Embeddings(scaled(direction.users, embeddings.users), scaled(direction.items, embeddings.items))
 
 
 def surface(
