@@ -64,13 +64,8 @@ def lines(
 
     parts = [_frame(ticks, lambda y: at(x_low, y)[1], height, x_label, y_label)]
     marks = [x_low + tick for tick in _ticks(x_high - x_low) if x_low + tick <= x_high]
-    parts += [_text(at(x, 0)[0], height - BOTTOM + 16, _short(x), "middle") for x in marks]
-    for each in series:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in each.points if not isnan(point[1])))
-        parts.append(
-            f'<polyline class="line {each.style}{" faint" if each.faint else ""}" points="{path}">'
-            f"<title>{escape(each.label)}</title></polyline>"
-        )
+    parts += [text(at(x, 0)[0], height - BOTTOM + 16, _short(x), "middle") for x in marks]
+    parts += [polyline(each, at) for each in series]
     return _svg(parts, height, f"{y_label} by {x_label}") + legend([each for each in series if not each.faint])
 
 
@@ -92,7 +87,7 @@ def intervals(groups: Sequence[tuple[str, Sequence[Bar]]], *, x_label: str) -> M
     parts = []
     for tick in ticks:
         parts.append(f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="4" y2="{height - BOTTOM}"/>')
-        parts.append(_text(at(tick), height - BOTTOM + 16, _short(tick), "middle"))
+        parts.append(text(at(tick), height - BOTTOM + 16, _short(tick), "middle"))
     y = 0.0
     for title, members in groups:
         y += head
@@ -110,10 +105,31 @@ def intervals(groups: Sequence[tuple[str, Sequence[Bar]]], *, x_label: str) -> M
                         f'<line class="whisker" x1="{at(bar.low):.1f}" x2="{at(bar.high):.1f}" y1="{middle}" y2="{middle}"/>'
                     )
                 parts.append(f'<circle cx="{at(bar.mean):.1f}" cy="{middle}" r="5"/></g>')
-                parts.append(_text(left - 10, middle + 4, bar.label, "end"))
+                parts.append(text(left - 10, middle + 4, bar.label, "end"))
             y += row
-    parts.append(_text((left + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
+    parts.append(text((left + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
     return _svg(parts, height, x_label)
+
+
+def polyline(series: Series, at: Callable[[float, float], tuple[float, float]]) -> str:
+    """The line of a series; `at` gives a point's place on the page."""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in series.points if not isnan(point[1])))
+    return (
+        f'<polyline class="line {series.style}{" faint" if series.faint else ""}" points="{path}">'
+        f"<title>{escape(series.label)}</title></polyline>"
+    )
+
+
+def mean_of_draws(label: str, style: str, runs: Sequence[Sequence[tuple[float, float]]]) -> list[Series]:
+    """The mean over the runs of target draws, as far as the shortest, after each run thin where there are several."""
+    mean = [(column[0][0], sum(y for _, y in column) / len(runs)) for column in zip(*runs, strict=False)]
+    thin = [Series(label=f"{label}, draw {i + 1}", style=style, points=run, faint=True) for i, run in enumerate(runs)]
+    return [*(thin if len(runs) > 1 else []), Series(label=label, style=style, points=mean)]
+
+
+def style(attacks: Sequence[str], attack: str) -> str:
+    """The colour class of an attack: the same one in every chart."""
+    return f"s{attacks.index(attack) % 6}"
 
 
 def legend(series: Sequence[Series]) -> Markup:
@@ -131,32 +147,37 @@ def _svg(parts: list[str], height: float, title: str) -> Markup:
 def _frame(ticks: list[float], y_at: Callable[[float], float], height: int, x_label: str, y_label: str) -> str:
     parts = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_at(tick):.1f}" y2="{y_at(tick):.1f}"/>'
-        + _text(LEFT - 6, y_at(tick) + 4, _short(tick), "end")
+        + text(LEFT - 6, y_at(tick) + 4, _short(tick), "end")
         for tick in ticks
     ]
     middle = (TOP + height - BOTTOM) / 2
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, height - 6, x_label, "middle"))
     parts.append(
         f'<text transform="translate(12 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
     )
     return "".join(parts)
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def text(x: float, y: float, words: str, anchor: str) -> str:
+    """A label at a place."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def _ticks(top: float) -> list[float]:
     """Round numbers from 0 to just above `top`."""
     if top <= 0:
         return [0.0, 1.0]
-    raw = top / 4
-    size = 10 ** floor(log10(raw))
-    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
+    step = round_step(top / 4)
     count = 1
     while step * count < top:
         count += 1
     return [step * index for index in range(count + 1)]
+
+
+def round_step(least: float) -> float:
+    """The round number at or just above `least`."""
+    size = 10 ** floor(log10(least))
+    return next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= least * 0.999)
 
 
 def _short(value: float) -> str:

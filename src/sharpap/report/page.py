@@ -12,8 +12,8 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sharpap.files import write_text
-from sharpap.report import sharpness
-from sharpap.report.charts import Bar, Series, intervals, lines
+from sharpap.report import charts, sharpness
+from sharpap.report.charts import Bar, Series, intervals, lines, mean_of_draws
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
@@ -88,7 +88,7 @@ def main_k(results: Results) -> int:
 
 def style(results: Results, attack: str) -> str:
     """The colour class of an attack: the same one in every chart."""
-    return "genuine" if attack == CLEAN else f"s{results.attacks.index(attack) % 6}"
+    return "genuine" if attack == CLEAN else charts.style(results.attacks, attack)
 
 
 def _label(attack: str) -> str:
@@ -161,12 +161,7 @@ def _convergence(results: Results, figures: dict[str, Any]) -> Any:
         ]
         if not runs:
             continue
-        length = min(len(run) for run in runs)
-        mean = [(runs[0][e][0], sum(run[e][1] for run in runs) / len(runs)) for e in range(length)]
-        if len(runs) > 1:
-            series += [Series(label=f"{attack}, draw {i + 1}", style=style(results, attack), points=run, faint=True)
-                       for i, run in enumerate(runs)]  # fmt: skip
-        series.append(Series(label=attack, style=style(results, attack), points=mean))
+        series += mean_of_draws(attack, style(results, attack), runs)
     return lines(series, x_label="outer epoch", y_label="H@k on the surrogate") if series else ""
 
 

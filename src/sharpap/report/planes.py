@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, isnan, log10, sqrt
+from math import ceil, floor, isnan, sqrt
 
 from markupsafe import Markup, escape
 
-from sharpap.report.charts import RIGHT, TOP, WIDTH, Series, legend
+from sharpap.report.charts import RIGHT, TOP, WIDTH, Series, legend, polyline, round_step, text
 
 LEFT, BOTTOM = 104, 56
 
@@ -32,12 +32,7 @@ def curves(
         return Markup("")
     axes = _Axes.around(points, height)
     parts = [axes.frame(x_label, y_label)]
-    for each in series:
-        path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in each.points if not isnan(y))
-        parts.append(
-            f'<polyline class="line {each.style}{" faint" if each.faint else ""}" points="{path}">'
-            f"<title>{escape(each.label)}</title></polyline>"
-        )
+    parts += [polyline(each, axes.at) for each in series]
     return _svg(parts, WIDTH, height, title, about) + legend([each for each in series if not each.faint])
 
 
@@ -87,9 +82,9 @@ def heat_map(
             )
     for place in (0, len(values) // 2, len(values) - 1):
         middle = (place + 0.5) * tile
-        parts.append(_text(left + middle, top + size + 20, f"{columns[place]:+.2g}", "middle"))
-        parts.append(_text(left - 8, top + size - middle + 5, f"{rows[place]:+.2g}", "end"))
-    parts.append(_text(left + size / 2, top + size + 42, x_label, "middle"))
+        parts.append(text(left + middle, top + size + 20, f"{columns[place]:+.2g}", "middle"))
+        parts.append(text(left - 8, top + size - middle + 5, f"{rows[place]:+.2g}", "end"))
+    parts.append(text(left + size / 2, top + size + 42, x_label, "middle"))
     parts.append(_turned(18, top + size / 2, y_label))
     centre = (len(values) // 2 + 0.5) * tile
     parts.append(f'<circle class="centre" cx="{left + centre:.1f}" cy="{top + size - centre:.1f}" r="6"/>')
@@ -99,8 +94,8 @@ def heat_map(
         f'width="{wide / keys:.1f}" height="14" fill-opacity="{0.04 + 0.96 * sqrt(1 - key / (keys - 1)):.3f}"/>'
         for key in range(keys)
     ]
-    parts.append(_text(left + size / 2 - wide / 2 - 8, top + size + 70, f"{low:.3g}", "end"))
-    parts.append(_text(left + size / 2 + wide / 2 + 8, top + size + 70, f"{high:.3g}", "start"))
+    parts.append(text(left + size / 2 - wide / 2 - 8, top + size + 70, f"{low:.3g}", "end"))
+    parts.append(text(left + size / 2 + wide / 2 + 8, top + size + 70, f"{high:.3g}", "start"))
     return _svg(parts, left + size + 16, top + size + bottom, title, about, "plane")
 
 
@@ -123,14 +118,17 @@ class _Axes:
         low, high = self.ys[0], self.ys[-1]
         return self.height - BOTTOM - (value - low) / (high - low) * (self.height - TOP - BOTTOM)
 
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        return self.x(x), self.y(y)
+
     def frame(self, x_label: str, y_label: str) -> str:
         parts = [
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{self.y(tick):.1f}" y2="{self.y(tick):.1f}"/>'
-            + _text(LEFT - 8, self.y(tick) + 5, f"{tick:.10g}", "end")
+            + text(LEFT - 8, self.y(tick) + 5, f"{tick:.10g}", "end")
             for tick in self.ys
         ]
-        parts += [_text(self.x(tick), self.height - BOTTOM + 22, f"{tick:.10g}", "middle") for tick in self.xs]
-        parts.append(_text((LEFT + WIDTH - RIGHT) / 2, self.height - 5, x_label, "middle"))
+        parts += [text(self.x(tick), self.height - BOTTOM + 22, f"{tick:.10g}", "middle") for tick in self.xs]
+        parts.append(text((LEFT + WIDTH - RIGHT) / 2, self.height - 5, x_label, "middle"))
         parts.append(_turned(18, (TOP + self.height - BOTTOM) / 2, y_label))
         return "".join(parts)
 
@@ -141,9 +139,7 @@ def _span(values: Sequence[float]) -> list[float]:
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         margin = abs(low) / 2 or 0.5
         low, high = low - margin, high + margin
-    raw = (high - low) / 4
-    size = 10 ** floor(log10(raw))
-    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw * 0.999)
+    step = round_step((high - low) / 4)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     return [round(step * index, 12) for index in range(first, last + 1)]
 
@@ -157,9 +153,5 @@ def _svg(parts: Sequence[str], width: float, height: float, title: str, about: s
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 - every label is escaped where it is put in
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _turned(x: float, y: float, text: str) -> str:
-    return f'<text transform="translate({x:.0f} {y:.0f}) rotate(-90)" text-anchor="middle">{escape(text)}</text>'
+def _turned(x: float, y: float, words: str) -> str:
+    return f'<text transform="translate({x:.0f} {y:.0f}) rotate(-90)" text-anchor="middle">{escape(words)}</text>'

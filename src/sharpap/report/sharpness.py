@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sharpap.report.charts import Series
+from sharpap.report.charts import Series, mean_of_draws, style
 from sharpap.report.planes import Mark, curves, heat_map, scatter
 
 if TYPE_CHECKING:
@@ -62,10 +62,6 @@ def caption(results: Results) -> str:
     )
 
 
-def _style(results: Results, attack: str) -> str:
-    return f"s{results.attacks.index(attack) % 6}"
-
-
 def _groups(results: Results) -> list[tuple[str, ...]]:
     """Each base attack with its partners; what has none stands together."""
     bases = list(dict.fromkeys(base for _, base in results.pairs))
@@ -102,12 +98,7 @@ def _lines(results: Results, attack: str, *, relative: bool) -> list[Series]:
         runs.append([(share, value / centre) for share, value in zip(found.shares, values, strict=True)])
     if not runs:
         return []
-    style = _style(results, attack)
-    mean = [(column[0][0], sum(y for _, y in column) / len(runs)) for column in zip(*runs, strict=True)]
-    thin = [
-        Series(label=f"{attack}, draw {i + 1}", style=style, points=run, faint=True) for i, run in enumerate(runs)
-    ]  # fmt: skip
-    return [*(thin if len(runs) > 1 else []), Series(label=attack, style=style, points=mean)]
+    return mean_of_draws(attack, style(results.attacks, attack), runs)
 
 
 def _planes(results: Results) -> list[list[dict[str, Any]]]:
@@ -140,7 +131,7 @@ def _scatter(results: Results) -> Any:
     for row in results.sharpness_table.iter_rows(named=True):
         label = f"{row['attack']}, draw {row['draw'] + 1}: sharpness {row['sharp_atk']:.4f}, drop {row['drop']:.3f}"
         drop = row["drop"] if isnan(row["drop"]) else max(row["drop"], FLOOR)
-        marks.append(Mark(label=label, style=_style(results, row["attack"]), x=row["sharp_atk"], y=drop))
+        marks.append(Mark(label=label, style=style(results.attacks, row["attack"]), x=row["sharp_atk"], y=drop))
     return scatter(
         marks, x_label="sharpness of L_atk, % of 1 + |L_atk|", y_label="transfer drop",
         title="Sharpness and transfer of every poison",
