@@ -24,7 +24,7 @@ import numpy as np
 
 from sharpap.assess.run import fit
 from sharpap.config import REGISTRY
-from sharpap.data import Dataset, load
+from sharpap.data import Dataset, Interactions, load
 from sharpap.metrics import evaluate
 from sharpap.recommenders.base import FloatArray, IntArray
 
@@ -60,10 +60,9 @@ def export(dataset: Dataset, folder: Path) -> None:
     """The three parts as RecBole's atomic files, tokens being row and column numbers."""
     (folder / "data").mkdir()
     for name, part in (("train", dataset.train), ("valid", dataset.valid), ("test", dataset.test)):
-        users = np.repeat(np.arange(part.matrix.shape[0]), np.diff(part.matrix.indptr))
         np.savetxt(
             folder / "data" / f"data.{name}.inter",
-            np.stack([users, part.matrix.indices], 1),
+            pairs(part).T,
             fmt="%d",
             delimiter="\t",
             header="user_id:token\titem_id:token",
@@ -85,20 +84,12 @@ def main() -> None:
     args = parser.parse_args()
     dataset = load(args.data)
     train, test = dataset.train.matrix, dataset.test.matrix
-    print(
-        f"| {args.data} | ours: R@20 | N@20 | N@10 | RecBole: R@20 | N@20 | N@10 | ours / RecBole, N@20 | seconds "
-        "| RecBole's rate, best epoch, valid N@20 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
-        flush=True,
-    )
+    heading(args.data, "RecBole", "RecBole's rate, best epoch, valid N@20")
     versions = ""
     for name in args.models.split(","):
         own, rates = MODELS[name]
         rates = tuple(float(rate) for rate in args.rates.split(",")) if args.rates else rates
-        cls, fixed = REGISTRY["victim"][own]
-        start = time.process_time()
-        mine = fit(cls(**fixed), train, dataset.valid.matrix, seed=0)
-        seconds = time.process_time() - start
-        cells, n20 = measured(mine, train, test)
+        cells, n20, seconds = ours(own, dataset, seed=0)
         tried: list[tuple[dict[str, Any], str, float]] = []
         for rate in rates:
             with tempfile.TemporaryDirectory() as scratch:
@@ -129,6 +120,30 @@ def main() -> None:
             flush=True,
         )
     print(f"\n{versions}")
+
+
+def heading(data: str, other: str, how: str) -> None:
+    """The head of the table."""
+    print(
+        f"| {data} | ours: R@20 | N@20 | N@10 | {other}: R@20 | N@20 | N@10 | ours / {other}, N@20 | seconds | {how} |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        flush=True,
+    )
+
+
+def pairs(part: Interactions) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """(2, nnz) int64 row and column numbers of interactions."""
+    users = np.repeat(np.arange(part.matrix.shape[0]), np.diff(part.matrix.indptr))
+    return np.stack([users, part.matrix.indices]).astype(np.int64)
+
+
+def ours(name: str, dataset: Dataset, *, seed: int) -> tuple[str, float, float]:
+    """The three cells of our model of this name, its NDCG@20, and the processor seconds of its training."""
+    cls, fixed = REGISTRY["victim"][name]
+    start = time.process_time()
+    model = fit(cls(**fixed), dataset.train.matrix, dataset.valid.matrix, seed=seed)
+    seconds = time.process_time() - start
+    return *measured(model, dataset.train.matrix, dataset.test.matrix), seconds
 
 
 def measured(model: Any, train: Any, test: Any) -> tuple[str, float]:

@@ -15,15 +15,12 @@ import argparse
 import json
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from outside import Stored, measured
-from sharpap.assess.run import fit
-from sharpap.config import REGISTRY
+from outside import Stored, heading, measured, ours, pairs
 from sharpap.data import Dataset, load
 
 # Their model: ours, and the settings to try; {} is the authors' own.
@@ -38,8 +35,7 @@ MODELS: dict[str, tuple[str, tuple[dict[str, float], ...]]] = {
 def export(dataset: Dataset, folder: Path) -> None:
     """Training and validation pairs as (2, nnz) int64 arrays."""
     for name, part in (("train", dataset.train), ("valid", dataset.valid)):
-        users = np.repeat(np.arange(part.matrix.shape[0]), np.diff(part.matrix.indptr))
-        np.save(folder / f"{name}.npy", np.stack([users, part.matrix.indices]).astype(np.int64))
+        np.save(folder / f"{name}.npy", pairs(part))
 
 
 def theirs(args: argparse.Namespace, name: str, settings: dict[str, float], dataset: Dataset) -> tuple[Any, ...]:
@@ -85,19 +81,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240.0, help="most CPU seconds of theirs, for each setting")
     args = parser.parse_args()
     dataset = load(args.data)
-    train, test = dataset.train.matrix, dataset.test.matrix
-    print(
-        f"| {args.data} | ours: R@20 | N@20 | N@10 | theirs: R@20 | N@20 | N@10 | ours / theirs, N@20 | seconds "
-        "| their settings: epoch, valid N@20 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
-        flush=True,
-    )
+    heading(args.data, "theirs", "their settings: epoch, valid N@20")
     for name in args.models.split(","):
         own, grid = MODELS[name]
-        cls, fixed = REGISTRY["victim"][own]
-        start = time.process_time()
-        mine = fit(cls(**fixed), train, dataset.valid.matrix, seed=args.seed)
-        seconds = time.process_time() - start
-        cells, n20 = measured(mine, train, test)
+        cells, n20, seconds = ours(own, dataset, seed=args.seed)
         tried = [(settings, *theirs(args, name, settings, dataset)) for settings in grid]
         tried.sort(key=lambda each: -each[1]["valid"])
         _, log, their_cells, their_n20 = tried[0]
