@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torchopt
-from scipy.sparse import csr_array, random_array, vstack
+from scipy.sparse import csr_array, vstack
 
 from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
 from sharpap.attacks.scan import scan
@@ -24,15 +24,6 @@ N, F, M = 24, 3, 15
 SURROGATE = WRMFSurrogate(
     embedding_size=4, epochs=25, unrolled_epochs=25, learning_rate=0.05, reg=0.5, precision="float64"
 )
-
-
-@pytest.fixture(scope="module")
-def data() -> tuple[csr_array, csr_array]:
-    genuine = csr_array(random_array((N, M), density=0.3, rng=np.random.default_rng(1)))
-    fake = csr_array(random_array((F, M), density=0.4, rng=np.random.default_rng(2)))
-    genuine.data[:] = 1
-    fake.data[:] = 1
-    return genuine, fake
 
 
 def dense_loss(users: torch.Tensor, items: torch.Tensor, X: torch.Tensor) -> torch.Tensor:

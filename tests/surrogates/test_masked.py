@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import csr_array
 
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern
@@ -48,15 +48,6 @@ def as_dense(mask, R: csr_array) -> np.ndarray:
     rows = np.repeat(np.arange(R.shape[0]), np.diff(R.indptr))[mask.present]
     kept[rows, R.indices[mask.present]] = False
     return kept
-
-
-@pytest.fixture(scope="module")
-def data() -> tuple[csr_array, csr_array]:
-    genuine = csr_array(random_array((N, M), density=0.3, rng=np.random.default_rng(1)))
-    fake = csr_array(random_array((F, M), density=0.4, rng=np.random.default_rng(2)))
-    genuine.data[:] = 1
-    fake.data[:] = 1
-    return genuine, fake
 
 
 @pytest.mark.parametrize(("crowded", "cut"), [(False, 0.5), (True, 0.25)])
