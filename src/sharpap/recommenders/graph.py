@@ -88,7 +88,7 @@ class LightGCN(Pairwise):
     Attributes:
         embedding_size: d.
         layers: propagations over the symmetrically normalised interaction graph.
-        epochs, learning_rate, init_std, check_every, patience, min_epochs: as for `BPRMF`.
+        epochs, learning_rate, init_std, check_every, patience, min_epochs, decay: as for `BPRMF`.
         reg: L2 weight of the layer-0 embeddings in each triple.
 
     Source: He et al. 2020. Deviations: those of `Pairwise`.
@@ -103,6 +103,7 @@ class LightGCN(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 100
+    decay: bool = False
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Propagation and the mean over layers."""

@@ -24,7 +24,8 @@ class NGCF(Pairwise):
 
     Attributes:
         message_dropout: share of each layer's output dropped in training.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+            `LightGCN`.
 
     Source: Wang et al. 2019, eq. 7. Deviations: those of `Pairwise`; no node dropout; the bias b,
     which eq. 7 lacks and RecBole's implementation has.
@@ -40,6 +41,7 @@ class NGCF(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 100
+    decay: bool = False
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Weighted propagation, concatenated."""

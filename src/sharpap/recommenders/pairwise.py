@@ -48,6 +48,7 @@ class Pairwise:
     check_every: int
     patience: int
     min_epochs: int
+    decay: bool
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """The forward pass on this interaction graph, with fresh weights."""
@@ -56,7 +57,7 @@ class Pairwise:
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
         """See `Recommender`. O(nnz d) a step for each layer."""
         training = Training(
-            type(self).__name__, self.epochs, self.check_every, self.patience, self.min_epochs, train, valid
+            type(self).__name__, self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
         )
         pattern = Pattern.from_csr(train)
         encoder = self.encoder(pattern, seed)
@@ -69,7 +70,7 @@ class Pairwise:
             torch.from_numpy(part).requires_grad_()
             for part in initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         ]
-        optimizer = adam([*theta, *encoder.weights], self.learning_rate)
+        optimizer = adam([*theta, *encoder.weights], self.learning_rate, decay_over=self.epochs if self.decay else None)
 
         def model() -> FactorModel:
             with torch.no_grad():

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, embedding, mse_loss
 
 from sharpap.errors import ConfigError
 from sharpap.recommenders.base import FactorModel, FloatArray, IntArray
-from sharpap.recommenders.training import Training, adam
+from sharpap.recommenders.training import Training, adam, dropout
 from sharpap.seeds import rng
 
 
@@ -35,6 +35,11 @@ def batches(
             torch.from_numpy(np.concatenate([train.indices[part].astype(np.int64), drawn])),
             torch.cat([torch.ones(len(part)), torch.zeros(len(drawn))]),
         )
+
+
+def num_batches(train: csr_array, negatives: int, size: int) -> int:
+    """How many `batches` there are in an epoch."""
+    return -(-train.nnz // max(1, size // (1 + negatives)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +118,7 @@ class NeuMF:
         dropout: share of each hidden layer dropped in training.
         epochs, negatives, batch_size, learning_rate, init_std, check_every, patience, min_epochs: as for `BiasedMF`.
         reg: L2 weight of the embeddings of each pair.
+        decay: let the learning rate fall to zero over `epochs`, without early stopping.
 
     Source: He et al. 2017, *Neural collaborative filtering*. Deviations: trained from scratch, its parts not pretrained.
     """
@@ -129,38 +135,40 @@ class NeuMF:
     check_every: int = 1
     patience: int = 3
     min_epochs: int = 8
+    decay: bool = False
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> NeuMFModel:
         """See `Recommender`."""
         draw = rng(seed, "neumf")
         d = self.embedding_size
-        tables = [embedding_table(rows, 2 * d, self.init_std, draw) for rows in train.shape]
+        tables = [embedding_table(rows, d, self.init_std, draw) for rows in train.shape for _ in range(2)]
         widths = [2 * d, *self.hidden]
         layers = []
         for fan_in, fan_out in pairwise(widths):
             layers += [glorot(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
         head = glorot(d + widths[-1], 1, draw)
-        optimizer = adam([*tables, *layers, head], self.learning_rate)
+        steps = self.epochs * num_batches(train, self.negatives, self.batch_size)
+        optimizer = adam([*tables, *layers, head], self.learning_rate, decay_over=steps if self.decay else None)
 
         def model() -> NeuMFModel:
-            parts = [part.detach() for part in (*tables, *layers, head)]
-            return NeuMFModel(users=parts[0], items=parts[1], layers=parts[2:-1], head=parts[-1])
+            users, items = (torch.cat([part.detach() for part in tables[side : side + 2]], 1) for side in (0, 2))
+            parts = [part.detach() for part in (*layers, head)]
+            return NeuMFModel(users=users, items=items, layers=parts[:-1], head=parts[-1])
 
-        training = Training("NeuMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
+        training = Training(
+            "NeuMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
+        )
         for _ in training.run(model):
             for users, items, labels in batches(train, self.negatives, self.batch_size, draw):
-                p, q = tables[0][users], tables[1][items]
-                hidden = torch.cat([p[:, d:], q[:, d:]], 1)
+                hidden = torch.cat([embedding(users, tables[1]), embedding(items, tables[3])], 1)
                 for weight, bias in zip(layers[::2], layers[1::2], strict=True):
-                    hidden = torch.relu(hidden @ weight + bias)
-                    if self.dropout:
-                        kept = torch.from_numpy(draw.random(hidden.shape, dtype=np.float32) >= self.dropout)
-                        hidden = hidden * kept / (1 - self.dropout)
-                logits = torch.cat([p[:, :d] * q[:, :d], hidden], 1) @ head
-                penalty = p.square().sum() + q.square().sum()
-                loss = binary_cross_entropy_with_logits(logits[:, 0], labels) + self.reg / len(labels) * penalty
+                    hidden = dropout(torch.relu_(torch.addmm(bias, hidden, weight)), self.dropout, draw)
+                product = embedding(users, tables[0]) * embedding(items, tables[2])
+                logits = torch.cat([product, hidden], 1) @ head
                 optimizer.zero_grad()
-                loss.backward()
+                binary_cross_entropy_with_logits(logits[:, 0], labels).backward()
+                add_penalty(tables[:2], users, self.reg)
+                add_penalty(tables[2:], items, self.reg)
                 optimizer.step()
         return training.model(model())
 
@@ -182,7 +190,7 @@ class NeuMFModel:
     head: Tensor
     log: dict[str, Any] = field(default_factory=dict)
 
-    def score(self, users: IntArray, pairs: int = 1 << 18) -> FloatArray:
+    def score(self, users: IntArray, pairs: int = 1 << 14) -> FloatArray:
         """(len(users), num_items) logits; the first layer is linear in either side, so each is done once."""
         d = self.users.shape[1] // 2
         mine = self.users[torch.from_numpy(np.asarray(users))]
@@ -197,6 +205,14 @@ class NeuMFModel:
                 hidden = torch.relu_(hidden @ weight + bias)
             out[start : start + step] += (hidden @ self.head[d:])[..., 0]
         return out.numpy()
+
+
+def add_penalty(tables: list[Any], rows: Tensor, weight: float) -> None:
+    """Add the gradient of `weight` times the mean over `rows` of the squared norm of a table's row."""
+    counts = torch.bincount(rows, minlength=len(tables[0])) * (2 * weight / len(rows))
+    with torch.no_grad():
+        for table in tables:
+            table.grad.addcmul_(table, counts[:, None])
 
 
 def embedding_table(rows: int, width: int, std: float, draw: np.random.Generator) -> Tensor:

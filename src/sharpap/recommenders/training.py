@@ -63,6 +63,7 @@ class Training:
         patience: validations without a new best after which training ends.
         min_epochs: epochs before which it does not end: pairwise models dwell near popularity at first.
         train, valid: as in `Recommender.fit`; without validation interactions all epochs are run and the last state kept.
+        decay: the learning rate falls to zero over all epochs, so that they are all run, and the last state is the model.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Training:
     min_epochs: int
     train: csr_array
     valid: csr_array | None
+    decay: bool = False
     best: float = -1.0
     best_epoch: int = 0
     kept: Any = None
@@ -88,7 +90,7 @@ class Training:
                 if (
                     users is not None
                     and self.valid is not None
-                    and (epoch % self.check_every == 0 or epoch == self.epochs)
+                    and (epoch == self.epochs or (not self.decay and epoch % self.check_every == 0))
                 ):
                     now = model()
                     score = validation_ndcg(now, self.train, self.valid, users)
@@ -120,9 +122,13 @@ class Training:
         return users if len(users) <= MOST_USERS else np.sort(rng(0, "valid").choice(users, MOST_USERS, replace=False))
 
 
-def adam(factors: list[torch.Tensor], learning_rate: float) -> torch.optim.Optimizer:
-    """torch's Adam, in its fused form."""
-    return torch.optim.Adam(factors, lr=learning_rate, fused=True)
+def adam(factors: list[torch.Tensor], learning_rate: float, *, decay_over: int | None = None) -> torch.optim.Optimizer:
+    """torch's Adam, in its fused form; its rate falls to zero along half a cosine over `decay_over` steps, if given."""
+    optimizer = torch.optim.Adam(factors, lr=learning_rate, fused=True)
+    if decay_over:
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, decay_over)
+        optimizer.register_step_post_hook(lambda *_: schedule.step())
+    return optimizer
 
 
 def dropout(part: torch.Tensor, share: float, draw: np.random.Generator) -> torch.Tensor:

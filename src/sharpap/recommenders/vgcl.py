@@ -32,7 +32,8 @@ class VGCL(Pairwise):
         temperature, cluster_temperature: of the two contrasts.
         clusters: clusters of users, and of items; found by k-means every `cluster_every` steps.
         contrast_size: interactions whose ends are contrasted in a step.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs: as for `LightGCN`.
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+            `LightGCN`.
 
     Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*; the scale of the noise (0.01
     there) and the means without layer 0 are in the authors' code only.
@@ -59,6 +60,7 @@ class VGCL(Pairwise):
     check_every: int = 10
     patience: int = 5
     min_epochs: int = 150
+    decay: bool = False
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """LightGCN for the means, one linear layer for the spreads."""
