@@ -6,6 +6,8 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
+from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -51,3 +53,30 @@ def adam_adjoint(
         second[i] = max((v - (one - b2) * g * g) / b2, real(0))
         first_bar[i] = b1 * m_bar
         second_bar[i] = b2 * v_bar
+
+
+def torch_step(
+    theta: Tensor, first: Tensor, second: Tensor, grad: Tensor, beta1: float, beta2: float, rate: float, correct2: float,
+    epsilon: float,
+) -> None:  # fmt: skip
+    """`adam_step` of tensors on any device."""
+    first.mul_(beta1).add_(grad, alpha=1 - beta1)
+    second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    theta.addcdiv_(first, (second / correct2).sqrt_().add_(epsilon), value=-rate)
+
+
+def torch_adjoint(
+    first: Tensor, second: Tensor, first_bar: Tensor, second_bar: Tensor, theta_bar: Tensor, grad: Tensor, out: Tensor,
+    beta1: float, beta2: float, rate: float, correct2: float, epsilon: float,
+) -> None:  # fmt: skip
+    """`adam_adjoint` of tensors on any device."""
+    root = (second / correct2).sqrt_()
+    below = root + epsilon
+    scaled = theta_bar * rate
+    first_bar -= scaled / below
+    second_bar += scaled * first / (2 * correct2 * below.square_() * root.clamp_min_(1e-20))
+    torch.add(first_bar * (1 - beta1), second_bar * grad, alpha=2 * (1 - beta2), out=out)
+    first.sub_(grad, alpha=1 - beta1).div_(beta1)
+    second.addcmul_(grad, grad, value=beta2 - 1).div_(beta2).clamp_min_(0)
+    first_bar.mul_(beta1)
+    second_bar.mul_(beta2)

@@ -96,6 +96,21 @@ def _of(key: Any, users: Array, items: Array, count: int, out: Array) -> None:
         out[e] = _negative(key, users[e], items[e], count)
 
 
+def _torch_of(key: np.uint64, users: Tensor, items: Tensor, count: int) -> Tensor:
+    """`_negative` of int64 tensors on any device: int64 products wrap as uint64's do, a logical shift is a masked one."""
+    mix, low = _signed(_MIX), 0xFFFFFFFF
+    x = _signed(int(key)) + users * _signed(_USER) + items * _signed(_ITEM)
+    for _ in range(2):
+        x = (x ^ ((x >> 32) & low)) * mix
+    at = items + 1 + ((((x >> 32) & low) * (count - 1)) >> 32)
+    return torch.where(at >= count, at - count, at)
+
+
+def _signed(number: int) -> int:
+    """The int64 with the bits of a uint64."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
 @dataclass(frozen=True, eq=False)
 class Negatives:
     """One negative for each pair of a user and an item.
@@ -138,7 +153,9 @@ def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Te
 
 
 def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
-    """Hessian of the loss of `bpr_gradient` times the direction (VP, VQ); same shapes, same cost twice over. CPU only."""
+    """Hessian of the loss of `bpr_gradient` times the direction (VP, VQ); same shapes, same cost twice over."""
+    if P.device.type != "cpu":
+        return _torch_hvp(negatives, P, Q, VP, VQ)
     HP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
     users, items, user_way, item_way = (part.contiguous().numpy() for part in (P, Q, VP, VQ))
     _hvp(*_work(negatives), users, items, user_way, item_way, HP.numpy(), shares.numpy())
@@ -155,12 +172,31 @@ def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 <
     """Any device, by gathers and scatters in blocks of interactions."""
     pattern = negatives.pattern
     GP, GQ = torch.zeros_like(P), torch.zeros_like(Q)
-    against = torch.from_numpy(negatives.of(pattern.rows.cpu().numpy(), pattern.indices.cpu().numpy())).to(P.device)
     for start in range(0, pattern.nnz, block):
         part = slice(start, start + block)
-        u, i, j = pattern.rows[part].long(), pattern.indices[part].long(), against[part]
+        u, i = pattern.rows[part].long(), pattern.indices[part].long()
+        j = _torch_of(negatives.key, u, i, pattern.shape[1])
         p, gap = P[u], Q[i] - Q[j]
         slope = -torch.sigmoid(-(p * gap).sum(1, keepdim=True))
         GP.index_add_(0, u, slope * gap)
         GQ.index_add_(0, i, slope * p).index_add_(0, j, slope * p, alpha=-1)
     return GP, GQ
+
+
+def _torch_hvp(
+    negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor, block: int = 1 << 20
+) -> tuple[Tensor, Tensor]:
+    """Any device; see `_torch_gradient`."""
+    pattern = negatives.pattern
+    HP, HQ = torch.zeros_like(P), torch.zeros_like(Q)
+    for start in range(0, pattern.nnz, block):
+        part = slice(start, start + block)
+        u, i = pattern.rows[part].long(), pattern.indices[part].long()
+        j = _torch_of(negatives.key, u, i, pattern.shape[1])
+        p, gap, way, gap_way = P[u], Q[i] - Q[j], VP[u], VQ[i] - VQ[j]
+        slope = -torch.sigmoid(-(p * gap).sum(1, keepdim=True))
+        bend = -slope * (1 + slope) * (way * gap + p * gap_way).sum(1, keepdim=True)
+        HP.index_add_(0, u, bend * gap + slope * gap_way)
+        change = bend * p + slope * way
+        HQ.index_add_(0, i, change).index_add_(0, j, change, alpha=-1)
+    return HP, HQ

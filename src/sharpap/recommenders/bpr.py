@@ -24,6 +24,8 @@ class BPRMF(Pairwise):
         check_every, patience, min_epochs: early stopping on validation NDCG@20, see `Training`.
         decay: let the learning rate fall to zero over `epochs`, without early stopping. A hundred steps from a rate of 0.1
             are as accurate here and for LightGCN as early stopping at a constant rate, at a third of the time.
+        device: "auto" (CUDA where torch sees some), "cpu" or "cuda". Random numbers are the CPU's everywhere; CUDA's sums
+            depend on their order, so that models there agree with the CPU's but are not the same bytes twice.
 
     Source: Rendle, Freudenthaler, Gantner and Schmidt-Thieme 2009. Deviations: those of `Pairwise`.
     """
@@ -37,6 +39,7 @@ class BPRMF(Pairwise):
     patience: int = 5
     min_epochs: int = 100
     decay: bool = False
+    device: str = "auto"
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """The factors themselves."""

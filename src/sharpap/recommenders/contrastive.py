@@ -24,6 +24,12 @@ def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
 
 
+def sampled_ends(pattern: Pattern, size: int, draw: np.random.Generator) -> Pair:
+    """The distinct users and items of `size` random interactions."""
+    edges = torch.from_numpy(draw.integers(0, pattern.nnz, size)).to(pattern.indices.device)
+    return pattern.rows[edges].long().unique(), pattern.indices[edges].long().unique()
+
+
 def contrast(
     first: Pair, second: Pair, pattern: Pattern, size: int, temperature: float, draw: np.random.Generator
 ) -> Tensor:
@@ -32,8 +38,7 @@ def contrast(
     These are the nodes a minibatch of that size would hold: users and items in proportion to their activity, and
     memory O(size^2), whatever the graph.
     """
-    edges = torch.from_numpy(draw.integers(0, pattern.nnz, size))
-    nodes = (pattern.rows[edges].long().unique(), pattern.indices[edges].long().unique())
+    nodes = sampled_ends(pattern, size, draw)
     users, items = (
         info_nce(one[chosen], other[chosen], temperature)
         for one, other, chosen in zip(first, second, nodes, strict=True)
@@ -50,7 +55,7 @@ class SGL(Pairwise):
         drop: share of edges (nodes) left out.
         temperature, contrast_weight: tau and lambda.
         contrast_size: interactions whose ends are contrasted in a step.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay, device: as for
             `LightGCN`.
 
     Source: Wu et al. 2021, *Self-supervised graph learning for recommendation*. Deviations: those of `Pairwise`; negatives of
@@ -72,6 +77,7 @@ class SGL(Pairwise):
     patience: int = 5
     min_epochs: int = 300
     decay: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.augmentation not in ("edge-drop", "node-drop", "random-walk"):
@@ -104,11 +110,14 @@ class _SGLEncoder(LightEncoder):
         return mean(layers)
 
     def _thinned(self, draw: np.random.Generator) -> Graph:
-        pattern, drop = self.graph.pattern, self.settings.drop
+        pattern = self.graph.pattern
         if self.settings.augmentation == "node-drop":
-            user, item = (torch.from_numpy(draw.random(size) >= drop) for size in pattern.shape)
+            user, item = (self._kept(draw.random(size)) for size in pattern.shape)
             return Graph.normalised(pattern, user[pattern.rows.long()] & item[pattern.indices.long()])
-        return Graph.normalised(pattern, torch.from_numpy(draw.random(pattern.nnz, dtype=np.float32) >= drop))
+        return Graph.normalised(pattern, self._kept(draw.random(pattern.nnz, dtype=np.float32)))
+
+    def _kept(self, uniform: np.ndarray) -> Tensor:
+        return torch.from_numpy(uniform >= self.settings.drop).to(self.graph.pattern.indices.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +127,7 @@ class SimGCL(Pairwise):
     Attributes:
         noise: length of the shift of a node in a layer, in the orthant of its embedding.
         temperature, contrast_weight, contrast_size: as for `SGL`.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay, device: as for
             `LightGCN`.
 
     Source: Yu et al. 2022, *Are graph augmentations necessary?* As there, layer 0 is left out of the mean. Deviations: those
@@ -139,6 +148,7 @@ class SimGCL(Pairwise):
     patience: int = 5
     min_epochs: int = 300
     decay: bool = False
+    device: str = "auto"
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Propagation without layer 0, with two shifted views."""
@@ -172,7 +182,7 @@ class _SimEncoder:
         for _ in range(self.settings.layers):
             moved = []
             for part in self.graph.step(*pair):
-                shift = normalize(torch.from_numpy(draw.random(part.shape, dtype=np.float32)))
+                shift = normalize(torch.from_numpy(draw.random(part.shape, dtype=np.float32)).to(part.device))
                 moved.append(part + shift * part.detach().sign() * self.settings.noise)
             pair = (moved[0], moved[1])
             layers.append(pair)
@@ -186,7 +196,7 @@ class XSimGCL(Pairwise):
     Attributes:
         contrast_layer: l*, from 1; the layer that the mean over layers is contrasted with.
         noise, temperature, contrast_weight, contrast_size: as for `SimGCL`.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay, device: as for
             `LightGCN`.
 
     Source: Yu et al. 2023, *XSimGCL: towards extremely simple graph contrastive learning*. Deviations: those of `Pairwise`.
@@ -207,6 +217,7 @@ class XSimGCL(Pairwise):
     patience: int = 5
     min_epochs: int = 300
     decay: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if not 1 <= self.contrast_layer <= self.layers:

@@ -88,7 +88,7 @@ class LightGCN(Pairwise):
     Attributes:
         embedding_size: d.
         layers: propagations over the symmetrically normalised interaction graph.
-        epochs, learning_rate, init_std, check_every, patience, min_epochs, decay: as for `BPRMF`.
+        epochs, learning_rate, init_std, check_every, patience, min_epochs, decay, device: as for `BPRMF`.
         reg: L2 weight of the layer-0 embeddings in each triple.
 
     Source: He et al. 2020. Deviations: those of `Pairwise`.
@@ -104,6 +104,7 @@ class LightGCN(Pairwise):
     patience: int = 5
     min_epochs: int = 100
     decay: bool = False
+    device: str = "auto"
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Propagation and the mean over layers."""

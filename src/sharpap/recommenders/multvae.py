@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap.device import resolve
 from sharpap.kernels import Pattern, spmm
 from sharpap.recommenders.base import FloatArray, IntArray
 from sharpap.recommenders.training import Training, adam, dropout
@@ -26,7 +27,8 @@ class MultVAE:
         anneal: largest weight of the divergence, reached linearly after `anneal_steps` steps.
         batch_size: users in a step.
         epochs, learning_rate, check_every, patience, min_epochs: see `Training`.
-        reg: L2 weight of the weights (decoupled), per step.
+        reg: L2 weight of the weight matrices.
+        device: as for `BPRMF`.
 
     Source: Liang et al. 2018. Deviations: none known; the first layer is a sparse product.
     """
@@ -43,10 +45,11 @@ class MultVAE:
     check_every: int = 3
     patience: int = 5
     min_epochs: int = 20
+    device: str = "auto"
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> MultVAEModel:
         """See `Recommender`. O((nnz + n m) hidden) an epoch, O(batch_size m) memory."""
-        draw = rng(seed, "mult-vae")
+        draw, device = rng(seed, "mult-vae"), resolve(self.device)
         m = train.shape[1]
         widths = [(m, self.hidden), (self.hidden, 2 * self.latent), (self.latent, self.hidden), (self.hidden, m)]
         theta = []
@@ -54,14 +57,14 @@ class MultVAE:
             limit = (6 / (fan_in + fan_out)) ** 0.5
             weight = draw.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
             bias = np.clip(draw.standard_normal(fan_out) * 1e-3, -2e-3, 2e-3).astype(np.float32)
-            theta += [torch.from_numpy(part).requires_grad_() for part in (weight, bias)]
+            theta += [torch.from_numpy(part).to(device).requires_grad_() for part in (weight, bias)]
         optimizer = adam(theta, self.learning_rate)
         active = np.flatnonzero(np.diff(train.indptr))
         training = Training("MultVAE", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
         steps = 0
 
         def model() -> MultVAEModel:
-            return MultVAEModel(train=train, theta=[part.detach() for part in theta])
+            return MultVAEModel(train=train, theta=[part.detach().cpu() for part in theta])
 
         for _ in training.run(model):
             order = draw.permutation(active)
@@ -69,12 +72,12 @@ class MultVAE:
                 rows = csr_array(train[order[start : start + self.batch_size]])
                 steps += 1
                 mu, log_var = encode(theta, rows, self.dropout, draw).chunk(2, 1)
-                noise = torch.from_numpy(draw.standard_normal(mu.shape, dtype=np.float32))
+                noise = torch.from_numpy(draw.standard_normal(mu.shape, dtype=np.float32)).to(device)
                 logits = decode(theta, mu + noise * torch.exp(0.5 * log_var))
-                owned = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
-                picked = logits[owned, torch.from_numpy(rows.indices.astype(np.int64))]
-                counts = torch.from_numpy(np.diff(rows.indptr)).float()
-                error = (counts * torch.logsumexp(logits, 1)).sum() - picked.sum()
+                sizes = torch.from_numpy(np.diff(rows.indptr)).to(device)
+                owned = torch.repeat_interleave(torch.arange(len(sizes), device=device), sizes)
+                picked = logits[owned, torch.from_numpy(rows.indices.astype(np.int64)).to(device)]
+                error = (sizes * torch.logsumexp(logits, 1)).sum() - picked.sum()
                 divergence = 0.5 * (mu.square() + log_var.exp() - log_var - 1).sum()
                 beta = self.anneal * min(1.0, steps / self.anneal_steps)
                 loss = (error + beta * divergence) / rows.shape[0]
@@ -92,7 +95,8 @@ def encode(theta: list[Tensor], rows: csr_array, drop: float, draw: np.random.Ge
     values = torch.from_numpy(np.repeat(1 / np.sqrt(sizes), np.diff(rows.indptr)).astype(np.float32))
     if draw is not None:
         values = dropout(values, drop, draw)
-    hidden = torch.tanh(spmm(Pattern.from_csr(rows), values, theta[0]) + theta[1])
+    device = theta[0].device
+    hidden = torch.tanh(spmm(Pattern.from_csr(rows, device=device), values.to(device), theta[0]) + theta[1])
     return hidden @ theta[2] + theta[3]
 
 

@@ -24,7 +24,7 @@ class NGCF(Pairwise):
 
     Attributes:
         message_dropout: share of each layer's output dropped in training.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay, device: as for
             `LightGCN`.
 
     Source: Wang et al. 2019, eq. 7. Deviations: those of `Pairwise`; no node dropout; the bias b,
@@ -42,6 +42,7 @@ class NGCF(Pairwise):
     patience: int = 5
     min_epochs: int = 100
     decay: bool = False
+    device: str = "auto"
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """Weighted propagation, concatenated."""
@@ -54,10 +55,10 @@ class _NGCFEncoder:
         d, draw = settings.embedding_size, rng(seed, "ngcf")
         limit = (6 / (2 * d)) ** 0.5  # Glorot
         self.weights = [
-            torch.from_numpy(draw.uniform(-limit, limit, (d, d)).astype(np.float32)).requires_grad_()
-            for _ in range(2 * settings.layers)
+            torch.from_numpy(draw.uniform(-limit, limit, (d, d)).astype(np.float32)) for _ in range(2 * settings.layers)
         ]
-        self.weights += [torch.zeros(d, requires_grad=True) for _ in range(settings.layers)]
+        self.weights += [torch.zeros(d) for _ in range(settings.layers)]
+        self.weights = [part.to(graph.pattern.indices.device).requires_grad_() for part in self.weights]
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
         return self._forward(users, items, None)

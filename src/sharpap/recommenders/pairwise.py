@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap.device import resolve
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives, bpr_gradient
 from sharpap.recommenders.base import FactorModel
@@ -49,6 +50,7 @@ class Pairwise:
     patience: int
     min_epochs: int
     decay: bool
+    device: str
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """The forward pass on this interaction graph, with fresh weights."""
@@ -59,7 +61,8 @@ class Pairwise:
         training = Training(
             type(self).__name__, self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
         )
-        pattern = Pattern.from_csr(train)
+        device = resolve(self.device)
+        pattern = Pattern.from_csr(train, device=device)
         encoder = self.encoder(pattern, seed)
         counts = (
             pattern.indptr.diff().float(),
@@ -67,7 +70,7 @@ class Pairwise:
         )
         draw = rng(seed, "training")
         theta: list[Any] = [
-            torch.from_numpy(part).requires_grad_()
+            torch.from_numpy(part).to(device).requires_grad_()
             for part in initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         ]
         optimizer = adam([*theta, *encoder.weights], self.learning_rate, decay_over=self.epochs if self.decay else None)
@@ -75,7 +78,9 @@ class Pairwise:
         def model() -> FactorModel:
             with torch.no_grad():
                 users, items = encoder.final(*theta)
-            return FactorModel(user_factors=users.detach().numpy(), item_factors=items.detach().numpy(), log={})
+            return FactorModel(
+                user_factors=users.detach().cpu().numpy(), item_factors=items.detach().cpu().numpy(), log={}
+            )
 
         for _ in training.run(model):
             pair, second = encoder.training(theta[0], theta[1], draw)
@@ -83,7 +88,7 @@ class Pairwise:
             ends = list(pair)
             if second is not None:
                 ends.append(second)
-                grads.append(torch.tensor(float(pattern.nnz)))
+                grads.append(second.new_tensor(float(pattern.nnz)))
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(ends, grads)
             with torch.no_grad():

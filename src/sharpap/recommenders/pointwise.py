@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, embedding, mse_loss
 
+from sharpap.device import resolve
 from sharpap.errors import ConfigError
 from sharpap.recommenders.base import FactorModel, FloatArray, IntArray
 from sharpap.recommenders.training import Training, adam, dropout
@@ -119,6 +120,7 @@ class NeuMF:
         epochs, negatives, batch_size, learning_rate, init_std, check_every, patience, min_epochs: as for `BiasedMF`.
         reg: L2 weight of the embeddings of each pair.
         decay: let the learning rate fall to zero over `epochs`, without early stopping.
+        device: as for `BPRMF`.
 
     Source: He et al. 2017, *Neural collaborative filtering*. Deviations: trained from scratch, its parts not pretrained.
     """
@@ -136,30 +138,35 @@ class NeuMF:
     patience: int = 3
     min_epochs: int = 8
     decay: bool = False
+    device: str = "auto"
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> NeuMFModel:
         """See `Recommender`."""
         draw = rng(seed, "neumf")
         d = self.embedding_size
+        device = resolve(self.device)
         tables = [embedding_table(rows, d, self.init_std, draw) for rows in train.shape for _ in range(2)]
         widths = [2 * d, *self.hidden]
         layers = []
         for fan_in, fan_out in pairwise(widths):
             layers += [glorot(fan_in, fan_out, draw), torch.zeros(fan_out, requires_grad=True)]
         head = glorot(d + widths[-1], 1, draw)
+        *parts, head = (part.detach().to(device).requires_grad_() for part in (*tables, *layers, head))
+        tables, layers = parts[:4], parts[4:]
         steps = self.epochs * num_batches(train, self.negatives, self.batch_size)
         optimizer = adam([*tables, *layers, head], self.learning_rate, decay_over=steps if self.decay else None)
 
         def model() -> NeuMFModel:
-            users, items = (torch.cat([part.detach() for part in tables[side : side + 2]], 1) for side in (0, 2))
-            parts = [part.detach() for part in (*layers, head)]
+            users, items = (torch.cat([part.detach().cpu() for part in tables[side : side + 2]], 1) for side in (0, 2))
+            parts = [part.detach().cpu() for part in (*layers, head)]
             return NeuMFModel(users=users, items=items, layers=parts[:-1], head=parts[-1])
 
         training = Training(
             "NeuMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
         )
         for _ in training.run(model):
-            for users, items, labels in batches(train, self.negatives, self.batch_size, draw):
+            for batch in batches(train, self.negatives, self.batch_size, draw):
+                users, items, labels = (part.to(device) for part in batch)
                 hidden = torch.cat([embedding(users, tables[1]), embedding(items, tables[3])], 1)
                 for weight, bias in zip(layers[::2], layers[1::2], strict=True):
                     hidden = dropout(torch.relu_(torch.addmm(bias, hidden, weight)), self.dropout, draw)

@@ -136,4 +136,4 @@ def dropout(part: torch.Tensor, share: float, draw: np.random.Generator) -> torc
     if share == 0:
         return part
     kept = torch.from_numpy(draw.random(part.shape, dtype=np.float32) >= share)
-    return part * kept / (1 - share)
+    return part * kept.to(part.device) / (1 - share)

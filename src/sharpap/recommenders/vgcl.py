@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from sharpap.kernels import Pattern
-from sharpap.recommenders.contrastive import info_nce
+from sharpap.recommenders.contrastive import info_nce, sampled_ends
 from sharpap.recommenders.graph import Graph, LightEncoder
 from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
 from sharpap.seeds import rng
@@ -32,7 +32,7 @@ class VGCL(Pairwise):
         temperature, cluster_temperature: of the two contrasts.
         clusters: clusters of users, and of items; found by k-means every `cluster_every` steps.
         contrast_size: interactions whose ends are contrasted in a step.
-        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay: as for
+        embedding_size, layers, epochs, learning_rate, reg, init_std, check_every, patience, min_epochs, decay, device: as for
             `LightGCN`.
 
     Source: Yang et al. 2023, *Generative-contrastive graph learning for recommendation*; the scale of the noise (0.01
@@ -61,6 +61,7 @@ class VGCL(Pairwise):
     patience: int = 5
     min_epochs: int = 150
     decay: bool = False
+    device: str = "auto"
 
     def encoder(self, pattern: Pattern, seed: int) -> Encoder:
         """LightGCN for the means, one linear layer for the spreads."""
@@ -73,7 +74,8 @@ class _VGCLEncoder(LightEncoder):
         self.settings = settings
         d = settings.embedding_size
         weight = rng(seed, "vgcl").standard_normal((d, d), dtype=np.float32) * np.float32(0.01)
-        self.weights = [torch.from_numpy(weight).requires_grad_(), torch.zeros(d, requires_grad=True)]
+        device = graph.pattern.indices.device
+        self.weights = [part.to(device).requires_grad_() for part in (torch.from_numpy(weight), torch.zeros(d))]
         self.centres: list[Tensor | None] = [None, None]
         self.members: list[Tensor] = []
         self.calls = 0
@@ -90,14 +92,13 @@ class _VGCLEncoder(LightEncoder):
         self.calls += 1
         first, second = (
             tuple(
-                part + settings.noise * spread * torch.from_numpy(draw.standard_normal(part.shape, dtype=np.float32))
+                part + settings.noise * spread * gaussian(part, draw)
                 for part, spread in zip(means, spreads, strict=True)
             )
             for _ in range(2)
         )
-        edges = torch.from_numpy(draw.integers(0, pattern.nnz, settings.contrast_size))
-        nodes = (pattern.rows[edges].long().unique(), pattern.indices[edges].long().unique())
-        loss = torch.zeros(())
+        nodes = sampled_ends(pattern, settings.contrast_size, draw)
+        loss = means[0].new_zeros(())
         for side, chosen in enumerate(nodes):
             one, other = first[side][chosen], second[side][chosen]
             group = cluster_nce(one, other, self.members[side][chosen], settings.cluster_temperature)
@@ -114,9 +115,15 @@ class _VGCLEncoder(LightEncoder):
             centres = self.centres[side]
             if centres is None:
                 count = min(self.settings.clusters, len(points))
-                centres = points[torch.from_numpy(draw.choice(len(points), count, replace=False))]
+                chosen = torch.from_numpy(draw.choice(len(points), count, replace=False))
+                centres = points[chosen.to(points.device)]
             self.centres[side], nearest = k_means(points, centres)
             self.members.append(nearest)
+
+
+def gaussian(like: Tensor, draw: np.random.Generator) -> Tensor:
+    """Standard normal numbers of the shape and on the device of `like`."""
+    return torch.from_numpy(draw.standard_normal(like.shape, dtype=np.float32)).to(like.device)
 
 
 def cluster_nce(first: Tensor, second: Tensor, members: Tensor, temperature: float) -> Tensor:
@@ -128,7 +135,7 @@ def cluster_nce(first: Tensor, second: Tensor, members: Tensor, temperature: flo
 
 def k_means(points: Tensor, centres: Tensor, steps: int = 10) -> tuple[Tensor, Tensor]:
     """Lloyd's algorithm: new centres (an empty cluster keeps its own) and the nearest centre of each point."""
-    nearest = torch.zeros(len(points), dtype=torch.int64)
+    nearest = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     for _ in range(steps):
         nearest = (points @ centres.T - centres.square().sum(1) / 2).argmax(1)
         sums = torch.zeros_like(centres).index_add_(0, nearest, points)

@@ -41,6 +41,7 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
         sigma: deviation of an entry around its mean.
         disturbed: mean of a disturbed entry.
         em_steps: most iterations.
+        device: "cpu"; the masks have no other path.
 
     Source: Zhang et al. 2021 (RAPU-G); constants and order of updates as in the authors' code. Deviations: the expectation
     above (on ML-100K fewer than 0.3 % of the masked pairs differ from the complete iteration); full batches; Adam and sizes
@@ -54,10 +55,13 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
     sigma: float = 0.3
     disturbed: float = 0.5
     em_steps: int = 100
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not 0 <= self.masked_epochs <= self.epochs:
             raise ConfigError(f"masked_epochs={self.masked_epochs} must lie in 0..{self.epochs}.")
+        if self.device != "cpu":
+            raise ConfigError(f"device={self.device!r}: the masked surrogate runs on the CPU only.")
         if not (self.sigma > 0 and 0 < self.disturbed <= 0.5 and self.em_steps >= 1):
             raise ConfigError(
                 f"sigma={self.sigma} must be positive, disturbed={self.disturbed} above 0 and at most 0.5, "

@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from sharpap.device import resolve
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern, sddmm
 from sharpap.kernels.bpr import Negatives, bpr_gradient, bpr_hvp
@@ -34,6 +35,7 @@ class PairwiseSurrogate:
         embedding_size, epochs, learning_rate, reg, init_std: as for `recommenders.LightGCN`.
         unrolled_epochs: the last steps that `profile_gradient` differentiates through.
         precision: "float32", or "float64" for checks.
+        device: where it trains and differentiates, as for `recommenders.BPRMF`; what the attack sees lies on the CPU.
 
     Source: Tang, Wen and Wang 2020 differentiate other surrogates in the same way; the adjoint is this project's. Deviations:
     those of `recommenders.Pairwise`; the derivative of the graph's normalisation is left out.
@@ -47,6 +49,7 @@ class PairwiseSurrogate:
     reg: float = 1e-3
     init_std: float = 0.1
     precision: str = "float32"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.layers < 0 or not 1 <= self.unrolled_epochs <= self.epochs:
@@ -56,10 +59,11 @@ class PairwiseSurrogate:
 
     def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedPairwise:
         """See `Surrogate`. O((layers + 1) nnz d) a step."""
-        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")))
+        device = resolve(self.device)
+        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")), device=device)
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         start = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
-        theta = (torch.from_numpy(start[0]).to(dtype), torch.from_numpy(start[1]).to(dtype))
+        theta = (torch.from_numpy(start[0]).to(device, dtype), torch.from_numpy(start[1]).to(device, dtype))
         net = Network(self.layers, Graph.normalised(pattern, dtype=dtype), self.reg)
         draw = rng(seed, "training")
         moments = tuple(Moments.zeros(part) for part in theta)
@@ -76,7 +80,7 @@ class PairwiseSurrogate:
         users, items = net.propagate(theta)
         if not (torch.isfinite(users).all() and torch.isfinite(items).all()):
             raise TrainingError("The pairwise surrogate diverged.", hint="Lower its learning_rate or raise reg.")
-        embeddings = Embeddings(users[: genuine.shape[0]], items)
+        embeddings = Embeddings(users[: genuine.shape[0]].cpu(), items.cpu())
         return TrainedPairwise(self, net, embeddings, users[genuine.shape[0] :], theta, moments, tape)
 
 
@@ -142,14 +146,13 @@ class TrainedPairwise:
 
     def training_loss(self, embeddings: Embeddings) -> float:
         """The pairwise loss at these final embeddings, with the negatives of the last step; see `TrainedSurrogate`."""
-        users = torch.cat([embeddings.users, self.fake_users])
-        pattern = self.net.graph.pattern
-        against = self.tape[-1].negatives.of(pattern.rows.numpy(), pattern.indices.numpy())
-        order = np.lexsort((against, pattern.rows.numpy()))
-        other = Pattern(pattern.indptr, torch.from_numpy(against[order].astype(np.int32)), pattern.shape)
-        margin = sddmm(pattern, users, embeddings.items)[torch.from_numpy(order)] - sddmm(
-            other, users, embeddings.items
-        )
+        device, pattern = self.fake_users.device, self.net.graph.pattern
+        users, items = torch.cat([embeddings.users.to(device), self.fake_users]), embeddings.items.to(device)
+        rows = pattern.rows.cpu().numpy()
+        against = self.tape[-1].negatives.of(rows, pattern.indices.cpu().numpy())
+        order = np.lexsort((against, rows))
+        other = Pattern(pattern.indptr, torch.from_numpy(against[order].astype(np.int32)).to(device), pattern.shape)
+        margin = sddmm(pattern, users, items)[torch.from_numpy(order).to(device)] - sddmm(other, users, items)
         return float(torch.nn.functional.softplus(-margin).double().sum())
 
     def states(self, every: int) -> dict[int, Embeddings]:
@@ -157,7 +160,7 @@ class TrainedPairwise:
         found, num_genuine = {0: self.embeddings}, self.embeddings.users.shape[0]
         for back in steps_before(len(self.tape), every):
             users, items = self.net.propagate(self.tape[-back].theta)
-            found[back] = Embeddings(users[:num_genuine], items)
+            found[back] = Embeddings(users[:num_genuine].cpu(), items.cpu())
         return found
 
     def profile_gradient(
@@ -194,7 +197,8 @@ class TrainedPairwise:
 
     def _with_fakes(self, grad: Embeddings) -> Pair:
         """A gradient over all users: the attack loss does not see fake ones."""
-        return torch.cat([grad.users, grad.users.new_zeros(self.fake_users.shape)]), grad.items
+        device = self.fake_users.device
+        return torch.cat([grad.users.to(device), torch.zeros_like(self.fake_users)]), grad.items.to(device)
 
 
 class PairwiseProfileGradient:
@@ -229,7 +233,7 @@ class PairwiseProfileGradient:
         """(len(fakes), num_items) derivatives of the attack loss."""
         num_items = self.net.graph.pattern.shape[1]
         graph = self.net.graph
-        total = torch.zeros(len(fakes), num_items, dtype=graph.user_scale.dtype)
+        total = graph.user_scale.new_zeros(len(fakes), num_items)
         for left, right in self.edges:
             total.addmm_(left[fakes], right.T)
         total *= graph.user_scale[self.first + fakes][:, None]
@@ -238,7 +242,7 @@ class PairwiseProfileGradient:
         for negatives, (users, items), (users_way, items_way), penalty in self.losses:
             score = users[fakes] @ items.T
             change = (users_way[fakes] @ items.T).addmm_(users[fakes], items_way.T)
-            against = torch.from_numpy(negatives.of(*pairs)).view(len(fakes), num_items)
+            against = torch.from_numpy(negatives.of(*pairs)).view(len(fakes), num_items).to(score.device)
             slope = torch.sigmoid(score.gather(1, against) - score).neg_()
             total += slope.mul_(change - change.gather(1, against)) + penalty
-        return total
+        return total.cpu()

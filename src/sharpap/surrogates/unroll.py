@@ -6,13 +6,14 @@ The moments are not stored: they are recovered from the stored gradients by runn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sharpap.kernels.adam import adam_adjoint, adam_step
+from sharpap.kernels.adam import adam_adjoint, adam_step, torch_adjoint, torch_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,7 @@ class Adam:
 
     def step(self, theta: Tensor, moments: Moments, grad: Tensor, t: int) -> None:
         """Update `theta` and `moments` in place; `t` counts from 1."""
-        adam_step(
-            _flat(theta), _flat(moments.first), _flat(moments.second), _flat(grad),
-            self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
-        )  # fmt: skip
+        self._run(adam_step, torch_step, [theta, moments.first, moments.second, grad], t)
 
     def adjoint(self, state: AdjointMoments, theta_bar: Tensor, grad: Tensor, t: int) -> Tensor:
         """One step backwards: the adjoint of the gradient that step `t` used.
@@ -42,12 +40,17 @@ class Adam:
         caller adds the Hessian-vector product with the returned tensor. `state` moves to step t - 1 in place.
         """
         out = torch.empty_like(theta_bar)
-        adam_adjoint(
-            _flat(state.first), _flat(state.second), _flat(state.first_bar), _flat(state.second_bar), _flat(theta_bar),
-            _flat(grad), _flat(out),
-            self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon,
-        )  # fmt: skip
+        parts = [state.first, state.second, state.first_bar, state.second_bar, theta_bar, grad, out]
+        self._run(adam_adjoint, torch_adjoint, parts, t)
         return out
+
+    def _run(self, kernel: Callable[..., None], any_device: Callable[..., None], parts: list[Tensor], t: int) -> None:
+        """One pass over tensors of one shape at step `t`, by the kernel where they lie on the CPU."""
+        constants = (self.beta1, self.beta2, self.learning_rate / (1 - self.beta1**t), 1 - self.beta2**t, self.epsilon)
+        if parts[0].device.type == "cpu":
+            kernel(*map(_flat, parts), *constants)
+        else:
+            any_device(*parts, *constants)
 
 
 def _flat(part: Tensor) -> np.ndarray:

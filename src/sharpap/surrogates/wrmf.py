@@ -11,6 +11,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
+from sharpap.device import resolve
 from sharpap.errors import TrainingError
 from sharpap.kernels import Pattern
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
@@ -35,6 +36,7 @@ class WRMFSurrogate:
         reg: weight of the squared norm of all parameters.
         init_std: standard deviation of the initial parameters.
         precision: "float32", or "float64" for checks.
+        device: where it trains and differentiates, as for `recommenders.BPRMF`; what the attack sees lies on the CPU.
 
     Source: Tang, Wen and Wang, *Revisiting adversarially learned injection attacks against recommender systems*
     (RecSys 2020), section 4.
@@ -55,17 +57,19 @@ class WRMFSurrogate:
     reg: float = 20.0
     init_std: float = 0.1
     precision: str = "float32"
+    device: str = "auto"
 
     def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedWRMF:
         """Train on [genuine; fake]. Raises `TrainingError` when it diverges."""
-        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")))
+        device = resolve(self.device)
+        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")), device=device)
         num_users, num_items = pattern.shape
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         generator = rng(seed, "wrmf-surrogate")
         size = self.embedding_size
         theta = tuple(
             torch.from_numpy(generator.standard_normal((rows, size), dtype=np.float32) * np.float32(self.init_std)).to(
-                dtype
+                device, dtype
             )
             for rows in (num_users, num_items)
         )
@@ -83,7 +87,7 @@ class WRMFSurrogate:
                 adam.step(part, moment, grad, t)
         if not all(bool(torch.isfinite(part).all()) for part in theta):
             raise TrainingError("The WRMF surrogate diverged.", hint="Lower its learning_rate or raise reg.")
-        embeddings = Embeddings(theta[0][: genuine.shape[0]], theta[1])
+        embeddings = Embeddings(theta[0][: genuine.shape[0]].cpu(), theta[1].cpu())
         return TrainedWRMF(self, pattern, embeddings, theta[0][genuine.shape[0] :], moments, tape)
 
     def _loss_at(self, t: int, plain: Loss, theta: tuple[Tensor, ...], num_genuine: int) -> Loss:
@@ -151,14 +155,15 @@ class TrainedWRMF:
     def training_loss(self, embeddings: Embeddings) -> float:
         """See `TrainedSurrogate`."""
         return wrmf_loss(
-            self.pattern, torch.cat([embeddings.users, self.fake_users]), embeddings.items, **self.settings._loss
-        )
+            self.pattern, torch.cat([embeddings.users.to(self.fake_users.device), self.fake_users]),
+            embeddings.items.to(self.fake_users.device), **self.settings._loss,
+        )  # fmt: skip
 
     def states(self, every: int) -> dict[int, Embeddings]:
         """See `TrainedSurrogate`. Views of the tape: nothing is copied."""
         num_genuine = self.embeddings.users.shape[0]
         return {0: self.embeddings} | {
-            back: Embeddings(self.tape[-back].theta[0][:num_genuine], self.tape[-back].theta[1])
+            back: Embeddings(self.tape[-back].theta[0][:num_genuine].cpu(), self.tape[-back].theta[1].cpu())
             for back in steps_before(len(self.tape), every)
         }
 
@@ -167,10 +172,11 @@ class TrainedWRMF:
     ) -> WRMFProfileGradient:
         """Reverse the unrolled steps; see `TrainedSurrogate`. O((n + m) d K) memory."""
         settings, num_genuine = self.settings, grad.users.shape[0]
+        device = self.fake_users.device
         fakes = slice(num_genuine, None)
-        users_bar = torch.zeros(self.pattern.shape[0], grad.users.shape[1], dtype=grad.users.dtype)
-        users_bar[:num_genuine] = grad.users
-        theta_bar = [users_bar, grad.items.clone()]
+        users_bar = self.fake_users.new_zeros(self.pattern.shape[0], grad.users.shape[1])
+        users_bar[:num_genuine] = grad.users.to(device)
+        theta_bar = [users_bar, grad.items.to(device, copy=True)]
         states = [AdjointMoments.at(moment) for moment in self.moments]
         adam = Adam(learning_rate=settings.learning_rate)
         terms = []
@@ -183,8 +189,8 @@ class TrainedWRMF:
                 bar.add_(curvature)
             extra = (earlier or {}).get(back)
             if extra is not None:
-                theta_bar[0][:num_genuine] += extra.users
-                theta_bar[1] += extra.items
+                theta_bar[0][:num_genuine] += extra.users.to(device)
+                theta_bar[1] += extra.items.to(device)
             terms.append((step.theta[0][fakes], step.theta[1], bars[0][fakes].clone(), bars[1]))
         return WRMFProfileGradient(settings.positive_weight, settings.negative_weight, terms)
 
@@ -213,4 +219,4 @@ class WRMFProfileGradient:
             total = change if total is None else total.add_(change)
         if total is None:
             raise TrainingError("The surrogate kept no unrolled step.", hint="Set unrolled_epochs to 1 or more.")
-        return total
+        return total.cpu()
