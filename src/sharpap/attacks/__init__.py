@@ -11,6 +11,7 @@ from sharpap.attacks.objective import (
     WilcoxonMannWhitney,
 )
 from sharpap.attacks.poison import Poison
+from sharpap.attacks.portfolio import Portfolio
 from sharpap.attacks.rapu import RAPUR
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.step import MomentumStep, SwapStep
@@ -18,6 +19,6 @@ from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
     "DPA2DL", "RAPUR", "Attack", "Bandwagon", "CrossEntropy", "DifficultyDiversity", "Identity", "MeanScore", "MomentumStep",
-    "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep",
+    "Poison", "Portfolio", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep",
     "WilcoxonMannWhitney", "check_poison",
 ]  # fmt: skip

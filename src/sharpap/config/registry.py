@@ -15,6 +15,7 @@ from sharpap.attacks import (
     Identity,
     MeanScore,
     MomentumStep,
+    Portfolio,
     RandomAttack,
     RandomDirection,
     RevAdv,
@@ -50,6 +51,12 @@ Names = dict[str, tuple[type, dict[str, Any]]]
 RAPU_G: dict[str, Any] = {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
 DADA: dict[str, Any] = {"objective": {"name": "difficulty-diversity"}}
 PGA: dict[str, Any] = {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
+GRAPH: dict[str, Any] = {
+    "name": "lightgcn", "layers": 3, "reg": 1e-4, "epochs": 60, "learning_rate": 0.05, "unrolled_epochs": 30,
+}  # fmt: skip
+ENSEMBLE: dict[str, Any] = {
+    "others": [GRAPH], "objective": {"name": "smooth-hits", "bandwidth": 0.45, "relative": True}, "epochs": 40,
+}  # fmt: skip
 # Each name is a class and the options it fixes; the first name of a class is the one `describe` writes.
 REGISTRY: dict[str, Names] = {
     "attack": {
@@ -57,6 +64,9 @@ REGISTRY: dict[str, Names] = {
         "bandwagon": (Bandwagon, {}),
         "revadv": (RevAdv, {}),
         "sharpap": (RevAdv, {"worst_case": {"name": "sharpness-aware"}}),
+        "revadv-ensemble": (RevAdv, ENSEMBLE),
+        "sharpap-ensemble": (RevAdv, ENSEMBLE | {"worst_case": {"name": "sharpness-aware"}}),
+        "portfolio": (Portfolio, {}),
         "revadv-als": (RevAdv, {"surrogate": {"name": "als"}}),
         "sharpap-als": (RevAdv, {"surrogate": {"name": "als"}, "worst_case": {"name": "sharpness-aware"}}),
         "revadv-bpr": (RevAdv, {"surrogate": {"name": "bpr-mf"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}),

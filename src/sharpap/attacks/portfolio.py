@@ -1,0 +1,138 @@
+"""Portfolio: the profiles of several attacks, tried on models the attacker trains, and the best of them."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from sharpap import progress
+from sharpap.attacks.base import Attack
+from sharpap.attacks.objective import SmoothHits
+from sharpap.attacks.poison import Poison
+from sharpap.attacks.revadv import RevAdv
+from sharpap.attacks.scan import scan_scores
+from sharpap.attacks.worst_case import SharpnessAware
+from sharpap.errors import ConfigError
+from sharpap.kernels import block_rows, score_blocks
+from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN, Recommender, Scorer, SimGCL
+from sharpap.seeds import derive_seed
+from sharpap.surrogates.pairwise import PairwiseSurrogate
+from sharpap.threat import Budget, Goal
+
+
+def default_attacks() -> tuple[Attack, ...]:
+    """SharpAP on WRMF, and on WRMF and LightGCN together."""
+    graph = PairwiseSurrogate(layers=3, reg=1e-4, epochs=60, learning_rate=0.05, unrolled_epochs=30)
+    both = SmoothHits(bandwidth=0.45, relative=True)
+    worst = SharpnessAware()
+    return (
+        RevAdv(worst_case=worst, epochs=40),
+        RevAdv(others=(graph,), objective=both, worst_case=worst, epochs=40),
+    )
+
+
+def default_judges() -> tuple[Recommender, ...]:
+    """One of each family, for a fixed number of steps: an attacker has no test data to stop early on."""
+    short = {"epochs": 100, "learning_rate": 0.1, "decay": True}
+    return WRMF(), BPRMF(**short), LightGCN(**short), SimGCL(**short, contrast_size=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portfolio:
+    """Crafts with every attack from several starts, trains every judge on each result, and keeps the best profiles.
+
+    It is the paper's outer problem, max over profiles of the worst hits over possible victims, solved over a finite set of
+    either: candidates that gradients found instead of all profiles, trained models of several families instead of a ball
+    around one. A candidate's score is the mean (or the least) over judges of its H@k as a share of the best
+    candidate's on that judge, so that no judge outvotes the others by its scale. Costs the attacks, and
+    candidates x judges x judge_seeds trainings.
+
+    Attributes:
+        attacks: what makes candidates.
+        restarts: starts of each: other profiles to begin with, other surrogates.
+        judges: recommenders that are trained on genuine and fake rows, without validation data.
+        judge_seeds: trainings of each.
+        k: list length of the score.
+        by: "mean" or "least" over judges.
+
+    Source: this project; docs/attacks.md.
+    """
+
+    attacks: tuple[Attack, ...] = field(default_factory=default_attacks)
+    restarts: int = 2
+    judges: tuple[Recommender, ...] = field(default_factory=default_judges)
+    judge_seeds: int = 2
+    k: int = 10
+    by: Literal["mean", "least"] = "mean"
+
+    def __post_init__(self) -> None:
+        for name in ("restarts", "judge_seeds", "k"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")
+        if not self.attacks or not self.judges:
+            raise ConfigError("A portfolio needs at least one attack and one judge.")
+        if self.by not in ("mean", "least"):
+            raise ConfigError(f"by={self.by!r} is neither mean nor least.")
+
+    def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
+        """See `Attack`."""
+        start = time.perf_counter()
+        candidates, found = [], []
+        with progress.task("Portfolio: candidates", len(self.attacks) * self.restarts) as task:
+            for attack in self.attacks:
+                for trial in range(self.restarts):
+                    own = seed if trial == 0 else derive_seed(seed, "restart", trial)
+                    candidates.append(attack.poison(train, goal, budget, seed=own))
+                    found.append(self._tried(candidates[-1], train, goal, seed))
+                    task.advance(note=f"H@{self.k} {np.mean(found[-1]):.4f}")
+        hits = np.array(found)
+        share = hits / np.maximum(hits.max(0), 1e-12) * (1 if goal.direction == "promote" else -1)
+        scores = share.mean(1) if self.by == "mean" else share.min(1)
+        chosen = int(np.argmax(scores))
+        return Poison(
+            profiles=candidates[chosen].profiles,
+            goal=goal,
+            attack="portfolio",
+            settings=asdict(self),
+            seed=seed,
+            seconds=time.perf_counter() - start,
+            history=candidates[chosen].history,
+            notes={"chosen": chosen, "scores": scores.tolist(), "judge_hit_ratios": hits.tolist(), "k": self.k},
+        )
+
+    def _tried(self, candidate: Poison, train: csr_array, goal: Goal, seed: int) -> list[float]:
+        """H@k on each judge, mean over its trainings; all candidates meet the same seeds."""
+        poisoned = candidate.inject(train)
+        return [
+            float(
+                np.mean(
+                    [
+                        self._hits(copy.deepcopy(judge).fit(poisoned.copy(), seed=own), train, goal)
+                        for own in (derive_seed(seed, "judge", trial) for trial in range(self.judge_seeds))
+                    ]
+                )
+            )
+            for judge in self.judges
+        ]
+
+    def _hits(self, model: Scorer, train: csr_array, goal: Goal) -> float:
+        users = np.flatnonzero(np.diff(train.indptr))
+        blocks = _blocks(model, users, train.shape[1])
+        return scan_scores(blocks, users, train, goal, k=self.k, rivals=self.k, dtype=torch.float32).hit_ratio
+
+
+def _blocks(model: Scorer, users: np.ndarray, num_items: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Runs of users and their scores."""
+    if isinstance(model, FactorModel):
+        yield from score_blocks(torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors), users)
+        return
+    step = block_rows(num_items)
+    for part in np.split(users, range(step, len(users), step)):
+        yield part, np.array(model.score(part), np.float32)
