@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from sharpap.assess import Experiment
-from sharpap.assess.run import fit
+from sharpap.assess.work import fit
 from sharpap.attacks import (
     DPA2DL,
     Bandwagon,

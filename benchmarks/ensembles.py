@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 
 from sharpap.assess import Experiment
-from sharpap.assess.run import fit
+from sharpap.assess.work import fit
 from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
 from sharpap.data import TargetPool, load
 from sharpap.metrics import evaluate, hit_ratio

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpap.assess.run import fit
+from sharpap.assess.work import fit
 from sharpap.config import REGISTRY
 from sharpap.data import Dataset, Interactions, load
 from sharpap.metrics import evaluate

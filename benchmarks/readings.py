@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from sharpap.assess.run import fit
+from sharpap.assess.work import fit
 from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.metrics import any_hit_ratio, evaluate, hit_ratio

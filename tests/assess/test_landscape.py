@@ -27,7 +27,7 @@ from sharpap.report import html, markdown
 from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Budget
 
-RUNNER = importlib.import_module("sharpap.assess.run")  # `sharpap.assess.run` is the function of that name
+RUNNER = importlib.import_module("sharpap.assess.work")  # `sharpap.assess.run` is the function of that name
 SMALL = WRMFSurrogate(embedding_size=8, epochs=20, precision="float64")
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 
-from sharpap.assess.run import fit
+from sharpap.assess.work import fit
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern, bpr
 from sharpap.kernels.bpr import Negatives, bpr_gradient

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
-import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from sharpap import __version__, progress
-from sharpap.assess.cells import CellStore, fingerprint
+from sharpap import progress
+from sharpap.assess.backends import backend
+from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
-from sharpap.assess.landscape import Landscape, measure
+from sharpap.assess.landscape import Landscape
 from sharpap.assess.provenance import Watch
-from sharpap.assess.results import Cell, Results, experiment_config, rows_of
-from sharpap.attacks import Attack, Poison, check_poison
-from sharpap.config import describe
+from sharpap.assess.results import Cell, Results, Row, experiment_config, rows_of
+from sharpap.assess.work import Craft, Explore, Made, Piece, Train, Work
+from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, load
-from sharpap.errors import SharpAPError, TrainingError
-from sharpap.metrics import Evaluation, evaluate
-from sharpap.recommenders import Recommender, Scorer
-from sharpap.surrogates import WRMFSurrogate
+from sharpap.errors import TrainingError
+from sharpap.metrics import Evaluation
+from sharpap.recommenders import Recommender
 from sharpap.threat import Goal
 
 
@@ -35,6 +32,7 @@ def stress_test(
     attacks: Mapping[str, Attack | Poison],
     victims: Mapping[str, Recommender],
     out: str | Path | None = None,
+    jobs: int = 1,
     **settings: Any,
 ) -> Results:
     """Train every victim with and without every attack and measure what changed.
@@ -44,6 +42,7 @@ def stress_test(
         attacks: name in tables to attack, or to a finished `Poison`.
         victims: name in tables to anything with `fit` and `score`.
         out: results folder to write; None: results stay in memory.
+        jobs: see `run`.
         **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness` of `Experiment`.
 
     Returns:
@@ -54,14 +53,14 @@ def stress_test(
             the rest goes on.
     """
     found = dataset if isinstance(dataset, Dataset) else load(dataset)
-    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings))
+    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings), jobs=jobs)
     if out is not None:
         results.save(out)
     return results
 
 
 def run(
-    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None
+    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None, jobs: int = 1
 ) -> Results:  # fmt: skip
     """Run all cells. An interrupt ends the run early; what is finished is returned, and `provenance` says so.
 
@@ -69,150 +68,134 @@ def run(
         experiment: the grid.
         config: the recipe to record; None: made from the experiment.
         cells: a folder that keeps each finished poison and cell, and from which a later run takes them.
+        jobs: processes that work side by side; in a script, with more than one, the call must stand under
+            `if __name__ == "__main__"`.
     """
-    store = None if cells is None else CellStore(Path(cells))
-    dataset, goals = experiment.dataset, experiment.goals()
-    watch = Watch(dataset)
-    results = Results.empty(dataset, config or experiment_config(experiment))
+    watch = Watch(experiment.dataset)
+    grid = _Grid(experiment)
+    for name, attack in experiment.attacks.items():
+        if isinstance(attack, Poison) and attack.data_fingerprint not in ("", experiment.dataset.train.fingerprint):
+            progress.event("warning", message=f"{name} was crafted on other data than it is assessed on.")
+    work = Work(experiment, None if cells is None else CellStore(Path(cells)))
     try:
-        with progress.task("Assessment", experiment.num_cells) as overall:
-            before: dict[tuple[str, int], Evaluation] = {}
-            everything = tuple(sorted({target for goal in goals for target in goal.targets}))
-            for victim, seed in _victims(experiment):
-                overall.advance(0, note=f"{victim}, clean")
-                found = _cell(experiment, results, CLEAN, victim, -1, seed, None, everything, store)
-                overall.advance()
-                if found is None:
-                    continue
-                before[victim, seed] = found
-                for draw, goal in enumerate(goals):
-                    results.add(CLEAN, victim, draw, seed, rows_of(_only(found, goal), None, experiment.ks, draw == 0))
-            for draw, goal in enumerate(goals):
-                for name, attack in experiment.attacks.items():
-                    overall.advance(0, note=f"{name}, draw {draw + 1} of {len(goals)}")
-                    poison = _craft(experiment, name, attack, goal, draw, store)
-                    results.poisons[name, draw] = poison
-                    if experiment.sharpness:
-                        overall.advance(0, note=f"{name}, sharpness")
-                        found = _landscape(experiment, name, poison, draw, store)
-                        results.sharpness += [] if found is None else [found]
-                    for victim, seed in _victims(experiment):
-                        found = _cell(experiment, results, name, victim, draw, seed, poison, goal.targets, store)
-                        overall.advance()
-                        if found is not None:
-                            clean = before.get((victim, seed))
-                            rows = rows_of(found, clean and _only(clean, goal), experiment.ks, True)
-                            results.add(name, victim, draw, seed, rows)
+        with progress.task("Assessment", experiment.num_cells) as overall, backend(work, jobs) as workers:
+            ready = deque(grid.first())
+            while ready or workers.busy:
+                while ready and workers.free:
+                    overall.advance(0, note=grid.note(ready[0]))
+                    workers.submit(ready.popleft())
+                piece, made = workers.next()
+                ready.extendleft(reversed(grid.take(piece, made)))
+                overall.advance(isinstance(piece, Train))
     except KeyboardInterrupt:
         watch.interrupted = True
+    results = grid.results(config or experiment_config(experiment))
     results.provenance.update(watch.facts())
     if results.cells and all(cell.error for cell in results.cells):
         raise TrainingError(f"Every victim failed; the first: {results.cells[0].error}")
     return results
 
 
-def _victims(experiment: Experiment) -> list[tuple[str, int]]:
-    return [(victim, seed) for victim in experiment.victims for seed in range(experiment.seeds)]
+class _Grid:
+    """What is finished of a grid, and what comes next.
 
+    Rows are made as soon as a cell's clean run is known: ranks of all users for all cells would not fit memory.
+    """
 
-def _craft(
-    experiment: Experiment, name: str, attack: Attack | Poison, goal: Goal, draw: int, store: CellStore | None
-) -> Poison:  # fmt: skip
-    """A checked poison that knows its data and its name in the tables."""
-    train = experiment.dataset.train
-    start = time.perf_counter()
-    if isinstance(attack, Poison):
-        made = attack
-        if attack.data_fingerprint not in ("", train.fingerprint):
-            progress.event("warning", message=f"{name} was crafted on other data than it is assessed on.")
-    else:
-        seed = experiment.attack_seed(draw)
-        key = {
-            "version": __version__, "data": train.fingerprint, "attack": describe(attack, "attack"),
-            "goal": describe(goal), "budget": describe(experiment.budget), "seed": seed,
-        }  # fmt: skip
-        stored = store and store.load_poison(key, train)
-        made = stored or replace(
-            attack.poison(train.matrix, goal, experiment.budget, seed=seed), data_fingerprint=train.fingerprint
-        )
-        check_poison(made, train.num_items, experiment.budget.resolve(train.matrix, goal))
-        if store and not stored:
-            store.save_poison(key, made, train)
-    progress.event("poison", attack=name, draw=draw, seconds=round(time.perf_counter() - start, 3))
-    return made
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.goals = experiment.goals()
+        self.cells: dict[tuple[str, int, str, int], Cell] = {}
+        self.rows: dict[tuple[str, int, str, int], list[Row]] = {}
+        self.poisons: dict[tuple[str, int], Poison] = {}
+        self.landscapes: dict[tuple[str, int], Landscape] = {}
+        self.clean: dict[tuple[str, int], Evaluation | None] = {}
+        self.early: list[tuple[Train, Evaluation]] = []
 
+    def first(self) -> list[Piece]:
+        """Clean runs, then profiles draw by draw, so that an early end leaves whole draws."""
+        everything = tuple(sorted({target for goal in self.goals for target in goal.targets}))
+        return [*self._trainings(CLEAN, -1, None, everything)] + [
+            Craft(attack=name, draw=draw, goal=goal)
+            for draw, goal in enumerate(self.goals)
+            for name in self.experiment.attacks
+        ]
 
-def _landscape(
-    experiment: Experiment, name: str, poison: Poison, draw: int, store: CellStore | None
-) -> Landscape | None:  # fmt: skip
-    """The landscape around a surrogate of one poison, measured or from the store; None when the surrogate fails."""
-    train, seed, surrogate = experiment.dataset.train, experiment.sharpness_seed(draw), WRMFSurrogate()
-    k = 10 if 10 in experiment.ks else experiment.ks[0]
-    key = {
-        "version": __version__, "data": train.fingerprint, "poison": fingerprint(poison), "goal": describe(poison.goal),
-        "surrogate": describe(surrogate, "surrogate"), "seed": seed, "k": k, "plane": draw == 0,
-    }  # fmt: skip
-    start = time.perf_counter()
-    found, error = store and store.load_landscape(key), ""
-    if found is None:
-        try:
-            found = measure(train.matrix, poison, seed=seed, k=k, surrogate=surrogate, with_plane=draw == 0)
-        except SharpAPError as problem:
-            error = str(problem)
-        if store and found is not None:
-            store.save_landscape(key, found)
-    seconds = round(time.perf_counter() - start, 3)
-    progress.event("sharpness", attack=name, draw=draw, seconds=seconds, error=error)
-    return found and replace(found, attack=name, draw=draw)
+    def take(self, piece: Piece, made: Made) -> list[Piece]:
+        """Record what a piece gave; returns the pieces that it makes possible."""
+        seconds = round(made.seconds, 3)
+        if isinstance(piece, Craft):
+            poison = self.poisons[piece.attack, piece.draw] = made.value
+            progress.event("poison", attack=piece.attack, draw=piece.draw, seconds=seconds)
+            explore = [Explore(attack=piece.attack, draw=piece.draw, poison=poison)]
+            return [
+                *(explore if self.experiment.sharpness else []),
+                *self._trainings(piece.attack, piece.draw, poison, piece.goal.targets),
+            ]
+        if isinstance(piece, Explore):
+            progress.event("sharpness", attack=piece.attack, draw=piece.draw, seconds=seconds, error=made.error)
+            if made.value is not None:
+                self.landscapes[piece.attack, piece.draw] = made.value
+        elif isinstance(piece, Train):
+            cell, found = made.value
+            self.cells[piece.attack, piece.draw, piece.victim, piece.seed] = cell
+            stored = {"stored": True} if made.stored else {}
+            progress.event("cell", **piece.place, seconds=seconds, error=made.error, **stored)
+            self._measure(piece, found)
+        return []
 
+    def results(self, config: dict[str, Any]) -> Results:
+        """Everything recorded, in the order of a serial run."""
+        for piece, found in self.early:  # their clean runs were never done
+            self._rows(piece, found, None)
+        made = Results.empty(self.experiment.dataset, config)
+        draws, attacks = range(len(self.goals)), self.experiment.attacks
+        places = [(CLEAN, -1), *((name, draw) for draw in draws for name in attacks)]
+        order = [(*place, victim, seed) for place in places for victim, seed in self._victims()]
+        made.cells = [self.cells[key] for key in order if key in self.cells]
+        for attack, draw, victim, seed in order:
+            for own in draws if attack == CLEAN else [draw]:
+                made.add(attack, victim, own, seed, self.rows.get((attack, own, victim, seed), []))
+        made.poisons = {(name, draw): self.poisons[name, draw] for name, draw in places if (name, draw) in self.poisons}
+        made.sharpness = [self.landscapes[place] for place in places if place in self.landscapes]
+        return made
 
-def _cell(
-    experiment: Experiment, results: Results, attack: str, victim: str, draw: int, seed: int, poison: Poison | None,
-    targets: tuple[int, ...], store: CellStore | None,
-) -> Evaluation | None:  # fmt: skip
-    """Train one victim and evaluate it, or take both from the store; None when it failed."""
-    dataset, recommender = experiment.dataset, experiment.victims[victim]
-    place = {"attack": attack, "victim": victim, "draw": draw, "seed": seed}
-    key = {
-        "version": __version__, "data": dataset.train.fingerprint, "valid": dataset.valid.fingerprint,
-        "test": dataset.test.fingerprint, "poison": poison and fingerprint(poison), "targets": targets,
-        "victim": describe(recommender, "victim"), "seed": experiment.victim_seed(seed), "ks": experiment.ks,
-    }  # fmt: skip
-    if store and (stored := store.load_cell(key)):
-        results.cells.append(replace(stored[0], **place))
-        progress.event("cell", **place, seconds=0.0, error="", stored=True)
-        return stored[1]
-    start = time.perf_counter()
-    trained = 0.0
-    log: dict[str, Any] = {}
-    error = ""
-    found = None
-    try:
-        train = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
-        model = fit(recommender, train, dataset.valid.matrix, seed=experiment.victim_seed(seed))
-        trained = time.perf_counter() - start
-        log = getattr(model, "log", {})
-        found = evaluate(model, dataset.train.matrix, targets=targets, held_out=dataset.test.matrix, ks=experiment.ks)
-    except SharpAPError as problem:
-        error = str(problem)
-    except Exception as problem:  # a victim is foreign code: whatever it raises is its failure, not the run's
-        error = f"{type(problem).__name__}: {problem}"
-    total = time.perf_counter() - start
-    cell = Cell(
-        **place, error=error, train_seconds=trained or total, evaluate_seconds=total - trained if trained else 0.0,
-        epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
-    )  # fmt: skip
-    results.cells.append(cell)
-    if store and found is not None:
-        store.save_cell(key, cell, found)
-    progress.event("cell", **place, seconds=round(total, 3), error=error)
-    return found
+    def note(self, piece: Piece) -> str:
+        """For the progress line."""
+        if piece.draw < 0:
+            return f"{piece.victim}, clean" if isinstance(piece, Train) else ""
+        return f"{piece.attack}, draw {piece.draw + 1} of {len(self.goals)}"
 
+    def _victims(self) -> list[tuple[str, int]]:
+        return [(victim, seed) for victim in self.experiment.victims for seed in range(self.experiment.seeds)]
 
-def fit(recommender: Recommender, train: csr_array, valid: csr_array, *, seed: int) -> Scorer:
-    """Train a copy of a recommender, with `valid` where its `fit` takes it."""
-    extra = {"valid": valid} if "valid" in inspect.signature(recommender.fit).parameters else {}
-    return copy.deepcopy(recommender).fit(train.copy(), seed=seed, **extra)
+    def _trainings(self, attack: str, draw: int, poison: Poison | None, targets: tuple[int, ...]) -> list[Piece]:
+        return [
+            Train(attack=attack, draw=draw, victim=victim, seed=seed, poison=poison, targets=targets)
+            for victim, seed in self._victims()
+        ]
+
+    def _measure(self, piece: Train, found: Evaluation | None) -> None:
+        own = piece.victim, piece.seed
+        if piece.attack == CLEAN:
+            self.clean[own] = found
+            waiting = [each for each in self.early if (each[0].victim, each[0].seed) == own]
+            self.early = [each for each in self.early if (each[0].victim, each[0].seed) != own]
+            if found is not None:
+                for draw, goal in enumerate(self.goals):
+                    rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0)
+                    self.rows[CLEAN, draw, piece.victim, piece.seed] = rows
+            for each in waiting:
+                self._rows(*each, found)
+        elif found is not None and own in self.clean:
+            self._rows(piece, found, self.clean[own])
+        elif found is not None:
+            self.early.append((piece, found))
+
+    def _rows(self, piece: Train, found: Evaluation, clean: Evaluation | None) -> None:
+        before = clean and _only(clean, self.goals[piece.draw])
+        rows = rows_of(found, before, self.experiment.ks, True)
+        self.rows[piece.attack, piece.draw, piece.victim, piece.seed] = rows
 
 
 def _only(found: Evaluation, goal: Goal) -> Evaluation:

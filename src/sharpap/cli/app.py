@@ -32,7 +32,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results th
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path.")] = "demo",
+    recipe: Annotated[
+        str | None, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path; default: demo.")
+    ] = None,
+    named: Annotated[str | None, typer.Option("--recipe", help="The same as the argument.")] = None,
     data: Data = None,
     threshold: Threshold = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
@@ -44,6 +47,7 @@ def run(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: results/RECIPE.")] = None,
     overwrite: Overwrite = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")] = 1,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -54,7 +58,12 @@ def run(
     shortcuts = {
         "data.source": data, "data.threshold": threshold, "targets.draws": draws, "seeds": seeds, "seed": seed,
     }  # fmt: skip
-    run_recipe(recipe, shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, quiet, as_json)
+    if recipe and named and recipe != named:
+        raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
+    run_recipe(
+        recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
+        as_json,
+    )  # fmt: skip
 
 
 @app.command()

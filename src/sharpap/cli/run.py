@@ -22,7 +22,7 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
-    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, quiet: bool, as_json: bool,
+    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
@@ -35,7 +35,7 @@ def run_recipe(
     apply(recipe, shortcuts, targets, fakes, settings)
     with reporting(quiet=quiet, log=out / "log.jsonl"):
         experiment, config = experiment_from(recipe)
-        results = run(experiment, config, cells=out / CELLS)
+        results = run(experiment, config, cells=out / CELLS, jobs=jobs)
         results.save(out, overwrite=True)
         if not results.provenance["interrupted"]:
             drop_cells(out)

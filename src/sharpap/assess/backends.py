@@ -1,0 +1,211 @@
+"""Who does the pieces of work: this process, or several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Protocol, Self
+
+from sharpap.assess.results import Cell
+from sharpap.assess.work import Made, Piece, Train, Work
+from sharpap.errors import ConfigError, TrainingError
+
+
+class Backend(Protocol):
+    """A context in which pieces of work are done, in any order."""
+
+    @property
+    def free(self) -> bool:
+        """Whether another piece may be handed in now."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether a piece is under way."""
+        ...
+
+    def submit(self, piece: Piece) -> None:
+        """Hand in a piece."""
+        ...
+
+    def next(self) -> tuple[Piece, Made]:
+        """Wait for a piece to be done; raises what it raised."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Serial:
+    """One piece after the other, here."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.waiting: Piece | None = None
+
+    @property
+    def free(self) -> bool:
+        """See `Backend`."""
+        return self.waiting is None
+
+    @property
+    def busy(self) -> bool:
+        """See `Backend`."""
+        return self.waiting is not None
+
+    def submit(self, piece: Piece) -> None:
+        """See `Backend`."""
+        self.waiting = piece
+
+    def next(self) -> tuple[Piece, Made]:
+        """See `Backend`."""
+        if self.waiting is None:
+            raise RuntimeError("Nothing was handed in.")
+        piece, self.waiting = self.waiting, None
+        return piece, self.work.do(piece)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Processes:
+    """`jobs` worker processes, each with its share of the processors' threads and its own copy of the data.
+
+    Workers are started afresh, not forked: threads and locks of this process do not reach them. When one dies (out of
+    memory, a crash in foreign code), all pieces under way are done again, one at a time; the one during which it dies again
+    is a failure. Workers end with this process, however it ends.
+    """
+
+    def __init__(self, work: Work, jobs: int) -> None:
+        self.jobs = jobs
+        try:
+            self.pickled = pickle.dumps(work)
+        except Exception as error:  # pickle raises TypeError, AttributeError, PicklingError and what reducers raise
+            raise ConfigError(
+                f"The experiment cannot be sent to other processes ({type(error).__name__}: {error}).",
+                hint="Define recommenders and attacks at the top level of a module, or run with jobs=1.",
+            ) from None
+        self.flying: dict[Future[Made], Piece] = {}
+        self.again: deque[Piece] = deque()
+        self.alone = False
+
+    @property
+    def free(self) -> bool:
+        """See `Backend`."""
+        return not self.again and not self.alone and len(self.flying) < self.jobs
+
+    @property
+    def busy(self) -> bool:
+        """See `Backend`."""
+        return bool(self.flying or self.again)
+
+    def submit(self, piece: Piece) -> None:
+        """See `Backend`."""
+        self.flying[self.pool.submit(_do, piece)] = piece
+
+    def next(self) -> tuple[Piece, Made]:
+        """See `Backend`."""
+        while True:
+            if self.again and not self.flying:
+                self.alone = True
+                self.submit(self.again.popleft())
+            done, _ = wait(self.flying, return_when=FIRST_COMPLETED)
+            future = next(future for future in self.flying if future in done)
+            piece = self.flying.pop(future)
+            try:
+                made = future.result()
+            except BrokenProcessPool:
+                self._stop()
+                self.pool = self._start()
+                if self.alone:
+                    self.alone = False
+                    return piece, _died(piece)
+                self.again.extend([piece, *self.flying.values()])
+                self.flying.clear()
+                continue
+            self.alone = False
+            return piece, made
+
+    def __enter__(self) -> Self:
+        self.pool = self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self.jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(self.pickled, max(1, (os.cpu_count() or 1) // self.jobs)),
+        )
+
+    def _stop(self) -> None:
+        workers = list((self.pool._processes or {}).values())  # pyright: ignore[reportPrivateUsage]
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+
+
+_work: Work | None = None
+
+
+def _begin(pickled: bytes, threads: int) -> None:
+    """Make a worker ready: its threads, its end, and the work."""
+    import numba
+    import torch
+
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
+    _work = pickle.loads(pickled)  # noqa: S301 - made by the parent process a moment ago
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _do(piece: Piece) -> Made:
+    if _work is None:
+        raise RuntimeError("The worker was not made ready.")
+    return _work.do(piece)
+
+
+def _died(piece: Piece) -> Made:
+    """A cell that failed; without its profiles a run cannot go on."""
+    error = "The process that trained it died twice (out of memory, or a crash)."
+    if not isinstance(piece, Train):
+        raise TrainingError(
+            f"{piece.attack}, draw {piece.draw}: the process that worked on it died twice.",
+            hint="Was memory exhausted? Run with fewer jobs.",
+        )
+    return Made(value=(Cell(**piece.place, error=error), None), error=error)
+
+
+def backend(work: Work, jobs: int) -> Backend:
+    """Serial for one job, else processes."""
+    if jobs < 1:
+        raise ConfigError(f"jobs={jobs} must be 1 or more.")
+    return Serial(work) if jobs == 1 else Processes(work, jobs)
