@@ -2,7 +2,7 @@
 
     python benchmarks/training_length.py [--data ml-100k] [--draws 3] [--models lightgcn,sgl,simgcl,vgcl,bpr-mf]
 
-SharpAP's profiles for each draw; every victim is trained for fixed numbers of full-batch steps at its default constant rate, and
+SharpAP's profiles for each draw; every victim is trained for fixed numbers of full-batch steps at its default rate, and
 for 100 and 150 steps at rates that decay to 0. NDCG@20 on held-out test interactions and H@10 of the targets in percent, means
 over draws, one seed, as a Markdown table; a row is printed when it is done.
 """
