@@ -184,3 +184,21 @@ def test_interrupt_gives_130(sharpap, monkeypatch):
     code, _, err = sharpap("list")
     assert code == 130
     assert "Traceback" not in err
+
+
+def test_audit_answers_on_one_page(sharpap, tmp_path):
+    out = tmp_path / "audit"
+    options = ["--set", 'attacks=["random"]', "--set", "budgets=[0.05]", "--set", "draws=2", "--set", "size=2"]
+    code, text, err = sharpap("audit", "popularity", *DATA, *options, "-o", out)
+    assert code == 0, err
+    assert "How many fake users does it take?" in text
+    record = json.loads((out / "audit.json").read_text())
+    assert record["curve"][0]["fakes"] == 4
+    assert record["needed"]["0.1"] == [4, None]
+    assert (out / "audit.md").read_text().startswith("# How exposed is popularity?")
+    code, _, err = sharpap("audit", "popularity", *DATA, *options, "-o", out)
+    assert code == 2
+    assert "--overwrite" in err
+    code, _, err = sharpap("audit", "popularty", *DATA, "-o", tmp_path / "other")
+    assert code == 2
+    assert "Did you mean 'popularity'?" in err

@@ -113,6 +113,25 @@ def evaluate(
 
 
 @app.command()
+def audit(
+    target: Annotated[str, typer.Argument(help="The recommender (`sharpap list victims`).")],
+    data: Data = None,
+    threshold: Threshold = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,
+    overwrite: Overwrite = False,
+    settings: Set = None,
+    seed: Seed = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """How exposed is one recommender: what it takes, who is hit, what it costs, how visible it is, what helps."""
+    from sharpap.cli.audit import run_audit
+
+    shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
+    run_audit(target, shortcuts, settings or [], out, overwrite, quiet, as_json)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Results folder.")],
     k: Annotated[int, typer.Option(help="List length of the tables.")] = 10,

@@ -1,0 +1,65 @@
+"""`sharpap audit`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.markdown import Markdown
+
+from sharpap.assess.audit import LEVELS, Audit, audit
+from sharpap.assess.cells import CellStore
+from sharpap.assess.recipe import dataset_from
+from sharpap.cli.console import reporting, stdout
+from sharpap.cli.settings import apply
+from sharpap.config import build, construct
+from sharpap.errors import ConfigError
+from sharpap.files import write_text
+from sharpap.report.audit import audit_page
+
+PAGE, RECORD, CELLS = "audit.md", "audit.json", "cells"
+
+
+def run_audit(
+    target: str, shortcuts: dict[str, Any], settings: list[str], out: Path | None, overwrite: bool, quiet: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Audit one recommender; `--set` paths without a section belong to the audit, e.g. ``draws=5``."""
+    folder = out or Path("results") / f"audit-{target.replace(':', '-')}"
+    if (folder / RECORD).exists() and not overwrite:
+        raise ConfigError(f"{folder} holds an audit.", hint="Name another --out, or pass --overwrite.")
+    recipe: dict[str, Any] = {"audit": {}, "victims": {target: {}}}
+    own = [entry if entry.startswith(("data.", "victim.")) else f"audit.{entry}" for entry in settings]
+    own = [
+        f"victims.{target}.{entry.removeprefix('victim.')}" if entry.startswith("victim.") else entry for entry in own
+    ]
+    apply(recipe, shortcuts, None, None, own)
+    options = dict(recipe["audit"])
+    chosen = options.pop("attacks", None)
+    plan = construct(Audit, options, where="audit")
+    if chosen is not None:
+        tables = chosen if isinstance(chosen, dict) else {key: {} for key in chosen}
+        plan = replace(
+            plan,
+            attacks={
+                name: build("attack", {"name": name} | options, where=f"attacks.{name}")
+                for name, options in tables.items()
+            },
+        )
+    recommender = build("victim", {"name": target} | recipe["victims"][target], where=f"victims.{target}")
+    with reporting(quiet=quiet, log=folder / "log.jsonl"):
+        dataset, _ = dataset_from(recipe.get("data", {}))
+        found = audit(dataset, recommender, plan, name=target, store=CellStore(folder / CELLS))
+    page = audit_page(found)
+    record = asdict(found) | {
+        "needed": {f"{level:g}": found.needed(level) for level in LEVELS},
+    }
+    write_text(folder / PAGE, page)
+    write_text(folder / RECORD, json.dumps(record, indent=2))
+    if as_json:
+        print(json.dumps(record, indent=2))
+        return
+    stdout().print(Markdown(page))
+    stdout().print(f"Written to {folder}/{PAGE} and {RECORD}", markup=False, highlight=False)

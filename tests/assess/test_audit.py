@@ -1,0 +1,149 @@
+"""An audit's answers: figures that can be made again by hand, levels between budgets, remedies that remove what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from sharpap.assess import Experiment
+from sharpap.assess.audit import Audit, AuditReport, audit
+from sharpap.assess.cells import CellStore
+from sharpap.attacks import Bandwagon, RandomAttack
+from sharpap.data import TargetPool, split, synthetic
+from sharpap.errors import ConfigError, TrainingError
+from sharpap.metrics import Interval, evaluate, hit_ratio
+from sharpap.recommenders import WRMF, FactorModel, Popularity
+from sharpap.report.audit import audit_page
+from sharpap.threat import Budget
+
+PLAN = Audit(
+    attacks={"random": RandomAttack(), "bandwagon": Bandwagon()},
+    budgets=(0.02, 0.2),
+    draws=2,
+    pools=("unpopular", "head"),
+)
+VICTIM = WRMF(embedding_size=8, epochs=4)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return split(synthetic(150, 200, 4000, seed=2), seed=0, name="made")
+
+
+@pytest.fixture(scope="module")
+def found(dataset) -> AuditReport:
+    return audit(dataset, VICTIM, PLAN, name="wrmf")
+
+
+def test_a_figure_can_be_made_again_by_hand(found, dataset):
+    train = dataset.train.matrix
+    plan = Experiment(
+        dataset=dataset,
+        attacks={},
+        victims={"wrmf": VICTIM},
+        targets=TargetPool(draws=2),
+        budget=Budget(fake_users=0.02),
+    )
+    hits, change = [], []
+    for draw, goal in enumerate(plan.goals()):
+        poison = Bandwagon().poison(train, goal, plan.budget, seed=plan.attack_seed(draw))
+        seen = []
+        for matrix in (poison.inject(train), train):
+            model = VICTIM.fit(matrix, seed=plan.victim_seed(draw), valid=dataset.valid.matrix)
+            seen.append(evaluate(model, train, targets=goal.targets, held_out=dataset.test.matrix, ks=(10,)))
+        hits.append(hit_ratio(seen[0].ranks, 10).mean())
+        change.append(seen[0].ndcg[10] / seen[1].ndcg[10] - 1)
+    mine = next(each for each in found.screening if each.attack == "bandwagon")
+    assert mine.hits.mean == pytest.approx(np.mean(hits))
+    assert mine.accuracy is not None
+    assert mine.accuracy.mean == pytest.approx(np.mean(change))
+    assert mine.fakes == round(0.02 * dataset.num_users)
+
+
+def test_everything_asked_for_is_there(found, dataset):
+    assert [each.share for each in found.curve] == [0.02, 0.2]
+    assert [each.pool for each in found.pools] == ["unpopular", "head"]
+    assert found.pools[1].before > found.pools[0].before
+    assert sum(group.users for group in found.groups) == int((np.diff(dataset.train.matrix.indptr) > 0).sum())
+    assert [group.high for group in found.groups] == sorted(group.high for group in found.groups)
+    assert found.strongest == max(found.screening, key=lambda each: each.hits.mean).attack
+    assert [each.removed for each in found.remedies] == [
+        round(0.02 * dataset.num_users),
+        3 * round(0.02 * dataset.num_users),
+    ]
+    for each in found.remedies:
+        assert each.lost == pytest.approx(each.removed - each.caught * round(0.02 * dataset.num_users), abs=1)
+
+
+def test_levels_lie_between_the_budgets_that_miss_and_reach_them(found):
+    def at(*means: float) -> AuditReport:
+        points = [
+            replace(found.curve[0], fakes=10 * (place + 1), hits=Interval(mean=mean, low=0, high=1, p=1, n=2))
+            for place, mean in enumerate(means)
+        ]
+        return replace(found, curve=points)
+
+    report = at(0.002, 0.02, 0.06)
+    assert report.needed(0.01) == (10, 20)
+    assert report.needed(0.001) == (None, 10)
+    assert report.needed(0.1) == (30, None)
+    page = audit_page(report)
+    assert "between 10 and 20 fake users" in page
+    assert "not reached with 30 fake users" in page
+
+
+def test_the_page_answers_every_question(found):
+    page = audit_page(found)
+    for question in (
+        "How many fake users",
+        "Which attack",
+        "Who is hit",
+        "cost genuine users",
+        "visible",
+        "would help",
+    ):
+        assert question in page
+    assert f"{100 * found.screening[0].hits.mean:.2f} %" in page
+
+
+CALLS: list[int] = []
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Popularity that counts its trainings."""
+
+    def fit(self, train: csr_array, *, seed: int) -> FactorModel:
+        CALLS.append(seed)
+        return Popularity().fit(train, seed=seed)
+
+
+def test_an_audit_goes_on_from_its_store(dataset, tmp_path):
+    plan, store = replace(PLAN, pools=("unpopular",)), CellStore(tmp_path)
+    first = audit(dataset, Counting(), plan, store=store)
+    trained = len(CALLS)
+    again = audit(dataset, Counting(), plan, store=store)
+    assert first == again
+    assert trained == 2 + 2 * 2 + 2 + 4  # clean, two attacks, the other budget, two remedies; two draws each
+    assert len(CALLS) - trained == 4  # remedies are not kept
+
+
+def test_a_recommender_that_fails_is_named_with_advice(dataset):
+    class Broken:
+        def fit(self, train: csr_array, *, seed: int):
+            raise ValueError("no GPU")
+
+    with pytest.raises(TrainingError, match=r"Broken failed on the clean data: ValueError: no GPU.*check-recommender"):
+        audit(dataset, Broken(), PLAN)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"budgets": (0.05, 0.01)}, "ascending"), ({"draws": 1}, "draws=1"), ({"attacks": {}}, "at least one attack")],
+)
+def test_settings_are_checked(change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(PLAN, **change)
