@@ -46,7 +46,7 @@ def suspicion(profiles: csr_array, *, components: int = 3, seed: int = 0) -> Arr
 
     count = max(1, min(components, min(profiles.shape) - 1))
     operator: Any = LinearOperator(profiles.shape, matvec=forward, rmatvec=back, dtype=np.float64)
-    start = rng(seed, "suspicion").standard_normal(min(profiles.shape))
+    start: Any = rng(seed, "suspicion").standard_normal(min(profiles.shape))
     loadings = svds(operator, k=count, v0=start, return_singular_vectors="u")[0]
     found = -(loadings**2).sum(1)
     found[sizes == 0] = -np.inf
