@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,17 +35,19 @@ class ImplicitModel:
 
     def fit(self, train: csr_array, *, seed: int) -> Scorer:
         """See `Recommender`. Raises `ContractError` for a model that has neither factors nor similarities."""
+        from implicit.utils import ParameterWarning
         from threadpoolctl import threadpool_limits  # comes with implicit
 
-        model = copy.deepcopy(self.model) if hasattr(self.model, "fit") else self.model()
+        # implicit runs its own threads and warns about BLAS'; and of conversions of matrices that it makes itself
+        with threadpool_limits(1, "blas"), global_seed(seed), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ParameterWarning)
+            model = copy.deepcopy(self.model) if hasattr(self.model, "fit") else self.model()
+            if hasattr(model, "random_state"):
+                model.random_state = small_seed(seed)
+            if self.one_thread and hasattr(model, "num_threads"):
+                model.num_threads = 1
+            model.fit(csr_matrix(train, dtype=np.float32), show_progress=False)
         name = type(model).__name__
-        if hasattr(model, "random_state"):
-            model.random_state = small_seed(seed)
-        if self.one_thread and hasattr(model, "num_threads"):
-            model.num_threads = 1
-        matrix = csr_matrix(train, dtype=np.float32)
-        with threadpool_limits(1, "blas"), global_seed(seed):  # implicit runs its own threads and warns about BLAS'
-            model.fit(matrix, show_progress=False)
         if getattr(model, "similarity", None) is not None:
             weights: Any = csr_array(model.similarity, dtype=np.float64)
             return ItemModel(train=train, weights=weights)
