@@ -37,7 +37,7 @@ def train(model, matrix, seed, epochs=30, batch_size=256):
 
 
 # `sharpap check-recommender torch_model:victim` says whether it is a proper victim; `--victim torch_model:victim` attacks it.
-victim = TorchModel(make=TwoTowers, train=train, score=lambda model, users: model(users))
+victim = TorchModel(make=TwoTowers, train=train, score=TwoTowers.forward)
 
 
 def main(data="ml-100k", attack=None, **settings):

@@ -13,7 +13,7 @@ import sharpap
 
 PACKAGE = Path(sharpap.__file__).parent
 ORDER = [
-    "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "config", "assess", "report", "adapters",
+    "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "adapters", "config", "assess", "report",
     "testing", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -41,7 +41,9 @@ def test_examples_attack_their_victim(name, victim, tiny, capsys):
 def test_the_torch_example_is_a_proper_victim():
     report = check_recommender(runpy.run_path(str(EXAMPLES / "torch_model.py"))["victim"])
     assert report.ok, report
-    assert [finding.check for finding in report.findings if finding.status == "doubt"] == ["other processes"]
+    assert {finding.check for finding in report.findings if finding.status != "ok"} <= {
+        "other processes"
+    }  # run by path
 
 
 @pytest.fixture(scope="module")

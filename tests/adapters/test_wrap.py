@@ -169,8 +169,12 @@ def test_torch_scores_are_the_modules_own():
     with torch.no_grad():
         expected = kept[0].user_embedding(torch.from_numpy(USERS)) @ kept[0].item_embedding.weight.T
     np.testing.assert_allclose(scores, expected.numpy(), rtol=1e-6)
-    given = TorchModel(make=MF, train=train, score=lambda module, users: module.user_embedding(users)[:, :1].expand(-1, 11))
-    np.testing.assert_array_equal(given.fit(TRAIN, seed=1).score(USERS)[:, 3], kept[1].user_embedding.weight[USERS, 0].detach())
+    given = TorchModel(
+        make=MF, train=train, score=lambda module, users: module.user_embedding(users)[:, :1].expand(-1, 11)
+    )
+    np.testing.assert_array_equal(
+        given.fit(TRAIN, seed=1).score(USERS)[:, 3], kept[1].user_embedding.weight[USERS, 0].detach()
+    )
 
 
 TORCH = {

@@ -13,7 +13,7 @@ from sharpap.config import REGISTRY, build, describe, locate, plugins
 from sharpap.errors import ConfigError, ContractError
 from sharpap.recommenders import WRMF, Popularity
 
-CODE = '''
+CODE = """
 import numpy as np
 from dataclasses import dataclass
 from sharpap.recommenders import FactorModel, Popularity
@@ -43,7 +43,7 @@ def factory(power: float = 2.0): return Mine(power)
 def trained(train, seed, scale: float = 1.0): return np.full(train.shape, scale)
 def broken(): raise RuntimeError("no licence")
 number = 3
-'''
+"""
 
 
 @pytest.fixture
@@ -76,6 +76,8 @@ def test_classes_instances_factories_and_functions(mine, blocks):
 FOUND = {
     "mine_own_code": "not of the form",
     "mine_own_code:": "not of the form",
+    "mine_own_code.py:Mine": "Write mine_own_code:Mine",
+    "lib/mine.py:Mine": "Write lib.mine:Mine",
     "mine_own_codes:Mine": "no module 'mine_own_codes'",
     "nowhere.at.all:Mine": "no module 'nowhere'",
     "mine_own_code:Mina": "Did you mean 'Mine'",
@@ -96,7 +98,7 @@ def test_what_cannot_be_found_or_made_is_said(target, mine):
 
 
 def test_options_of_own_classes_are_checked(mine):
-    with pytest.raises(ConfigError, match="no option 'powr'. Did you mean 'power'"):
+    with pytest.raises(ConfigError, match=r"no option 'powr'\. Did you mean 'power'"):
         locate.recommender(f"{mine}:Mine", {"powr": 1}, where="victims.x")
     with pytest.raises(ConfigError, match=r"victims\.x\.power: 'much' does not fit"):
         locate.recommender(f"{mine}:Mine", {"power": "much"}, where="victims.x")
@@ -107,7 +109,12 @@ def test_options_of_own_classes_are_checked(mine):
 def test_a_recipe_alone_cannot_import_code(mine):
     target = f"{mine}:Mine"
     recipe = {"victims": {"a": {"name": target, "power": 0.5}}, "data": {"source": "synthetic"}}
-    for table in (recipe, {"victims": {target: {}}}, {"victims": [target]}, {"attacks": {target: {}}, "victims": ["wrmf"]}):
+    for table in (
+        recipe,
+        {"victims": {target: {}}},
+        {"victims": [target]},
+        {"attacks": {target: {}}, "victims": ["wrmf"]},
+    ):
         with pytest.raises(ConfigError, match="a recipe may not"):
             experiment_from(table)
         assert mine not in sys.modules

@@ -257,7 +257,9 @@ class Flawed:
             rows[1:] = [np.setdiff1d(row, goal.targets) for row in rows[1:]]
             return replace(made, profiles=to_csr(rows, train.shape[1]))
         if self.flaw == "holds demoted":
-            return Poison(profiles=to_csr([np.array(goal.targets)] * made.num_fake, train.shape[1]), goal=goal, attack="x")
+            return Poison(
+                profiles=to_csr([np.array(goal.targets)] * made.num_fake, train.shape[1]), goal=goal, attack="x"
+            )
         if self.flaw == "unseeded":
             return RandomAttack().poison(train, goal, budget, seed=int(np.random.default_rng().integers(2**40)))
         if self.flaw == "overwrites":

@@ -1,7 +1,8 @@
 """All a plugin's tests need: SharpAP's suites, inherited. Run: python -m pytest"""
 
-from sharpap.testing import AttackTests, RecommenderTests
 from sharpap_example import CoCounts, Companions
+
+from sharpap.testing import AttackTests, RecommenderTests
 
 
 class TestCoCounts(RecommenderTests):

@@ -27,7 +27,8 @@ class ImplicitModel:
         one_thread: train on one thread. implicit's BPR and LMF give different models on several threads even with the same
             seed, and then comparisons before and after an attack are not paired; ALS is not affected.
 
-    An item without interactions keeps what implicit gives it: a factor of zero in ALS, its random start in BPR and LMF.
+    The model's own `random_state` is replaced by the seed of each training. An item without interactions keeps what implicit
+    gives it: in ALS and BPR a score of zero, which may be above others' scores.
     """
 
     model: Any
@@ -46,7 +47,7 @@ class ImplicitModel:
                 model.random_state = small_seed(seed)
             if self.one_thread and hasattr(model, "num_threads"):
                 model.num_threads = 1
-            model.fit(csr_matrix(train, dtype=np.float32), show_progress=False)
+            model.fit(csr_matrix(train, dtype=np.float32, copy=True), show_progress=False)
         name = type(model).__name__
         if getattr(model, "similarity", None) is not None:
             weights: Any = csr_array(model.similarity, dtype=np.float64)

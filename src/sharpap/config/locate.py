@@ -34,8 +34,12 @@ def locate(target: str) -> Any:
         raise ConfigError(
             f"{target!r} is not of the form module:attribute.", hint="Write e.g. my_package.models:MyModel."
         )
+    if "/" in module_name or module_name.endswith(".py"):
+        path = Path(module_name).with_suffix("")
+        hint = f"Write {'.'.join(path.parts)}:{attribute}, in the folder that {path.parts[0]} lies in."
+        raise ConfigError(f"{module_name!r} is a file, not the name of a module.", hint=hint)
     here = str(Path.cwd())
-    if here not in sys.path:  # the command's own folder stands there, not the user's
+    if here not in sys.path:  # as python does for scripts; it stays, for what the module imports later
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)

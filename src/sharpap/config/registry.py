@@ -147,9 +147,10 @@ def lookup(kind: str, name: object, where: str) -> tuple[Any, dict[str, Any]]:
     """
     names, offered = REGISTRY[kind], plugins.offered(kind)
     if isinstance(name, str) and ":" in name:
+        own = f"Name it yourself, on the command line: --victim {name}; or trust the recipe: --allow-code."
         raise ConfigError(
             f"{where}: {name!r} names code, and a recipe may not: files from others must not run code of their choice.",
-            hint=f"Name it yourself, on the command line: --victim {name}; or trust the recipe: --allow-code.",
+            hint=own if kind == "victim" else "A package can offer it by an entry point (docs/adapters.md).",
         )
     if not isinstance(name, str) or (name not in names and name not in offered):
         known = [*names, *offered]

@@ -64,4 +64,6 @@ class Companions:
             near = generator.permutation(companions)[: round(self.share * free)]
             far = generator.permutation(np.setdiff1d(everything, near))[: free - len(near)]
             row[np.concatenate([pinned, near, far])] = 1
-        return Poison(profiles=csr_array(dense), goal=goal, attack="companions", settings={"share": self.share}, seed=seed)
+        return Poison(
+            profiles=csr_array(dense), goal=goal, attack="companions", settings={"share": self.share}, seed=seed
+        )
