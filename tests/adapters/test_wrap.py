@@ -119,6 +119,13 @@ def test_wrong_results_of_training_say_which_axis(case):
         FunctionRecommender(function=lambda train, seed: made).fit(TRAIN, seed=0)
 
 
+@pytest.mark.parametrize("function", [lambda train, factors: (U, V), lambda train, seed, *, factors: (U, V)])
+def test_arguments_without_a_value_are_not_guessed(function):
+    with pytest.raises(ContractError, match="'factors'"):
+        adapt(function).fit(TRAIN, seed=0)
+    assert adapt(function, factors=3).fit(TRAIN, seed=0).score(USERS).shape == (3, 11)
+
+
 def test_global_generators_are_seeded_and_put_back():
     def draw():
         return np.random.rand(), torch.rand(1).item()  # noqa: NPY002

@@ -211,7 +211,7 @@ DEFECTS = [
     (OverTheBatch, "subset of users", "failed", "alone has other scores"),
     (Chance, "learns", "doubt", "by chance"),
     (MixedRows, "learns", "doubt", "another user's scores would do as well"),
-    (Overwrites, "training data untouched", "failed", "changed the matrix"),
+    (Overwrites, "training data untouched", "doubt", "changed the matrix"),
     (GenuineOnly, "fake users", "failed", "does not know the first of them"),
     (MovesRows, "fake users", "doubt", "Rows may have moved"),
     (Unpicklable, "other processes", "doubt", "--jobs"),

@@ -20,7 +20,7 @@ from sharpap.errors import ContractError
 from sharpap.recommenders.base import Recommender, Scorer
 
 WANTED = f"A recommender has fit(train, *, seed) and score(users), or is a function train, seed -> {FORMS}."
-SEEDS = ("seed", "random_state")
+SEEDS = ("seed", "random_state", "random_seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class FunctionRecommender:
     """A training function as a recommender.
 
     Attributes:
-        function: called with the CSR matrix and, if it takes a `seed` (or `random_state`) or a second argument, the seed;
-            returns what `as_scorer` takes.
+        function: called with the CSR matrix and, where it takes a `seed`, `random_state` or `random_seed`, the seed; returns
+            what `as_scorer` takes.
         options: further keyword arguments.
     """
 
@@ -104,15 +104,20 @@ def _conforms(made: Any) -> bool:
 
 
 def _seeded(function: Callable[..., Any], train: csr_array, seed: int, options: dict[str, Any]) -> Any:
-    """Call with the matrix and the seed in the place where the function takes one; the global generators are seeded anyway."""
+    """Call with the matrix, and the seed where it takes one by name; the global generators are seeded anyway."""
     parameters = _parameters(function)
-    name = next((name for name in SEEDS if name in parameters), None)
-    place = [each for each in parameters.values() if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    for name in SEEDS:
+        if name in parameters and name not in options:
+            options[name] = seed if name == "seed" else small_seed(seed)
+    try:
+        inspect.Signature(list(parameters.values())).bind(train, **options)
+    except TypeError as problem:
+        raise ContractError(
+            f"{_name(function)}({', '.join(parameters)}) cannot be called with a training matrix"
+            f"{' and a seed' if set(SEEDS) & set(options) else ''}: {problem}.",
+            hint=f"Give the other arguments defaults; the seed is passed as {' or '.join(SEEDS)}.",
+        ) from None
     with global_seed(seed):
-        if name is not None:
-            return function(train, **{name: seed if name == "seed" else small_seed(seed)}, **options)
-        if len(place) > 1 and place[1].default is inspect.Parameter.empty and place[1].name not in options:
-            return function(train, seed, **options)
         return function(train, **options)
 
 
@@ -120,7 +125,8 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):  # code without a signature, e.g. compiled: call it by the protocol
-        return {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ("train", "seed")}
+        names = ("train", "seed")
+        return {name: inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names}
 
 
 def _name(made: Any) -> str:

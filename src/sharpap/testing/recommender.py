@@ -166,7 +166,10 @@ def training_data_untouched(trial: Trial) -> str:
     first = trial.first
     trial.scores(first)
     if not same_entries(first.given, first.before):
-        raise ContractError("Training changed the matrix it was given.", hint="Work on a copy: train.copy().")
+        raise Doubt(
+            "Training changed the matrix it was given.",
+            hint="SharpAP hands out copies, so results stand; others may not: work on train.copy().",
+        )
     return "the training matrix is not changed"
 
 
@@ -219,8 +222,8 @@ def speed(trial: Trial) -> str:
     audit = AUDIT_TRAININGS * (fit + count * per_user)
     trial.seconds.update(fit=fit, score_user=per_user, audit=audit)
     return (
-        f"{fit:.2g} s a training, {1000 * per_user:.2g} ms a user; an audit of {AUDIT_TRAININGS} trainings takes about "
-        f"{audit:.0f} s on this data, beside crafting"
+        f"{fit:.2g} s a training, {1000 * per_user:.2g} ms a user; an audit of {AUDIT_TRAININGS} trainings takes "
+        f"{_duration(audit)} on this data, beside crafting"
     )
 
 
@@ -240,6 +243,15 @@ def check_recommender(recommender: Any, data: csr_array | None = None, *, seed: 
     """
     trial = Trial(recommender, data, seed)
     return Report(findings=tuple(examine(CHECKS, GATES, trial)), seconds=trial.seconds)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "under a second"
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"about {seconds / size:.0f} {unit}"
+    return f"about {seconds:.0f} s"
 
 
 def _gap(one: FloatArray, other: FloatArray) -> tuple[float, float]:
