@@ -12,7 +12,10 @@ import pytest
 import sharpap
 
 PACKAGE = Path(sharpap.__file__).parent
-ORDER = ["data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "config", "assess", "report", "cli"]
+ORDER = [
+    "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "adapters", "config", "assess", "report",
+    "testing", "cli",
+]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -11,28 +11,10 @@ import polars as pl
 import pytest
 
 from sharpap import __version__
-from sharpap.cli import main
 
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200"]
 QUICK = ["--set", "attacks.sharpap.epochs=2", "--set", "attacks.sharpap.finalists=1",
          "--set", "attacks.sharpap.surrogate.epochs=4", "--set", "attacks.sharpap.surrogate.unrolled_epochs=2"]  # fmt: skip
-
-
-@pytest.fixture
-def sharpap(monkeypatch, capsys):
-    """Run the command line; gives exit status, stdout and stderr."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sharpap", *map(str, args)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_run_writes_everything(sharpap, tmp_path):

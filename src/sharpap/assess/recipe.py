@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -13,9 +14,10 @@ from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
-from sharpap.config import build, construct, describe, read_toml, suggest
+from sharpap.config import build, construct, describe, locate, read_toml, suggest
 from sharpap.data import Dataset, Options, TargetPool, load
 from sharpap.errors import ConfigError
+from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
 
 SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
@@ -47,8 +49,12 @@ def read_recipe(source: str | Path) -> dict[str, Any]:
     return read_toml(path)
 
 
-def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
+def experiment_from(table: dict[str, Any], code: Container[str] = ()) -> tuple[Experiment, dict[str, Any]]:
     """The experiment of a recipe, and the recipe with every default spelled out.
+
+    Args:
+        table: the recipe.
+        code: victims of the form ``module:attribute`` that may be imported: those the user named, never the recipe alone.
 
     Raises:
         ConfigError: an unknown section, name or option, or a value that does not fit. DataError, DownloadError: from
@@ -63,10 +69,9 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
         title["reported"] = [describe(figure) for figure in _reported(table["reported"])]
     targets = construct(TargetPool, _table(table, "targets"), where="targets")
     budget = construct(Budget, _table(table, "budget"), where="budget")
-    victims = {
-        name: build("victim", _named(name, value), where=f"victims.{name}")
-        for name, value in _entries(table, "victims").items()
-    }
+    victims, described_victims = {}, {}
+    for name, value in _entries(table, "victims").items():
+        victims[name], described_victims[name] = _victim(name, _named(name, value), code)
     attacks = {
         name: value
         if isinstance(value, dict) and "file" in value
@@ -84,7 +89,7 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
     )  # fmt: skip
     return experiment, {
         **title, **experiment.facts(), "data": data, "targets": describe(targets), "budget": describe(budget),
-        "attacks": described, "victims": {name: describe(victim, "victim") for name, victim in victims.items()},
+        "attacks": described, "victims": described_victims,
     }  # fmt: skip
 
 
@@ -127,6 +132,18 @@ def _entries(recipe: dict[str, Any], key: str) -> dict[str, Any]:
 def _named(key: str, value: Any) -> Any:
     """A table without a name takes its key in the recipe as its name."""
     return {"name": key, **value} if isinstance(value, dict) and "name" not in value else value
+
+
+def _victim(key: str, value: Any, code: Container[str]) -> tuple[Recommender, dict[str, Any]]:
+    """A victim and the table that makes it again."""
+    name = value.get("name") if isinstance(value, dict) else value
+    if locate.is_code(name) and name in code:
+        options = (
+            {option: given for option, given in value.items() if option != "name"} if isinstance(value, dict) else {}
+        )
+        return locate.recommender(name, options, where=f"victims.{key}"), {"name": name, **options}
+    made = build("victim", value, where=f"victims.{key}")
+    return made, describe(made, "victim")
 
 
 def _finished(attack: Attack | dict[str, Any], dataset: Dataset, name: str) -> Any:

@@ -191,6 +191,8 @@ class Work:
 
 
 def fit(recommender: Recommender, train: csr_array, valid: csr_array, *, seed: int) -> Scorer:
-    """Train a copy of a recommender, with `valid` where its `fit` takes it."""
+    """Train a copy of a recommender, with `valid` where its `fit` takes it; a `fit` that returns nothing trained itself."""
     extra = {"valid": valid} if "valid" in inspect.signature(recommender.fit).parameters else {}
-    return copy.deepcopy(recommender).fit(train.copy(), seed=seed, **extra)
+    fresh: Any = copy.deepcopy(recommender)
+    made = fresh.fit(train.copy(), seed=seed, **extra)
+    return fresh if made is None else made

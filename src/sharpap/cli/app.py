@@ -27,6 +27,9 @@ Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it ar
 Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
 Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
 Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
+Victims = Annotated[
+    list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 
 
@@ -39,7 +42,7 @@ def run(
     data: Data = None,
     threshold: Threshold = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
-    victim: Annotated[list[str] | None, typer.Option(help="Only these victims; repeatable.")] = None,
+    victim: Victims = None,
     targets: Targets = None,
     draws: Annotated[int | None, typer.Option(help="Target draws.")] = None,
     fakes: Fakes = None,
@@ -48,6 +51,7 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: results/RECIPE.")] = None,
     overwrite: Overwrite = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")] = 1,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the recipe import module:attribute.")] = False,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -62,7 +66,7 @@ def run(
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
     run_recipe(
         recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
-        as_json,
+        as_json, allow_code,
     )  # fmt: skip
 
 
@@ -96,7 +100,7 @@ def evaluate(
     targets: Annotated[
         str | None, typer.Option(help="Target item ids: ID,ID; default: the file's own provenance.")
     ] = None,
-    victim: Annotated[list[str] | None, typer.Option(help="Victims; repeatable.")] = None,
+    victim: Victims = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim.")] = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: none is written.")] = None,
@@ -167,6 +171,21 @@ def list_names(
     from sharpap.cli.inspect import show_names
 
     show_names(what, as_json)
+
+
+@app.command(name="check-recommender")
+def check_recommender(
+    target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
+    data: Data = None,
+    threshold: Threshold = None,
+    seed: Seed = None,
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recommender a few times and say in plain words what is wrong with it."""
+    from sharpap.cli.check import check
+
+    check(target, data, threshold, seed, settings or [], as_json)
 
 
 @app.command()

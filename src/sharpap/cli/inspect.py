@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sharpap.assess.recipe import dataset_from, names
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.run import summary_json
 from sharpap.cli.settings import apply
-from sharpap.config import REGISTRY, suggest
+from sharpap.config import REGISTRY, plugins, suggest
 from sharpap.data import Dataset, TargetPool, entries
 from sharpap.data.targets import KINDS
 from sharpap.errors import ConfigError
@@ -84,9 +85,9 @@ def show_names(what: str, as_json: bool) -> None:
         "pools": dict.fromkeys(KINDS, ""),
     }
     for kind, options in REGISTRY.items():
-        found[kind.replace("_", "-") + "s"] = {
-            name: (cls.__doc__ or "").splitlines()[0] for name, (cls, _) in options.items()
-        }
+        found[kind.replace("_", "-") + "s"] = {name: _summary(cls) for name, (cls, _) in options.items()} | _plugged(
+            kind
+        )
     found["attacks"]["sharpap"] = "RevAdv against the worst victim in a ball around the surrogate (Xie et al. 2026)."
     found["attacks"]["revadv-original"] = "RevAdv with the loss, step and schedule of Tang et al. 2020."
     if what != "all" and what not in found:
@@ -100,3 +101,19 @@ def show_names(what: str, as_json: bool) -> None:
         for name, summary in members.items():
             table.add_row(Text(name, style="bold"), Text(summary))
         stdout().print(table)
+
+
+def _summary(cls: Any) -> str:
+    return next(iter((cls.__doc__ or "").splitlines()), "")
+
+
+def _plugged(kind: str) -> dict[str, str]:
+    """What installed packages add; one that cannot be loaded is named on stderr and left out."""
+    found = {}
+    for name, points in plugins.offered(kind).items():
+        plugins.clash(kind, name, builtin=name in REGISTRY[kind])
+        try:
+            found[name] = f"{_summary(plugins.load(kind, name))} ({plugins.owner(points[0])})"
+        except ConfigError as error:
+            print(f"warning: {error}", file=sys.stderr)
+    return found

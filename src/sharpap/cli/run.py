@@ -11,6 +11,7 @@ from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.assess.store import CELLS, check_folder, drop_cells
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
+from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, item_ids, only
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError
@@ -23,6 +24,7 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
     fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
+    allow_code: bool = False,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
@@ -31,10 +33,10 @@ def run_recipe(
         drop_cells(out)
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)
-    only(recipe, "victims", victims)
+    code = only_victims(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
     with reporting(quiet=quiet, log=out / "log.jsonl"):
-        experiment, config = experiment_from(recipe)
+        experiment, config = experiment_from(recipe, code)
         results = run(experiment, config, cells=out / CELLS, jobs=jobs)
         results.save(out, overwrite=True)
         if not results.provenance["interrupted"]:
@@ -50,10 +52,10 @@ def evaluate_profiles(
     if out is not None:
         check_folder(out, overwrite=overwrite)
     recipe: dict[str, Any] = {"victims": DEFAULT_VICTIMS}
-    only(recipe, "victims", victims)
+    code = only_victims(recipe, victims)
     apply(recipe, shortcuts, None, None, settings)
     with reporting(quiet=quiet, log=None if out is None else out / "log.jsonl"):
-        base, config = experiment_from(recipe)
+        base, config = experiment_from(recipe, code)
         train = base.dataset.train
         goal = None
         if targets is not None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 import types
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
+from sharpap.config.foreign import facts
 from sharpap.config.registry import PROTOCOLS, REGISTRY, TABLES, lookup, name_of, suggest
 from sharpap.errors import ConfigError
 
@@ -37,17 +41,26 @@ def build(kind: str, table: Any, *, where: str = "") -> Any:
     return construct(cls, _merge(fixed, options), where=where)
 
 
-def construct(cls: type, options: dict[str, Any], *, where: str) -> Any:
-    """A dataclass from a table of its fields, each checked against its annotation."""
-    hints = get_type_hints(cls)
-    known = {field.name: field for field in fields(cls)} if is_dataclass(cls) else {}
+def construct(cls: Any, options: dict[str, Any], *, where: str) -> Any:
+    """A dataclass from a table of its fields, each checked against its annotation.
+
+    Classes and functions of other kinds (of users and plugins) are called with the options as keyword arguments, checked
+    where they have annotations that can be.
+    """
+    ours = isinstance(cls, type) and is_dataclass(cls)
+    hints = get_type_hints(cls) if ours else _hints(cls)
+    known: Mapping[str, Any] = {field.name: field for field in fields(cls)} if ours else parameters(cls)
+    anything = not ours and any(each.kind is each.VAR_KEYWORD for each in known.values())
     made = {}
     for key, value in options.items():
-        if key not in known:
+        if key not in known and not anything:
             hint = suggest(key, known) if known else "It takes no options."
             raise ConfigError(f"{where}: {cls.__name__} has no option {key!r}.", hint=hint)
+        if key not in hints:
+            made[key] = value
+            continue
         kind = _kind(hints[key])
-        if kind is not None and isinstance(value, dict) and "name" not in value:
+        if ours and kind is not None and isinstance(value, dict) and "name" not in value:
             value = _default_name(kind, known[key]) | value  # a table without a name refines the default
         made[key] = _value(hints[key], value, where=f"{where}.{key}")
     try:
@@ -68,12 +81,24 @@ def describe(made: Any, kind: str | None = None) -> Any:
             if (described := describe(getattr(made, field.name), _kind(hints[field.name]))) is not None
         }
     if kind is not None and not isinstance(made, (list, tuple)):
-        return {"name": type(made).__qualname__}
+        return {"name": name_of(kind, made) or type(made).__qualname__} | facts(made)
     if isinstance(made, dict):
         return {str(key): described for key, value in made.items() if (described := describe(value)) is not None}
     if isinstance(made, (list, tuple)):
         return [describe(value, kind) for value in made]
-    return made if made is None or isinstance(made, (bool, int, float, str)) else str(made)
+    if made is None or isinstance(made, (bool, int, float, str)):
+        return made
+    if inspect.isroutine(made) or inspect.isclass(made) or type(made).__repr__ is object.__repr__:
+        return facts(made)  # its text would be an address
+    return str(made)
+
+
+def parameters(maker: Any) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a class or function by name; empty for compiled code that does not tell."""
+    try:
+        return inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return {}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -108,6 +133,17 @@ def override(table: dict[str, Any], assignment: str) -> None:
     table[keys[-1]] = value
 
 
+def _hints(maker: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    except (
+        NameError,
+        TypeError,
+        AttributeError,
+    ):  # foreign annotations may need imports that only a type checker makes
+        return {}
+
+
 def _kind(hint: Any) -> str | None:
     """The registry section of an annotation, Optional or not."""
     if get_origin(hint) in (Union, types.UnionType, tuple):
@@ -137,6 +173,8 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{where}: {value!r} does not fit: {first['msg'].lower()}.") from None
+    except PydanticUserError:  # a foreign annotation that cannot be checked
+        return value
 
 
 def _default_name(kind: str, field: Field[Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from sharpap.attacks import (
 from sharpap.attacks.objective import Objective
 from sharpap.attacks.step import Step
 from sharpap.attacks.worst_case import WorstCase
+from sharpap.config import plugins
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
 from sharpap.errors import ConfigError
 from sharpap.recommenders import (
@@ -139,12 +140,23 @@ PROTOCOLS: dict[Any, str] = {
 TABLES: tuple[type, ...] = (Columns,)
 
 
-def lookup(kind: str, name: object, where: str) -> tuple[type, dict[str, Any]]:
-    """The class of a name and its fixed options; an unknown name is an error that suggests the nearest."""
-    names = REGISTRY[kind]
-    if not isinstance(name, str) or name not in names:
-        raise ConfigError(f"{where}: there is no {kind.replace('_', ' ')} {name!r}.", hint=suggest(str(name), names))
-    return names[name]
+def lookup(kind: str, name: object, where: str) -> tuple[Any, dict[str, Any]]:
+    """The class of a name and its fixed options; an unknown name is an error that suggests the nearest.
+
+    Names of installed plugins count; their package is imported only for its own names.
+    """
+    names, offered = REGISTRY[kind], plugins.offered(kind)
+    if isinstance(name, str) and ":" in name:
+        own = f"Name it yourself, on the command line: --victim {name}; or trust the recipe: --allow-code."
+        raise ConfigError(
+            f"{where}: {name!r} names code, and a recipe may not: files from others must not run code of their choice.",
+            hint=own if kind == "victim" else "A package can offer it by an entry point (docs/adapters.md).",
+        )
+    if not isinstance(name, str) or (name not in names and name not in offered):
+        known = [*names, *offered]
+        raise ConfigError(f"{where}: there is no {kind.replace('_', ' ')} {name!r}.", hint=suggest(str(name), known))
+    plugins.clash(kind, name, builtin=name in names)
+    return names[name] if name in names else (plugins.load(kind, name), {})
 
 
 def suggest(name: str, names: Any) -> str:
@@ -155,4 +167,5 @@ def suggest(name: str, names: Any) -> str:
 
 def name_of(kind: str, made: object) -> str | None:
     """The first registered name of an object's class without fixed options, or None for a class of the user's own."""
-    return next((name for name, (cls, _) in REGISTRY[kind].items() if type(made) is cls), None)
+    own = next((name for name, (cls, _) in REGISTRY[kind].items() if type(made) is cls), None)
+    return own or plugins.name_of(kind, made)

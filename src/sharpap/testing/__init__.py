@@ -1,0 +1,14 @@
+"""What a recommender or an attack must keep to, as a report and as test suites to inherit.
+
+class TestMine(sharpap.testing.RecommenderTests):
+    recommender = MyModel(factors=16)
+"""
+
+from sharpap.testing.finding import Doubt, Finding, Report
+from sharpap.testing.recommender import check_recommender
+from sharpap.testing.suites import AttackTests, RecommenderTests
+from sharpap.testing.trial import Trial, example
+
+__all__ = [
+    "AttackTests", "Doubt", "Finding", "RecommenderTests", "Report", "Trial", "check_recommender", "example",
+]  # fmt: skip
