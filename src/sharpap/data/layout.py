@@ -7,7 +7,7 @@ import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import IO, Any, Literal, cast, get_args
 
 from sharpap.errors import DataError
 
@@ -95,6 +95,13 @@ def decompressed(path: Path) -> bytes:
         raise DataError(f"The gzip file is damaged or incomplete ({error}).", path=path) from None
 
 
+def opened(path: Path) -> IO[bytes]:
+    """A file for reading bytes, decompressed on the way where it is gzip."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if packed else path.open("rb")
+
+
 def _head(path: Path) -> tuple[bytes, str]:
     if not path.exists():
         raise DataError("There is no such file.", path=path)
@@ -177,7 +184,11 @@ def _text(
     end = head.find(b"\n", start) + 1 or len(head)
     line = head[start:end]
     blank = head[:start].count(b"\n")
-    made = {"encoding": encoding, "line_ends": "\r\n" if line.endswith(b"\r\n") else "\n", "compression": compression}
+    made: dict[str, Any] = {
+        "encoding": encoding,
+        "line_ends": "\r\n" if line.endswith(b"\r\n") else "\n",
+        "compression": compression,
+    }
     if chosen == "adjacency":
         return Layout(format=chosen, header=False, names=("user", "items"), skip=blank, **made)
     if chosen == "csv":

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from sharpap.data.interactions import Interactions
+from sharpap.data.layout import SEPARATORS
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import replacing
 
@@ -40,17 +42,15 @@ def write_interactions(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in WRITABLE:
-        raise ConfigError(f"{path} has no suffix that can be written.", hint=f"Choose one of {', '.join(WRITABLE)}.")
-    if separator is not None and suffix != ".csv":
-        raise ConfigError(f"A {suffix} file has no choice of separator.", hint="Write a .csv.")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists.", hint="Name another file, or pass --overwrite (overwrite=True).")
+    check_target(path, separator=separator, overwrite=overwrite)
     if suffix == ".npz":
         _write_npz(interactions, path)
         return {}
     separator = separator or ("," if suffix == ".csv" else "\t")
-    for role, ids in (("user", interactions.user_ids), ("item", interactions.item_ids)):
+    for role, ids in (
+        ("user", interactions.user_ids[interactions.user_counts > 0]),
+        ("item", interactions.item_ids[interactions.item_counts > 0]),
+    ):
         _check_ids(ids, role, path, separator)
     with replacing(path) as temporary:
         if suffix == ".parquet":
@@ -62,6 +62,20 @@ def write_interactions(
         "items without interactions": int((interactions.item_counts == 0).sum()),
     }
     return {what: number for what, number in lost.items() if number}
+
+
+def check_target(path: Path, *, separator: str | None, overwrite: bool) -> None:
+    """What `write_interactions` refuses before anything is read."""
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE:
+        raise ConfigError(f"{path} has no suffix that can be written.", hint=f"Choose one of {', '.join(WRITABLE)}.")
+    if separator is not None and (suffix != ".csv" or separator not in SEPARATORS):
+        raise ConfigError(
+            f"A {suffix} file cannot have the separator {separator!r}.",
+            hint=f"A .csv can have {', '.join(SEPARATORS.values())}.",
+        )
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists.", hint="Name another file, or pass --overwrite (overwrite=True).")
 
 
 def _write_npz(interactions: Interactions, path: Path) -> None:
@@ -109,12 +123,12 @@ def _write_text(interactions: Interactions, path: Path, separator: str, *, typed
 
 
 def _write_parquet(interactions: Interactions, path: Path) -> None:
-    # One scan over blocks, so that polars writes row groups as they come.
-    frames = _blocks(interactions)
-    if interactions.nnz <= _BLOCK:
-        next(frames).write_parquet(path)
-        return
-    pl.concat([block.lazy() for block in frames]).sink_parquet(path)
+    first = next(_blocks(interactions))
+
+    def source(*_: Any) -> Iterator[pl.DataFrame]:
+        yield from _blocks(interactions)
+
+    register_io_source(source, schema=first.schema).sink_parquet(path)
 
 
 def _check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
@@ -122,14 +136,13 @@ def _check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
     if ids.dtype.kind in "iu":
         return
     text = pl.Series(ids.tolist(), dtype=pl.String)
-    binary = path.suffix.lower() == ".parquet"
-    breaking = text.str.contains(r"[\n\r]") if separator == "," else text.str.contains(r"[\t\n\r]")
-    if separator == "\t" and not binary:
-        breaking = breaking | text.str.starts_with('"')
-    if not binary and breaking.any():
+    padded = (text != text.str.strip_chars()) | (text == "")
+    breaking = text.str.contains(r"[\n\r\x00]") | (text.str.contains("\t") if separator == "\t" else False)
+    bad = padded if path.suffix.lower() == ".parquet" else padded | breaking
+    if bad.any():
         raise DataError(
-            f"{role} id {text.filter(breaking)[0][:40]!r} holds a tab, a line break or a leading quote, which this form "
-            "cannot keep.", path=path, hint="Write a .parquet or .npz file.",
+            f"{role} id {text.filter(bad)[0][:40]!r} holds a tab, a line break or blanks at an end, which this form cannot "
+            "keep.", path=path, hint="Write a .npz file, which keeps ids as they are.",
         )  # fmt: skip
     if text.str.contains(r"^-?\d{1,18}$").all() and (text.str.contains(r"^-?0\d")).any():
         example = text.filter(text.str.contains(r"^-?0\d"))[0]
