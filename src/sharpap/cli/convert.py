@@ -54,7 +54,7 @@ def convert_file(
     for what, count in lost.items():
         typer.echo(f"{count:>12,} {what} are not in the file: a table has only those with some")
     if how.get("threshold") is None and out.suffix != ".npz":
-        typer.echo("rating values are not kept: an interaction is there or not (--threshold says which are)")
+        typer.echo("rating values, if any, are not kept: an interaction is there or not (--threshold says which are)")
     typer.echo(f"written to {printable(out)}")
 
 

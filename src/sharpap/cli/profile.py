@@ -155,5 +155,9 @@ def _loading(found: Profile) -> Iterator[str]:
     yield f"  {printable(advice.python)}"
     yield "  the same --set and --threshold go with `sharpap run --data FILE`"
     yield f"  split: {printable(advice.split)}"
+    guessed = [column.role for column in found.columns if column.role in ("user", "item") and column.by == "content"]
+    if guessed:
+        named = ", or --no-header if the first line is a row" if found.layout.header and not found.layout.binary else ""
+        yield f"  {' and '.join(guessed)} guessed from the values: check, and say --user or --item if wrong{named}"
     if advice.k_core:
         yield f"  small users and items: {advice.k_core}"

@@ -72,6 +72,7 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
             reasons.append((odd, f"{role} id that is not a whole number"))
         if whole:
             reasons.append((ids < 0, f"negative {role} id"))
+            reasons.append((ids.is_null() | (ids > 2**62), f"{role} id that is too large"))
     rating = number_of(roles["rating"].name, schema, layout) if "rating" in roles else None
     time = time_of(roles["timestamp"], schema, layout) if "timestamp" in roles else None
     nothing = pl.lit(None, dtype=pl.Float64)

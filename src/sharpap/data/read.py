@@ -12,6 +12,7 @@ import polars as pl
 from scipy.sparse import csr_array, issparse
 
 from sharpap import progress
+from sharpap.data import stream
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Format, Layout, decompressed, detect
 from sharpap.data.matrix import from_matrix, read_adjacency, read_npz
@@ -46,6 +47,8 @@ def read_interactions(
         bad_rows: "refuse" raises for the first row that cannot be used; "drop" leaves such rows out and counts them by
             reason in ``notes["dropped"]``. Rows can be dropped from tables only, not from matrices and adjacency lists.
         k_core: drop users and items with fewer interactions than this until none is left; 0: keep all.
+
+    Tables of 256 MiB and more are streamed: neither the text nor its columns are held, and the result is the same.
 
     Returns:
         Binary interactions. Ids keep their external names, numbered in ascending order; adjacency lists and matrices
@@ -103,6 +106,11 @@ def _read_path(
     duplicates: Duplicates,
     bad_rows: BadRows,
 ) -> Interactions:
+    streamed = layout.format in ("csv", "tsv", "recbole", "parquet") or layout.format.startswith("movielens")
+    if streamed and path.stat().st_size >= stream.STREAM_FROM:
+        return stream.read_streamed(
+            path, layout, columns, threshold=threshold, duplicates=duplicates, bad_rows=bad_rows
+        )
     if layout.format == "parquet":
         table = _read_parquet(path)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +36,17 @@ class Ragged:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The rows of a file: a lazy frame with the layout's columns, and the lines left out of it."""
+    """The rows of a file: a lazy frame with the layout's columns, and the lines left out of it.
+
+    Attributes:
+        frame: as many rows as can be told apart.
+        ragged: the other lines.
+        line_of: row numbers to 1-based lines; None where lines mean nothing.
+    """
 
     frame: pl.LazyFrame
     ragged: Ragged = field(default_factory=Ragged)
+    line_of: Callable[[list[int]], list[int]] | None = None
 
 
 def collect(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
@@ -67,18 +74,19 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
     elif layout.format == "adjacency":
         yield Rows(frame=_adjacency(path))
     elif layout.separator == "::":
-        with _good_lines(path, layout) as (good, ragged):
+        with _good_lines(path, layout) as (good, ragged, line_of):
             parts = pl.col("line").str.strip_chars_end("\r").str.split_exact("::", len(layout.names) - 1)
             named = parts.struct.rename_fields(list(layout.names)).alias("line")
-            yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged)
+            yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged, line_of=line_of)
     else:
         _check_zero_bytes(path)
         whole = _table(path, layout, layout.skip)
         if _is_regular(whole, layout):
-            yield Rows(frame=whole)
+            yield Rows(frame=whole, line_of=lambda rows: [row + layout.skip + 1 for row in rows])
             return
-        with _good_lines(path, layout) as (good, ragged):
-            yield Rows(frame=_table(good, layout, 0).with_columns(pl.all().fill_null("")), ragged=ragged)
+        with _good_lines(path, layout) as (good, ragged, line_of):
+            frame = _table(good, layout, 0).with_columns(pl.all().fill_null(""))
+            yield Rows(frame=frame, ragged=ragged, line_of=line_of)
 
 
 def _parquet(path: Path) -> pl.LazyFrame:
@@ -141,7 +149,7 @@ def _is_regular(frame: pl.LazyFrame, layout: Layout) -> bool:
 
 
 @contextmanager
-def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged]]:
+def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Callable[[list[int]], list[int]]]]:
     """A temporary file with the rows that have the right number of fields, and an account of the other lines."""
     _check_encoding(path)
     line = pl.col("line").fill_null("")
@@ -166,12 +174,19 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged]]:
     )
     with tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
         good = Path(folder) / "rows.txt"
-        kept = rows.filter(~pl.col("bad") & ~pl.col("blank")).select(pl.col("line").str.strip_chars_end("\r"))
-        kept.sink_csv(good, include_header=False, quote_style="never", separator="\x01")
+        kept = rows.filter(~pl.col("bad") & ~pl.col("blank"))
+
+        def line_of(wanted: list[int]) -> list[int]:
+            placed = kept.select("number").with_row_index("row").filter(pl.col("row").is_in(wanted))
+            return [number + 1 for number in collect(placed, path)["number"].to_list()]
+
+        kept.select(pl.col("line").str.strip_chars_end("\r")).sink_csv(
+            good, include_header=False, quote_style="never", separator="\x01"
+        )
         if good.stat().st_size == 0:
             message = "No line fits the first one." if ragged.lines else "There is a header, but no interaction."
             raise DataError(message, path=path)
-        yield good, ragged
+        yield good, ragged, line_of
 
 
 def _check_zero_bytes(path: Path) -> None:

@@ -49,10 +49,11 @@ def in_rows(rows: Rows, coded: Coded, columns: tuple[Column, ...], layout: Layou
         lines = tuple(f"line {line}: {fields} fields" for line, fields in ragged.first)
         text = f"lines with another number of fields than the first one ({len(layout.names)}), or an open quote"
         yield Suspicion(kind="ragged", count=ragged.lines, text=text, examples=lines, stops=True)
-    numbered = not (layout.binary or ragged.lines or ragged.blank or layout.format == "adjacency")
     for reason, count in coded.dropped.items():
         of = coded.bad.filter(pl.col("reason") == reason).head(_SHOWN)["row"].to_list()
-        places = tuple(f"line {row + layout.skip + 1}" if numbered else f"row {row}" for row in of)
+        places = tuple(f"row {row}" for row in of)
+        if rows.line_of is not None:
+            places = tuple(f"line {line}" for line in rows.line_of(of))
         yield Suspicion(kind="bad-row", count=count, text=f"rows with a {reason}", examples=places, stops=True)
     for column in columns:
         if column.padded and column.role in ("user", "item"):

@@ -194,6 +194,8 @@ class Table:
                 column = _null_where(text, column)
             column = _whole_numbers(column)
         if column.dtype.is_integer():
+            if column.dtype != pl.UInt64:
+                column = column.cast(pl.Int64)
             self._refuse(
                 column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0.",
                 reason=f"negative {role} id",
