@@ -174,7 +174,12 @@ def with_roles(found: tuple[Column, ...], layout: Layout, asked: Columns | None,
     named = layout.header or layout.binary
     easy = guess(free) if named else dict(zip(ROLES, names, strict=False))
     for role, name in easy.items():
-        if role not in roles and role not in ignored and name not in roles.values() and _fits(role, by_name[name]):
+        if (
+            role not in roles
+            and role not in ignored
+            and name not in roles.values()
+            and _fits(role, by_name[name], named)
+        ):
             roles[role], how[role] = name, "name" if named else "order"
     for role in ("timestamp", "rating", "user", "item"):
         if role in roles or role in ignored:
@@ -208,8 +213,14 @@ def _asked(asked: Columns, names: list[str], path: Path) -> dict[str, str]:
     return given
 
 
-def _fits(role: str, column: Column) -> bool:
+def _is_epoch(column: Column) -> bool:
+    return column.low is not None and column.high is not None and times.unit(column.low, column.high) != "order"
+
+
+def _fits(role: str, column: Column, named: bool) -> bool:
     """Whether a column whose name or place says the role can have it."""
+    if role == "rating" and not named and _is_epoch(column):
+        return False
     if role == "rating":
         return column.type in ("whole numbers", "numbers") or column.type.startswith("mixed")
     if role == "timestamp":
@@ -219,11 +230,10 @@ def _fits(role: str, column: Column) -> bool:
 
 def _looks_like(role: str, column: Column) -> bool:
     """Whether the values alone suggest the role."""
-    low, high = column.low, column.high
-    epoch = low is not None and high is not None and times.unit(low, high) != "order"
+    epoch = _is_epoch(column)
     if role == "timestamp":
         return column.type == "dates" or (column.type in ("whole numbers", "numbers") and epoch and column.distinct > 1)
     if role == "rating":
-        few = column.distinct <= 21 and high is not None and high <= 100
+        few = column.distinct <= 21 and column.high is not None and column.high <= 100
         return column.type == "numbers" and few
     return not epoch and column.type not in ("empty", "dates", "numbers") and "not read" not in column.type

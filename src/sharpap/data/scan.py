@@ -184,8 +184,13 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
             good, include_header=False, quote_style="never", separator="\x01"
         )
         if good.stat().st_size == 0:
-            message = "No line fits the first one." if ragged.lines else "There is a header, but no interaction."
-            raise DataError(message, path=path)
+            if not ragged.first:
+                raise DataError("There is a header, but no interaction.", path=path)
+            number, fields = ragged.first[0]
+            raise DataError(
+                f"This line has {fields} fields, the first one {len(layout.names)}, or an open quote; no line fits.",
+                path=path, line=number, hint="Is the separator right? --separator names it.",
+            )  # fmt: skip
         yield good, ragged, line_of
 
 
