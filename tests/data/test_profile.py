@@ -240,8 +240,8 @@ def test_asked_columns_and_layout_come_back_as_options(tmp_path):
     assert found.advice.options["header"] is False
     assert found.advice.options["columns"] == {"user": 1, "item": 0, "rating": ""}
     assert run_python(found).train.user_ids.tolist() == ["a,b", "c"]
-    with pytest.raises(DataError, match="no user column 'x'"):
-        profile(tmp_path / "x.csv", separator="~", columns=Columns(user="x"))
+    with pytest.raises(DataError, match="no user column 'z'"):
+        profile(tmp_path / "x.csv", separator="~", columns=Columns(user="z"))
     with pytest.raises(DataError, match=r"x\.csv:2: This line has 1 fields"):
         profile(tmp_path / "x.csv")
 

@@ -135,7 +135,7 @@ def _lines(path: Path, *, strict: bool = False) -> pl.LazyFrame:
 
 def _table(path: Path, layout: Layout, skip: int) -> pl.LazyFrame:
     return pl.scan_csv(
-        path, has_header=False, separator=layout.separator, quote_char='"' if layout.quote else None, skip_rows=skip,
+        path, has_header=False, separator=layout.separator, quote_char='"' if layout.quote else None, skip_lines=skip,
         schema=dict.fromkeys(layout.names, pl.String),
     )  # fmt: skip
 
