@@ -83,24 +83,26 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
         kind = "no date and time" if dates and schema[roles["timestamp"].name] == pl.String else "not a finite number"
         missing = dates and schema[roles["timestamp"].name].is_temporal()
         reasons.append((time.is_null(), "missing timestamp" if missing else f"timestamp that is {kind}"))
-    named = pl.coalesce([pl.when(bad).then(pl.lit(reason)) for bad, reason in reasons])
     rated = (nothing if rating is None else rating).alias("rating")
     timed = (nothing if time is None else time).alias("time")
-    checked = frame.select(*picked, rated, timed, named.alias("reason"))
-    faulty = checked.filter(pl.col("reason").is_not_null())
-    counts = collect(faulty.group_by("reason").len(), path)
-    dropped = dict(counts.sort("len", descending=True).iter_rows())
-    bad = counts.clear()
-    if dropped:
-        bad = collect(checked.with_row_index("row").filter(pl.col("reason").is_not_null()).head(10), path)
-    rows = checked.filter(pl.col("reason").is_null()).drop("reason")
+    faulty = pl.any_horizontal([bad.fill_null(True) for bad, _ in reasons])
+    dropped: dict[str, int] = {}
+    bad_rows = pl.DataFrame(schema={"row": pl.UInt32, "reason": pl.String})
+    rows = frame.select(*picked, rated, timed)
+    if collect(frame.select(faulty.any()), path).item():
+        named = pl.coalesce([pl.when(bad).then(pl.lit(reason)) for bad, reason in reasons]).alias("reason")
+        checked = frame.select(*picked, rated, timed, named)
+        counts = collect(checked.drop_nulls("reason").group_by("reason").len(), path)
+        dropped = dict(counts.sort("len", descending=True).iter_rows())
+        bad_rows = collect(checked.with_row_index("row").drop_nulls("reason").head(10), path)
+        rows = frame.filter(~faulty).select(*picked, rated, timed)
     users, items = (
         collect(rows.group_by(pl.col(role).alias("id")).agg(rows=pl.len(), best=pl.col("rating").max()), path).sort(
             "id"
         )
         for role in ("user", "item")
     )
-    return Coded(path=path, rows=rows, dropped=dropped, bad=bad, users=users, items=items)
+    return Coded(path=path, rows=rows, dropped=dropped, bad=bad_rows, users=users, items=items)
 
 
 def id_text(ids: pl.DataFrame, numbers: np.ndarray | list[int]) -> list[str]:

@@ -68,7 +68,8 @@ class Times:
 def ratings_of(coded: Coded, column: Column, path: Path) -> Ratings:
     """One streamed pass for few different ratings, two for many."""
     rating = pl.col("rating")
-    if column.distinct <= _MANY:
+    exact = column.distinct <= _MANY
+    if exact:
         table = collect(coded.rows.group_by("rating").len(), path).sort("rating")
         values, rows = table["rating"].to_numpy(), table["len"].to_numpy().astype(np.int64)
         low, high = float(values[0]), float(values[-1])
@@ -78,21 +79,25 @@ def ratings_of(coded: Coded, column: Column, path: Path) -> Ratings:
         place = ((rating - low) / (high - low) * _BINS).floor().clip(0, _BINS - 1).cast(pl.Int32)
         table = collect(coded.rows.group_by(place=place).len(), path).sort("place")
         values, rows = low + (high - low) * table["place"].to_numpy() / _BINS, table["len"].to_numpy().astype(np.int64)
-    scale, bottom, top = _scale(values, rows, low, high, exact=column.distinct <= _MANY)
-    outside = int(rows[(values < bottom) | (values > top)].sum()) if scale.count(" to ") else 0
-    counted = collect(coded.rows.select(zero=(rating == 0).sum(), negative=(rating < 0).sum()), path)
+    scale, bottom, top = _scale(values, rows, low, high, exact=exact)
     threshold = _threshold(scale, bottom, top)
+    reach = pl.lit(0) if threshold is None else (rating >= threshold).sum()
+    if exact:
+        zero, negative = int(rows[values == 0].sum()), int(rows[values < 0].sum())
+        kept = 0 if threshold is None else int(rows[values >= threshold].sum())
+    else:
+        sums = coded.rows.select(kept=reach, zero=(rating == 0).sum(), negative=(rating < 0).sum())
+        kept, zero, negative = collect(sums, path).row(0)
     keeps: dict[str, int] = {}
-    if threshold is not None:
-        kept = collect(coded.rows.select((rating >= threshold).sum()), path).item()
+    if threshold is not None and kept:
         keeps = {"rows": kept} | {
             name: int((ids["best"] >= threshold).sum())
             for name, ids in (("users", coded.users), ("items", coded.items))
         }
     return Ratings(
-        low=low, high=high, scale=scale, histogram=_bars(values, rows, high, exact=column.distinct <= _MANY),
-        outside=outside, zero=counted["zero"].item(), negative=counted["negative"].item(),
-        threshold=threshold if keeps.get("rows") else None, keeps=keeps if keeps.get("rows") else {},
+        low=low, high=high, scale=scale, histogram=_bars(values, rows, high, exact=exact),
+        outside=int(rows[(values < bottom) | (values > top)].sum()) if exact and " to " in scale else 0,
+        zero=zero, negative=negative, threshold=threshold if keeps else None, keeps=keeps,
     )  # fmt: skip
 
 
