@@ -184,3 +184,10 @@ def test_data_without_a_verb_still_describes(sharpap, tmp_path):
     assert code == 0
     assert "inspect" in out
     assert "convert" in out
+
+
+def test_a_dataset_of_the_catalogue_is_no_file(sharpap, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = sharpap("data", "inspect", "ml-100k")
+    assert code == 1
+    assert "sharpap data ml-100k" in err

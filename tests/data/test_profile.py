@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from datetime import datetime, time, timedelta
 from itertools import combinations
 from pathlib import Path
 
@@ -292,3 +293,35 @@ def test_bad_files_give_the_readers_messages(name, content, word, tmp_path):
         profile(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_parquet_columns_of_every_type(tmp_path):
+    start = datetime(2024, 1, 5, 10)
+    frame = pl.DataFrame({
+        "user": pl.Series(["a", "b", "a"], dtype=pl.Categorical), "item": pl.Series([1.0, 2.0, 2.0]),
+        "rating": pl.Series(["1.5", "2.5", "3.5"]).cast(pl.Decimal(10, 2)), "timestamp": [start, start + timedelta(1), start],
+        "tags": [["x"], [], ["y"]], "where": [{"x\x1b": 1}] * 3, "raw": [b"1", b"2", b"3"], "flag": [True, False, True],
+        "length": [timedelta(1)] * 3, "clock": [time(1)] * 3, "day": [start.date()] * 3,
+    })  # fmt: skip
+    frame.write_parquet(tmp_path / "x.parquet")
+    found = profile(tmp_path / "x.parquet")
+    assert {column.role: column.name for column in found.columns if column.role} == {
+        role: role for role in ("user", "item", "rating", "timestamp")
+    }
+    assert found.ratings is not None
+    assert (found.ratings.low, found.ratings.high) == (1.5, 3.5)
+    assert found.times is not None
+    assert (found.times.first, found.times.last) == ("2024-01-05 10:00", "2024-01-06 10:00")
+    data = run_python(found)
+    assert data.num_users == found.users == 2
+    assert data.train.item_ids.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_name_is_no_pattern(suffix, tmp_path):
+    for name, item in (("x[12]", 7), ("x1", 8), ("x*", 9)):
+        frame = pl.DataFrame({"user": [1], "item": [item]})
+        path = tmp_path / f"{name}{suffix}"
+        path.write_bytes(frame.write_csv().encode()) if suffix == ".csv" else frame.write_parquet(path)
+        assert profile(path).columns[1].examples == (str(item),)
+        assert read_interactions(path).item_ids.tolist() == [item]

@@ -11,9 +11,11 @@ import typer
 
 from sharpap.cli.console import printable
 from sharpap.cli.convert import reading
+from sharpap.data import entries
 from sharpap.data.layout import SEPARATORS
 from sharpap.data.profile import Profile, profile
 from sharpap.data.ratings import Ratings
+from sharpap.errors import DataError
 
 _WIDTH = 32
 _LONG = 40
@@ -21,6 +23,10 @@ _LONG = 40
 
 def show_profile(file: Path, how: dict[str, Any], columns: dict[str, str | None], as_json: bool) -> None:
     """Profile a file and print it."""
+    if not file.exists() and any(entry.name == str(file) for entry in entries()):
+        raise DataError(
+            f"{file} is a dataset of the catalogue, not a file.", hint=f"`sharpap data {file}` describes it."
+        )
     found = profile(file, **reading(how, columns))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
@@ -69,7 +75,9 @@ def _columns(found: Profile) -> Iterator[str]:
         exact = column.role in ("user", "item") or column.distinct < 20
         examples = ", ".join(printable(text, 16) for text in column.examples)
         distinct = f"{column.distinct:,}" if exact else f"~{column.distinct:,}"
-        rows.append((printable(column.name, 24), role, column.type, f"{column.missing:,}", distinct, examples))
+        rows.append(
+            (printable(column.name, 24), role, printable(column.type, 32), f"{column.missing:,}", distinct, examples)
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield ""
     for row in rows:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sharpap.data.columns import Column, number_of, text_of, time_of
+from sharpap.data.columns import Column, is_date, number_of, text_of, time_of
 from sharpap.data.layout import Layout
 from sharpap.data.scan import collect
 from sharpap.data.structure import Pairs
@@ -32,10 +32,12 @@ class Coded:
     users: pl.DataFrame
     items: pl.DataFrame
 
-    def coded(self) -> pl.LazyFrame:
-        """Lazy user and item numbers (uint64), rating, time."""
-        numbered = self.rows
+    def coded(self, *roles: str) -> pl.LazyFrame:
+        """Lazy rating, time, and user and item numbers (uint64) or one of them."""
+        numbered = self.rows if not roles else self.rows.select(*roles, "rating", "time")
         for role, ids in (("user", self.users), ("item", self.items)):
+            if roles and role not in roles:
+                continue
             codes = ids.lazy().select("id", number=pl.int_range(pl.len(), dtype=pl.UInt64))
             numbered = numbered.join(codes, left_on=role, right_on="id").drop(role).rename({"number": role})
         return numbered
@@ -81,7 +83,7 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
     if time is not None:
         dates = roles["timestamp"].type == "dates"
         kind = "no date and time" if dates and schema[roles["timestamp"].name] == pl.String else "not a finite number"
-        missing = dates and schema[roles["timestamp"].name].is_temporal()
+        missing = dates and is_date(schema[roles["timestamp"].name])
         reasons.append((time.is_null(), "missing timestamp" if missing else f"timestamp that is {kind}"))
     rated = (nothing if rating is None else rating).alias("rating")
     timed = (nothing if time is None else time).alias("time")

@@ -49,6 +49,11 @@ class Column:
     by: str = ""
 
 
+def is_date(dtype: pl.DataType) -> bool:
+    """Whether a column holds points in time; durations and times of day are none."""
+    return dtype in (pl.Date, pl.Datetime)
+
+
 def text_of(name: str, schema: pl.Schema) -> pl.Expr:
     """A column as stripped text, null where there is nothing."""
     column = pl.col(name)
@@ -73,7 +78,7 @@ def number_of(name: str, schema: pl.Schema, layout: Layout) -> pl.Expr:
 
 def time_of(column: Column, schema: pl.Schema, layout: Layout) -> pl.Expr:
     """A column as float64 times: seconds for dates, numbers as they are."""
-    if schema[column.name].is_temporal():
+    if is_date(schema[column.name]):
         return pl.col(column.name).cast(pl.Datetime("us")).to_physical() / 1e6
     if column.type != "dates":
         return number_of(column.name, schema, layout)
@@ -88,10 +93,10 @@ def columns_of(frame: pl.LazyFrame, layout: Layout, path: Path) -> tuple[tuple[C
     asked: list[pl.Expr] = [pl.len().alias("rows")]
     dated = {name: _date_form(head[name]) for name in schema}
     for place, name in enumerate(schema):
-        if schema[name].is_nested() or schema[name] == pl.Binary:
+        if schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object, pl.Time, pl.Duration):
             continue
         text, number = text_of(name, schema), number_of(name, schema, layout)
-        if schema[name].is_temporal():
+        if is_date(schema[name]):
             number = pl.col(name).cast(pl.Datetime("us")).to_physical() / 1e6
         elif dated[name] == "iso":
             number = times.iso_seconds(pl.col(name))
@@ -126,7 +131,7 @@ def _column(
     filled = rows - facts["missing"]
     if filled == 0:
         kind = "empty"
-    elif dtype.is_temporal() or dated:
+    elif is_date(dtype) or dated:
         kind = "dates"
     elif facts["whole"] == filled:
         kind = "whole numbers"
@@ -225,7 +230,7 @@ def _fits(role: str, column: Column, named: bool) -> bool:
         return column.type in ("whole numbers", "numbers") or column.type.startswith("mixed")
     if role == "timestamp":
         return column.type in ("whole numbers", "numbers", "dates") or column.type.startswith("mixed")
-    return True
+    return "not read" not in column.type
 
 
 def _looks_like(role: str, column: Column) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -57,6 +57,8 @@ def read_interactions(
     Raises:
         DataError: with file and line, for anything that cannot be read as asked.
     """
+    if bad_rows not in get_args(BadRows) or duplicates not in get_args(Duplicates):
+        raise DataError(f"bad_rows={bad_rows!r} or duplicates={duplicates!r} is no choice.", hint="See the docstring.")
     if isinstance(source, (str, PathLike)):
         path = Path(source)
         layout = detect(path, format=format, header=header, separator=separator)
@@ -148,7 +150,7 @@ def _read_object(
 
 def _read_parquet(path: Path) -> Table:
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"The Parquet file is damaged or incomplete ({reason}).", path=path) from None

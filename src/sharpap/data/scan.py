@@ -90,7 +90,7 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
 
 
 def _parquet(path: Path) -> pl.LazyFrame:
-    frame = pl.scan_parquet(path)
+    frame = pl.scan_parquet(path, glob=False)
     try:
         frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -130,13 +130,14 @@ def _lines(path: Path, *, strict: bool = False) -> pl.LazyFrame:
     return pl.scan_csv(
         path, has_header=False, separator="\x01", quote_char=None, schema={"line": pl.String},
         encoding="utf8" if strict else "utf8-lossy", row_index_name="number", truncate_ragged_lines=True,
+        glob=False,
     )  # fmt: skip
 
 
 def _table(path: Path, layout: Layout, skip: int) -> pl.LazyFrame:
     return pl.scan_csv(
         path, has_header=False, separator=layout.separator, quote_char='"' if layout.quote else None, skip_lines=skip,
-        schema=dict.fromkeys(layout.names, pl.String),
+        schema=dict.fromkeys(layout.names, pl.String), glob=False,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from sharpap.data.structure import Pairs, equal_profiles
 
 LEAST_EQUAL = 5  # shorter profiles are equal by chance
 BURST_ROWS, BURST_SHARE, BURST_SPAN = 20, 0.9, 30
+FOLDS = 16
 LONG_ID = 200
 _NOTHING = ("nan", "null", "none", "na", "n/a", "nil", "undefined", "unknown", "-", "?")
 _SHOWN = 3
@@ -157,13 +158,26 @@ def in_time(coded: Coded, times: Times | None, path: Path) -> Iterator[Suspicion
     if times is None or times.unit == "order":
         return
     day = 86_400 * times.per_second
-    if times.high - times.low < BURST_SPAN * day:
+    if times.high - times.low < BURST_SPAN * day or coded.items.height * FOLDS >= 2**32:
         return
-    busy = (
-        coded.items.with_row_index("item").filter(pl.col("rows") >= BURST_ROWS).select(pl.col("item").cast(pl.UInt64))
+    day_of = (pl.col("time") / day).floor().cast(pl.Int64)
+    # Days folded to 16 first: who has nine tenths on one day has them in one fold, and folds of all items are few.
+    key = pl.col("item") * pl.lit(FOLDS, dtype=pl.UInt64) + (day_of % FOLDS).cast(pl.UInt64)
+    keys = collect(coded.coded("item").select(key=key.cast(pl.UInt32)), path)["key"].to_numpy()
+    folds = np.zeros(coded.items.height * FOLDS, dtype=np.int64)
+    block = max(1 << 20, len(folds) // 4)
+    for start in range(0, len(keys), block):
+        folds += np.bincount(keys[start : start + block], minlength=len(folds))
+    del keys
+    by_item = folds.reshape(-1, FOLDS)
+    rows, most = by_item.sum(axis=1), by_item.max(axis=1)
+    candidates = np.flatnonzero((rows >= BURST_ROWS) & (most >= BURST_SHARE * rows))
+    if not len(candidates):
+        return
+    of_them = coded.coded("item").join(
+        pl.DataFrame({"item": candidates.astype(np.uint64)}).lazy(), on="item", how="semi"
     )
-    days = coded.coded().join(busy.lazy(), on="item", how="semi")
-    daily = days.group_by("item", (pl.col("time") / day).floor().alias("day")).len()
+    daily = of_them.group_by("item", day_of.alias("day")).len()
     found = collect(daily.group_by("item").agg(rows=pl.col("len").sum(), most=pl.col("len").max()), path)
     burst = found.filter(pl.col("most") >= BURST_SHARE * pl.col("rows")).sort("rows", descending=True)
     if burst.height:
