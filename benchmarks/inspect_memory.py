@@ -41,7 +41,7 @@ print(f"{peak:.0f}\\t{time.process_time() - start:.1f}\\t{shown}")
 """
 
 
-def blocks(rows: int, seed: int) -> Iterator[pl.DataFrame]:
+def blocks(rows: int, seed: int, wide: int = 0) -> Iterator[pl.DataFrame]:
     """Rows with text ids, ratings and times; items fall off as a power law."""
     generator = np.random.default_rng(seed)
     for start in range(0, rows, 500_000):
@@ -52,19 +52,21 @@ def blocks(rows: int, seed: int) -> Iterator[pl.DataFrame]:
             user_id=pl.format("user-{}", "user"), item_id=pl.format("item-{}", "item"),
             rating=pl.Series(generator.integers(1, 6, size, dtype=np.int8)),
             timestamp=pl.Series(generator.integers(1_500_000_000, 1_600_000_000, size)),
+            **({"review": pl.format("{}" + "x" * wide, "item")} if wide else {}),
         )  # fmt: skip
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rows", type=int, default=10_000_000)
+    options.add_argument("--wide", type=int, default=0, help="characters of a further text column")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--what", nargs="+", default=["inspect", "streamed"])
     asked = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="sharpap-benchmark-") as folder:
         csv, parquet = Path(folder) / "rows.csv", Path(folder) / "rows.parquet"
         with csv.open("wb") as file:
-            for place, block in enumerate(blocks(asked.rows, asked.seed)):
+            for place, block in enumerate(blocks(asked.rows, asked.seed, asked.wide)):
                 block.write_csv(file, include_header=place == 0)
         pl.scan_csv(csv).sink_parquet(parquet)
         print(f"{asked.rows:,} rows, seed {asked.seed}, polars {pl.__version__}")

@@ -143,17 +143,16 @@ def _toml(value: Any) -> str:
 
 
 def _python(path: Path, options: dict[str, Any]) -> str:
-    parts, imports = [repr(str(path))], ""
+    parts, needed = [repr(str(path))], []
     for name, value in options.items():
         if name == "columns":
             inside = ", ".join(f"{role}={part!r}" for role, part in value.items())
             parts.append(f"columns=Columns({inside})")
-            imports = "from sharpap.data import Columns; "
+            needed.append("Columns")
         elif name == "split":
             parts.append(f"split=LeaveOneOut(by={value['by']!r})")
-            imports = imports.replace("import ", "import LeaveOneOut, ") or "from sharpap.data import LeaveOneOut; "
+            needed.append("LeaveOneOut")
         else:
             parts.append(f"{name}={value!r}")
-    return f"import sharpap; {imports}data = sharpap.load({', '.join(parts)})".replace(
-        "import LeaveOneOut, Columns", "import Columns, LeaveOneOut"
-    )
+    imports = f"from sharpap.data import {', '.join(sorted(needed))}; " if needed else ""
+    return f"import sharpap; {imports}data = sharpap.load({', '.join(parts)})"

@@ -75,8 +75,8 @@ def profile(
 ) -> Profile:  # fmt: skip
     """Profile a file of interactions without loading it.
 
-    The file is read several times, block by block. What is held: the ids of users and items, 8 bytes a distinct pair, and
-    some 24 bytes a row while pairs are sorted; of ``.npz`` and adjacency lists, the file itself as well.
+    The file is read several times, block by block. What is held grows with users, items and rows, not with the width of
+    rows (docs/data.md has figures); of ``.npz`` and adjacency lists, the file itself as well.
 
     Args:
         path: any file that `read_interactions` takes.

@@ -29,7 +29,7 @@ def read_streamed(
     duplicates: Duplicates,
     bad_rows: BadRows,
 ) -> Interactions:
-    """Read a text table or Parquet in streamed passes. What is held: ids, and some 16 bytes a row, 40 with timestamps.
+    """Read a text table or Parquet in streamed passes. What is held: ids, and arrays of pairs and times; no text.
 
     Raises:
         DataError: as `read_interactions`; a row that cannot be used is named by its reason and line.
