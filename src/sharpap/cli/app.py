@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sharpap import __version__
+from sharpap.cli.data import data_app
 from sharpap.errors import ConfigError, SharpAPError
 
 app = typer.Typer(
@@ -148,18 +149,7 @@ def report(
     show_report(folder, k, as_markdown, as_json)
 
 
-@app.command()
-def data(
-    source: Annotated[str, typer.Argument(help="Catalogue name or file.")],
-    threshold: Threshold = None,
-    settings: Set = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Fetch a dataset if needed, check it, and say what is in it."""
-    from sharpap.cli.inspect import show_data
-
-    show_data(source, threshold, settings or [], quiet, as_json)
+app.add_typer(data_app, name="data")
 
 
 @app.command(name="list")
@@ -203,6 +193,13 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
         raise typer.Exit
 
 
+def _safe(text: str) -> str:
+    """An error that quotes a file may hold anything; line breaks stay."""
+    from sharpap.cli.console import printable
+
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 failed, 2 a wrong option or recipe, 130 interrupted."""
     try:
@@ -210,7 +207,7 @@ def main() -> None:
     except SharpAPError as error:
         if "--json" in sys.argv:
             typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {_safe(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

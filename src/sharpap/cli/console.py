@@ -31,6 +31,14 @@ def stdout() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=110)
 
 
+def printable(text: object, limit: int | None = None) -> str:
+    """Text from data, safe on a terminal: control and format characters as escapes, and no longer than `limit`."""
+    whole = str(text)
+    shown = whole if limit is None or len(whole) <= limit else whole[:limit]
+    safe = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in shown)
+    return safe if len(shown) == len(whole) else f"{safe}... ({len(whole):,} characters)"
+
+
 class Handle:
     """One open task, on the terminal or not."""
 

@@ -3,13 +3,16 @@
 from sharpap.data.catalogue import Options, entries, load
 from sharpap.data.dataset import Dataset
 from sharpap.data.interactions import Interactions
+from sharpap.data.profile import Profile, profile
 from sharpap.data.read import core, read_interactions
 from sharpap.data.split import LeaveOneOut, RandomSplit, Split, TemporalSplit, given, split
 from sharpap.data.synthetic import synthetic
 from sharpap.data.table import Columns
 from sharpap.data.targets import TargetPool
+from sharpap.data.write import write_interactions
 
 __all__ = [
-    "Columns", "Dataset", "Interactions", "LeaveOneOut", "Options", "RandomSplit", "Split", "TargetPool",
-    "TemporalSplit", "core", "entries", "given", "load", "read_interactions", "split", "synthetic",
+    "Columns", "Dataset", "Interactions", "LeaveOneOut", "Options", "Profile", "RandomSplit", "Split", "TargetPool",
+    "TemporalSplit", "core", "entries", "given", "load", "profile", "read_interactions", "split", "synthetic",
+    "write_interactions",
 ]  # fmt: skip

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from sharpap.data import times
 from sharpap.data.interactions import Interactions
+from sharpap.data.roles import ROLES, guess
 from sharpap.errors import DataError
 
 Duplicates = Literal["merge", "refuse"]
+_DIGITS = r"^-?\d{1,18}$"
+BadRows = Literal["refuse", "drop"]
 ColumnName = str | int | None
-
-_GUESSES = {
-    "user": ("user", "user_id", "userid", "uid", "users", "reviewerid", "customer_id", "u"),
-    "item": ("item", "item_id", "itemid", "iid", "sid", "items", "movie_id", "movieid", "product_id", "asin", "i"),
-    "rating": ("rating", "ratings", "score", "stars", "count", "weight", "value", "overall"),
-    "timestamp": ("timestamp", "time", "ts", "unixreviewtime", "datetime", "date"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +32,17 @@ class Columns:
     rating: ColumnName = None
     timestamp: ColumnName = None
 
+    def named(self, names: list[str]) -> set[str]:
+        """The columns asked for by name or position, as far as they exist."""
+        asked = [getattr(self, role) for role in ROLES]
+        places = {names[place] for place in asked if isinstance(place, int) and 0 <= place < len(names)}
+        return places | {name for name in asked if isinstance(name, str) and name in names}
+
     def resolve(self, names: list[str], *, header: bool, path: str | None) -> dict[str, str]:
         """Role to column name; raises `DataError` for a column that is not there."""
         found: dict[str, str] = {}
-        lowered = {name.strip().lower(): name for name in reversed(names)}
-        for position, (role, guesses) in enumerate(_GUESSES.items()):
+        guesses = guess([name for name in names if name not in self.named(names)]) if header else {}
+        for position, role in enumerate(ROLES):
             asked = getattr(self, role)
             needed = role in ("user", "item")
             if asked == "" and not needed:
@@ -54,9 +57,8 @@ class Columns:
                     hint=f"The columns are: {', '.join(names)}." if header else f"There are {len(names)} columns.",
                 )  # fmt: skip
             elif header:
-                match = next((lowered[guess] for guess in guesses if guess in lowered), None)
-                if match is not None:
-                    found[role] = match
+                if role in guesses:
+                    found[role] = guesses[role]
             elif position < len(names):
                 found[role] = names[position]
             if needed and role not in found:
@@ -69,6 +71,26 @@ class Columns:
         return found
 
 
+class Drops:
+    """Rows left out, by reason; a row with two faults counts once, under the first one found."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, int] = {}
+        self.bad: pl.Series | None = None
+
+    def count(self, reason: str, rows: int) -> None:
+        """Note rows that never became part of the table."""
+        if rows:
+            self.reasons[reason] = self.reasons.get(reason, 0) + rows
+
+    def mark(self, bad: pl.Series, reason: str) -> None:
+        """Leave out the rows where (rows,) `bad` holds."""
+        bad = bad.fill_null(True)
+        new = bad if self.bad is None else bad & ~self.bad
+        self.count(reason, int(new.sum()))
+        self.bad = bad if self.bad is None else self.bad | bad
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Table:
     """A frame with columns in any names, and where its rows came from.
@@ -79,6 +101,8 @@ class Table:
         path: the file, or None.
         line_of: row number to 1-based line, or None where lines mean nothing (Parquet, frames).
         integer_ids: the format demands whole-number ids.
+        decimal_comma: numbers may be written "4,5".
+        drops: where rows that cannot be used are counted; None: the first one is an error.
     """
 
     frame: pl.DataFrame
@@ -86,6 +110,8 @@ class Table:
     path: str | None = None
     line_of: Callable[[int], int] | None = None
     integer_ids: bool = False
+    decimal_comma: bool = False
+    drops: Drops | None = None
 
     def fail(self, row: int, message: str, hint: str | None = None) -> DataError:
         """The error for one row."""
@@ -94,33 +120,45 @@ class Table:
         return DataError(message, path=self.path, line=self.line_of(row), hint=hint)
 
     def interactions(
-        self, columns: Columns | None = None, *, threshold: float | None = None, duplicates: Duplicates = "merge"
-    ) -> Interactions:
+        self, columns: Columns | None = None, *, threshold: float | None = None, duplicates: Duplicates = "merge",
+        bad_rows: BadRows = "refuse",
+    ) -> Interactions:  # fmt: skip
         """Check every value, keep the positives and number users and items by ascending id."""
+        if bad_rows == "drop" and self.drops is None:
+            return replace(self, drops=Drops()).interactions(columns, threshold=threshold, duplicates=duplicates)
         names = (columns or Columns()).resolve(self.frame.columns, header=self.header, path=self.path)
         if self.frame.height == 0:
             raise DataError("There is no interaction in it.", path=self.path)
         user_keys, item_keys = (self._ids(names[role], role) for role in ("user", "item"))
         ratings = self._numbers(names["rating"], "rating") if "rating" in names else None
-        times = self._times(names["timestamp"]) if "timestamp" in names else None
+        stamps = self._times(names["timestamp"]) if "timestamp" in names else None
         if threshold is not None and ratings is None:
             raise DataError(
                 f"A threshold of {threshold} was given, but there is no rating column.", path=self.path,
                 hint="Name the rating column or leave the threshold out.",
             )  # fmt: skip
-        users, user_ids = _number(user_keys)
-        items, item_ids = _number(item_keys)
+        at = np.arange(self.frame.height)
+        if self.drops is not None and self.drops.bad is not None:
+            good = ~self.drops.bad
+            user_keys, item_keys, at = user_keys.filter(good), item_keys.filter(good), at[good.to_numpy()]
+            ratings, stamps = (None if values is None else values[at] for values in (ratings, stamps))
+            if not len(at):
+                raise DataError("No row can be used.", path=self.path, hint=f"Dropped: {self.drops.reasons}.")
+        users, user_ids = _number(_whole_numbers(user_keys))
+        items, item_ids = _number(_whole_numbers(item_keys))
         if duplicates == "refuse":
-            self._refuse_duplicates(users, items, user_ids, item_ids)
+            self._refuse_duplicates(users, items, user_ids, item_ids, at)
         rows = len(users)
         if threshold is not None and ratings is not None:
             keep = ratings >= threshold
             users, items = users[keep], items[keep]
-            times = None if times is None else times[keep]
+            stamps = None if stamps is None else stamps[keep]
+        notes = {"rows": rows, "threshold": threshold, "below_threshold": rows - len(users)}
+        if self.drops is not None:
+            notes["dropped"] = self.drops.reasons
         made, merged = Interactions.from_pairs(
-            users, items, user_ids=user_ids, item_ids=item_ids, timestamps=times,
-            notes={"rows": rows, "threshold": threshold, "below_threshold": rows - len(users)},
-        )  # fmt: skip
+            users, items, user_ids=user_ids, item_ids=item_ids, timestamps=stamps, notes=notes
+        )
         if made.nnz == 0:
             raise DataError(
                 f"No rating reaches the threshold of {threshold}.", path=self.path,
@@ -132,71 +170,122 @@ class Table:
     def _ids(self, name: str, role: str) -> pl.Series:
         column = self.frame[name]
         if column.dtype.is_float():
+            if self.drops is not None:
+                column = column.fill_nan(None)
+                self._refuse(column.is_null(), lambda row: "", reason=f"missing {role} id")
             fraction = ~(column.is_finite() & (column == column.floor())).fill_null(False)
-            self._refuse(fraction, lambda row: f"{role} id {column[row]} in column {name!r} is not a whole number.")
-            column = column.cast(pl.Int64)
+            self._refuse(
+                fraction, lambda row: f"{role} id {column[row]} in column {name!r} is not a whole number.",
+                reason=f"{role} id that is not a whole number",
+            )  # fmt: skip
+            column = _null_where(fraction, column).cast(pl.Int64)
         elif not column.dtype.is_integer():
             column = column.cast(pl.String).str.strip_chars()
         missing = column.is_null() if column.dtype != pl.String else column.is_null() | (column == "").fill_null(True)
-        self._refuse(missing, lambda row: f"The {role} id in column {name!r} is missing.")
+        self._refuse(missing, lambda row: f"The {role} id in column {name!r} is missing.", reason=f"missing {role} id")
         if column.dtype == pl.String:
-            text = ~column.str.contains(r"^-?\d{1,18}$")
+            column = _null_where(missing, column)
             if self.integer_ids:
-                self._refuse(text, lambda row: f"{role} id {_show(column[row])} is not a whole number.")
-            if not text.any():
-                column = column.cast(pl.Int64)
+                text = ~column.str.contains(_DIGITS).fill_null(False)
+                self._refuse(
+                    text, lambda row: f"{role} id {_show(column[row])} is not a whole number.",
+                    reason=f"{role} id that is not a whole number",
+                )  # fmt: skip
+                column = _null_where(text, column)
+            column = _whole_numbers(column)
         if column.dtype.is_integer():
+            if column.dtype != pl.UInt64:
+                column = column.cast(pl.Int64)
             self._refuse(
-                column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0."
-            )
-            self._refuse(column > 2**62, lambda row: f"{role} id {column[row]} is too large.", "Write it as text.")
-            column = column.cast(pl.Int64)
+                column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0.",
+                reason=f"negative {role} id",
+            )  # fmt: skip
+            self._refuse(
+                column > 2**62, lambda row: f"{role} id {column[row]} is too large.", "Write it as text.",
+                reason=f"{role} id that is too large",
+            )  # fmt: skip
+            column = _null_where((column < 0) | (column > 2**62), column).cast(pl.Int64)
         return column
 
-    def _refuse(self, bad: pl.Series, message: Callable[[int], str], hint: str | None = None) -> None:
-        """Raise for the first row where `bad` holds."""
-        if bad.any():
-            row = int(bad.arg_true()[0])
-            raise self.fail(row, message(row), hint)
+    def _refuse(
+        self, bad: pl.Series, message: Callable[[int], str], hint: str | None = None, *, reason: str
+    ) -> None:  # fmt: skip
+        """Raise for the first row where `bad` holds, or leave these rows out."""
+        if not bad.any():
+            return
+        if self.drops is not None:
+            self.drops.mark(bad.fill_null(False), reason)
+            return
+        row = int(bad.arg_true()[0])
+        raise self.fail(row, message(row), hint)
 
     def _numbers(self, name: str, role: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         column = self.frame[name]
-        values = column.str.strip_chars().cast(pl.Float64, strict=False) if column.dtype == pl.String else column
-        if not values.dtype.is_numeric():
+        values = self._floats(column) if column.dtype == pl.String else column
+        if not values.dtype.is_numeric() and values.dtype != pl.Boolean:
             raise self.fail(0, f"The {role} column {name!r} holds {column.dtype}, not numbers.")
         values = values.cast(pl.Float64)
         self._refuse(
             ~values.is_finite().fill_null(False),
             lambda row: f"{role} {_show(column[row])} in column {name!r} is not a finite number.",
-            "Correct it, or drop the rows without a value.",
+            "Correct it, or leave such rows out with --set data.bad_rows=drop.",
+            reason=f"{role} that is not a finite number",
         )
         return values.to_numpy()
+
+    def _floats(self, column: pl.Series) -> pl.Series:
+        text = column.str.strip_chars()
+        if self.decimal_comma:
+            text = text.str.replace(",", ".", literal=True)
+        return text.cast(pl.Float64, strict=False)
 
     def _times(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         column = self.frame[name]
         if column.dtype == pl.String:
-            numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-            dates = column.str.to_datetime(strict=False) if numbers.null_count() == column.len() else None
-            if dates is None or dates.null_count():
+            if self._floats(column).null_count() < column.len():
                 return self._numbers(name, "timestamp")
-            column = dates
+            dates = times.parse(column)
+            if dates.null_count() == column.len():
+                return self._numbers(name, "timestamp")
+            self._refuse(
+                dates.is_null(), lambda row: f"timestamp {_show(column[row])} in column {name!r} is no date and time.",
+                "Write all of them as 2024-01-31 10:00:00.", reason="timestamp that is no date and time",
+            )  # fmt: skip
+            return dates.to_numpy()
         if column.dtype.is_temporal():
-            self._refuse(column.is_null(), lambda row: f"The timestamp in column {name!r} is missing.")
-            return column.cast(pl.Datetime("us")).to_physical().to_numpy() / 1e6
+            self._refuse(
+                column.is_null(),
+                lambda row: f"The timestamp in column {name!r} is missing.",
+                reason="missing timestamp",
+            )
+            return column.cast(pl.Datetime("us")).to_physical().cast(pl.Float64).to_numpy() / 1e6
         return self._numbers(name, "timestamp")
 
-    def _refuse_duplicates(self, users: np.ndarray, items: np.ndarray, user_ids: Any, item_ids: Any) -> None:
+    def _refuse_duplicates(
+        self, users: np.ndarray, items: np.ndarray, user_ids: Any, item_ids: Any, at: np.ndarray
+    ) -> None:  # fmt: skip
         key = users.astype(np.int64) * len(item_ids) + items
         order = np.argsort(key, kind="stable")
         again = np.flatnonzero(key[order][1:] == key[order][:-1])
         if len(again):
             row, first = order[again + 1].min(), 0
             first = int(np.flatnonzero(key == key[row])[0])
-            where = f"line {self.line_of(first)}" if self.line_of else f"row {first}"
+            where = f"line {self.line_of(int(at[first]))}" if self.line_of else f"row {at[first]}"
             raise self.fail(
-                int(row), f"User {user_ids[users[row]]} and item {item_ids[items[row]]} stand already in {where}.",
+                int(at[row]), f"User {user_ids[users[row]]} and item {item_ids[items[row]]} stand already in {where}.",
                 f'{len(again)} rows are repeats; duplicates="merge" keeps one of each.',
             )  # fmt: skip
+
+
+def _null_where(bad: pl.Series, column: pl.Series) -> pl.Series:
+    return pl.select(pl.when(~bad.fill_null(False)).then(column)).to_series() if bad.any() else column
+
+
+def _whole_numbers(column: pl.Series) -> pl.Series:
+    """Text of digits only as int64, numbered by value; anything else as it is."""
+    if column.dtype == pl.String and column.str.contains(_DIGITS).all():
+        return column.cast(pl.Int64)
+    return column
 
 
 def _number(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:

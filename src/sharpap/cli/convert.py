@@ -1,0 +1,68 @@
+"""`sharpap data convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+
+from sharpap.cli.console import printable
+from sharpap.config import suggest
+from sharpap.data import Columns, Interactions, read_interactions, write_interactions
+from sharpap.data.layout import Format
+from sharpap.data.table import BadRows, Duplicates
+from sharpap.data.write import check_target
+from sharpap.errors import ConfigError
+
+_CHOICES = {"format": get_args(Format), "duplicates": get_args(Duplicates), "bad_rows": get_args(BadRows)}
+
+
+def reading(how: dict[str, Any], columns: dict[str, str | None]) -> dict[str, Any]:
+    """Options of the command line as arguments of `read_interactions` and `profile`."""
+    for name, choices in _CHOICES.items():
+        value = how.get(name)
+        if value is not None and value not in choices:
+            option = name.replace("_", "-")
+            raise ConfigError(f"There is no --{option} {value!r}.", hint=suggest(value, choices))
+    separator = how.get("separator")
+    named = {role: int(name) if name and name.isdecimal() else name for role, name in columns.items()}
+    picked = {"columns": Columns(**named)} if any(name is not None for name in columns.values()) else {}
+    return how | {"separator": "\t" if separator in ("\\t", "tab") else separator} | picked
+
+
+def convert_file(
+    file: Path, out: Path, how: dict[str, Any], columns: dict[str, str | None], separator: str | None, overwrite: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Read, write, and account for every row."""
+    separator = "\t" if separator in ("\\t", "tab") else separator
+    check_target(out, separator=separator, overwrite=overwrite)
+    made = read_interactions(file, **reading(how, columns))
+    lost = write_interactions(made, out, separator=separator, overwrite=overwrite)
+    facts = {
+        "in": str(file), "out": str(out), "rows": made.notes["rows"], "users": made.num_users, "items": made.num_items,
+        "interactions": made.nnz, "dropped": dropped(made), "lost": lost,
+    }  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    typer.echo(f"{made.nnz:,} interactions of {made.num_users:,} users and {made.num_items:,} items")
+    for reason, count in facts["dropped"].items():
+        typer.echo(f"{count:>12,} rows dropped: {reason}")
+    for what, count in lost.items():
+        typer.echo(f"{count:>12,} {what} are not in the file: a table has only those with some")
+    if how.get("threshold") is None and out.suffix != ".npz":
+        typer.echo("rating values, if any, are not kept: an interaction is there or not (--threshold says which are)")
+    typer.echo(f"written to {printable(out)}")
+
+
+def dropped(made: Interactions) -> dict[str, int]:
+    """Why rows are not among the interactions, with their number; zeros left out."""
+    notes = made.notes
+    reasons = dict(notes.get("dropped", {}))
+    reasons[f"rating below {notes.get('threshold')}"] = notes.get("below_threshold", 0)
+    reasons["repeats of a pair"] = notes.get("duplicates_merged", 0)
+    reasons[f"outside the {notes.get('k_core')}-core"] = notes.get("outside_core", 0)
+    return {reason: count for reason, count in reasons.items() if count}

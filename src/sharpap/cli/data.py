@@ -1,0 +1,100 @@
+"""The verbs below `sharpap data`. ``sharpap data NAME`` without a verb describes a dataset, as ``sharpap data show NAME``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class _ShowByDefault(TyperGroup):
+    """A group whose first word may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in self.get_help_option_names(ctx):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+data_app = typer.Typer(
+    help="Fetch and describe a dataset (`sharpap data NAME|FILE`), inspect or convert a file.",
+    cls=_ShowByDefault, no_args_is_help=True, rich_markup_mode=None,
+)  # fmt: skip
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
+Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
+File = Annotated[Path, typer.Argument(help="A file of interactions, gzip or not.")]
+Form = Annotated[str | None, typer.Option("--format", help="csv, tsv, parquet, npz, recbole, adjacency, movielens-...")]
+Separator = Annotated[str | None, typer.Option(help="Between the fields of a CSV; \\t is a tab.")]
+Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Whether the first line names the columns.")]
+User = Annotated[str | None, typer.Option("--user", metavar="COLUMN", help="By name, or by position from 0.")]
+Item = Annotated[str | None, typer.Option("--item", metavar="COLUMN", help="By name, or by position from 0.")]
+Rating = Annotated[str | None, typer.Option("--rating", metavar="COLUMN", help='The same; "" ignores ratings.')]
+Timestamp = Annotated[str | None, typer.Option("--timestamp", metavar="COLUMN", help='The same; "" ignores times.')]
+
+
+@data_app.command()
+def show(
+    source: Annotated[str, typer.Argument(help="Catalogue name or file.")],
+    threshold: Threshold = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a dataset if needed, check it, and say what is in it."""
+    from sharpap.cli.inspect import show_data
+
+    show_data(source, threshold, settings or [], quiet, as_json)
+
+
+@data_app.command()
+def inspect(
+    file: File,
+    format: Form = None,
+    separator: Separator = None,
+    header: Header = None,
+    user: User = None,
+    item: Item = None,
+    rating: Rating = None,
+    timestamp: Timestamp = None,
+    as_json: Json = False,
+) -> None:
+    """Profile a file of any size: columns, ids, repeats, popularity, suspicious rows, and the options that load it."""
+    from sharpap.cli.profile import show_profile
+
+    how = {"format": format, "separator": separator, "header": header}
+    show_profile(file, how, {"user": user, "item": item, "rating": rating, "timestamp": timestamp}, as_json)
+
+
+@data_app.command()
+def convert(
+    file: File,
+    out: Annotated[Path, typer.Argument(help="Where to: .npz, .parquet, .csv, .tsv or .inter.")],
+    threshold: Threshold = None,
+    k_core: Annotated[int, typer.Option(help="Drop users and items with fewer interactions, again and again.")] = 0,
+    duplicates: Annotated[str, typer.Option(help="merge or refuse repeated pairs.")] = "merge",
+    bad_rows: Annotated[str, typer.Option(help="refuse the file for a bad row, or drop such rows.")] = "refuse",
+    format: Form = None,
+    separator: Separator = None,
+    header: Header = None,
+    user: User = None,
+    item: Item = None,
+    rating: Rating = None,
+    timestamp: Timestamp = None,
+    out_separator: Annotated[str | None, typer.Option(help="Between the fields of a .csv that is written.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a file of interactions in another form, and say what was dropped and why."""
+    from sharpap.cli.convert import convert_file
+
+    how = {
+        "format": format, "separator": separator, "header": header, "threshold": threshold, "k_core": k_core,
+        "duplicates": duplicates, "bad_rows": bad_rows,
+    }  # fmt: skip
+    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    convert_file(file, out, how, columns, out_separator, overwrite, as_json)

@@ -1,0 +1,112 @@
+"""Rows of a file with ids as numbers: which rows can be used, who the users and items are, and the pairs as codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from sharpap.data.columns import Column, is_date, number_of, text_of, time_of
+from sharpap.data.layout import Layout
+from sharpap.data.scan import collect
+from sharpap.data.structure import Pairs
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Coded:
+    """Usable rows of a file, streamed again for each question.
+
+    Attributes:
+        rows: lazy user, item, rating, time of the usable rows; rating and time are null without such columns.
+        dropped: reason to number of rows that cannot be used, with the words of ``read_interactions(bad_rows="drop")``.
+        bad: the first rows that cannot be used: number from 0, reason, user, item.
+        users, items: id, rows, best (highest rating), ascending by id.
+    """
+
+    path: Path
+    rows: pl.LazyFrame
+    dropped: dict[str, int]
+    bad: pl.DataFrame
+    users: pl.DataFrame
+    items: pl.DataFrame
+
+    def coded(self, *roles: str) -> pl.LazyFrame:
+        """Lazy rating, time, and user and item numbers (uint64) or one of them."""
+        numbered = self.rows if not roles else self.rows.select(*roles, "rating", "time")
+        for role, ids in (("user", self.users), ("item", self.items)):
+            if roles and role not in roles:
+                continue
+            codes = ids.lazy().select("id", number=pl.int_range(pl.len(), dtype=pl.UInt64))
+            numbered = numbered.join(codes, left_on=role, right_on="id").drop(role).rename({"number": role})
+        return numbered
+
+    def pairs(self) -> Pairs:
+        """Distinct pairs, from an array of 8 bytes a row that is sorted in place."""
+        key = pl.col("user") * pl.lit(max(self.items.height, 1), dtype=pl.UInt64) + pl.col("item")
+        keys = collect(self.coded().select(key=key), self.path)["key"].to_numpy(writable=True)
+        return Pairs.from_keys(keys, self.users.height, self.items.height)
+
+
+def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path: Path) -> Coded:
+    """Check every row as `read_interactions` does and collect the vocabularies, in three streamed passes."""
+    schema = frame.collect_schema()
+    roles = {column.role: column for column in columns if column.role}
+    picked, reasons = [], []
+    for role in ("user", "item"):
+        column, missing, odd = roles[role], text_of(roles[role].name, schema).is_null(), None
+        whole = column.type == "whole numbers"
+        if schema[column.name].is_float():
+            number = pl.col(column.name)
+            ids = pl.when(number.is_finite() & (number == number.floor())).then(number).cast(pl.Int64, strict=False)
+            whole, odd = True, ids.is_null()
+        elif whole:
+            ids = text_of(column.name, schema).cast(pl.Int64, strict=False)
+        elif layout.format in ("movielens-tab", "movielens-dat"):
+            ids = text_of(column.name, schema).cast(pl.Int64, strict=False)
+            whole, odd = True, ids.is_null()
+        else:
+            ids = text_of(column.name, schema)
+        picked.append(ids.alias(role))
+        reasons.append((missing, f"missing {role} id"))
+        if odd is not None:
+            reasons.append((odd, f"{role} id that is not a whole number"))
+        if whole:
+            reasons.append((ids < 0, f"negative {role} id"))
+            reasons.append((ids.is_null() | (ids > 2**62), f"{role} id that is too large"))
+    rating = number_of(roles["rating"].name, schema, layout) if "rating" in roles else None
+    time = time_of(roles["timestamp"], schema, layout) if "timestamp" in roles else None
+    nothing = pl.lit(None, dtype=pl.Float64)
+    if rating is not None:
+        reasons.append((rating.is_null(), "rating that is not a finite number"))
+    if time is not None:
+        dates = roles["timestamp"].type == "dates"
+        kind = "no date and time" if dates and schema[roles["timestamp"].name] == pl.String else "not a finite number"
+        missing = dates and is_date(schema[roles["timestamp"].name])
+        reasons.append((time.is_null(), "missing timestamp" if missing else f"timestamp that is {kind}"))
+    rated = (nothing if rating is None else rating).alias("rating")
+    timed = (nothing if time is None else time).alias("time")
+    faulty = pl.any_horizontal([bad.fill_null(True) for bad, _ in reasons])
+    dropped: dict[str, int] = {}
+    bad_rows = pl.DataFrame(schema={"row": pl.UInt32, "reason": pl.String})
+    rows = frame.select(*picked, rated, timed)
+    if collect(frame.select(faulty.any()), path).item():
+        named = pl.coalesce([pl.when(bad).then(pl.lit(reason)) for bad, reason in reasons]).alias("reason")
+        checked = frame.select(*picked, rated, timed, named)
+        counts = collect(checked.drop_nulls("reason").group_by("reason").len(), path)
+        dropped = dict(counts.sort("len", descending=True).iter_rows())
+        bad_rows = collect(checked.with_row_index("row").drop_nulls("reason").head(10), path)
+        rows = frame.filter(~faulty).select(*picked, rated, timed)
+    users, items = (
+        collect(rows.group_by(pl.col(role).alias("id")).agg(rows=pl.len(), best=pl.col("rating").max()), path).sort(
+            "id"
+        )
+        for role in ("user", "item")
+    )
+    return Coded(path=path, rows=rows, dropped=dropped, bad=bad_rows, users=users, items=items)
+
+
+def id_text(ids: pl.DataFrame, numbers: np.ndarray | list[int]) -> list[str]:
+    """Ids by number, as text."""
+    return [str(ids["id"][int(number)]) for number in numbers]

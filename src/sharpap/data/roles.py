@@ -1,0 +1,51 @@
+"""Which column holds users, items, ratings and times: from the names people give them."""
+
+from __future__ import annotations
+
+import re
+
+ROLES = ("user", "item", "rating", "timestamp")
+_NAMES = {
+    "user": ("user", "userid", "uid", "users", "reviewerid", "customerid", "u"),
+    "item": ("item", "itemid", "iid", "sid", "items", "movieid", "productid", "asin", "isbn", "sku", "i"),
+    "rating": ("rating", "ratings", "score", "stars", "count", "weight", "value", "overall", "plays", "quantity"),
+    "timestamp": ("timestamp", "time", "ts", "unixreviewtime", "datetime", "date"),
+}
+_PARTS = {
+    "user": ("user", "customer", "member", "reviewer", "account", "visitor", "listener", "reader", "client", "kunde"),
+    "item": (
+        "item", "movie", "film", "product", "book", "song", "track", "article", "artist", "asin", "isbn", "sku", "stockcode",
+        "business", "poi", "location", "game", "recipe", "course", "anime", "parentasin", "artikel",
+    ),
+    "rating": ("rating", "score", "stars", "bewertung"),
+    "timestamp": ("timestamp", "datetime", "time", "date", "datum"),
+}  # fmt: skip
+_KEY = re.compile(r"(id|code|no|nr|key|number)$")
+
+
+def guess(names: list[str]) -> dict[str, str]:
+    """Role to column name, for the roles that a name tells.
+
+    A whole name counts first (``user_id``, ``User-ID`` and ``userId`` are the same); then a part of one
+    (``review_date``, ``customer_no``), where names that end in ``id``, ``code`` or ``no`` are preferred and two that are
+    equally good leave the role open.
+    """
+    plain = {name: re.sub(r"[^a-z0-9]", "", name.lower()) for name in names}
+    found: dict[str, str] = {}
+    for role in ROLES:
+        for known in _NAMES[role]:
+            match = next((name for name in names if plain[name] == known), None)
+            if match is not None:
+                found[role] = match
+                break
+    for role in ("timestamp", "rating", "user", "item"):
+        if role in found:
+            continue
+        free = [
+            name for name in names if name not in found.values() and any(part in plain[name] for part in _PARTS[role])
+        ]
+        keys = [name for name in free if _KEY.search(plain[name])]
+        best = keys if role in ("user", "item") and keys else free
+        if len(best) == 1:
+            found[role] = best[0]
+    return found

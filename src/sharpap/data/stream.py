@@ -1,0 +1,108 @@
+"""`read_streamed`: the table reader for files that should not be held as text; the same interactions as `Table` gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_array
+
+from sharpap.data.coded import code
+from sharpap.data.columns import columns_of, with_roles
+from sharpap.data.interactions import Interactions, canonical_csr
+from sharpap.data.layout import Layout
+from sharpap.data.scan import collect, rows_of
+from sharpap.data.table import BadRows, Columns, Duplicates
+from sharpap.errors import DataError
+
+STREAM_FROM = 256 * 1024 * 1024
+
+
+def read_streamed(
+    path: Path,
+    layout: Layout,
+    columns: Columns | None,
+    *,
+    threshold: float | None,
+    duplicates: Duplicates,
+    bad_rows: BadRows,
+) -> Interactions:
+    """Read a text table or Parquet in streamed passes. What is held: ids, and arrays of pairs and times; no text.
+
+    Raises:
+        DataError: as `read_interactions`; a row that cannot be used is named by its reason and line.
+    """
+    with rows_of(path, layout) as rows:
+        found, count = columns_of(rows.frame, layout, path)
+        if count == 0:
+            raise DataError("There is no interaction in it.", path=path)
+        names = (columns or Columns()).resolve(
+            [column.name for column in found], header=layout.header or layout.binary, path=str(path)
+        )
+        ignored = {role: "" for role in ("rating", "timestamp") if role not in names}
+        found = with_roles(found, layout, Columns(**(names | ignored)), path)  # pyright: ignore[reportArgumentType]
+        coded = code(rows.frame, found, layout, path)
+        if bad_rows == "refuse" and rows.ragged.lines:
+            line, fields = rows.ragged.first[0]
+            raise DataError(
+                f"This line has {fields} fields, the first one {len(layout.names)}, or an open quote.", path=path, line=line,
+                hint="Every line needs the same columns.",
+            )  # fmt: skip
+        if bad_rows == "refuse" and coded.dropped:
+            reason, row = coded.bad["reason"][0], coded.bad["row"][0]
+            line = None if rows.line_of is None else rows.line_of([row])[0]
+            where = "" if line else f"Row {row}: "
+            hint = "Correct it, or leave such rows out with --set data.bad_rows=drop."
+            raise DataError(f"{where}{reason} ({coded.dropped[reason]:,} such rows).", path=path, line=line, hint=hint)
+        if threshold is not None and "rating" not in names:
+            raise DataError(
+                f"A threshold of {threshold} was given, but there is no rating column.", path=path,
+                hint="Name the rating column or leave the threshold out.",
+            )  # fmt: skip
+        m = max(coded.items.height, 1)
+        wanted = [pl.col("user") * pl.lit(m, dtype=pl.UInt64) + pl.col("item")]
+        wanted += [pl.col("time")] if "timestamp" in names else []
+        kept = coded.coded() if threshold is None else coded.coded().filter(pl.col("rating") >= threshold)
+        table = collect(kept.select(*wanted), path)
+        dropped = dict(coded.dropped)
+        if rows.ragged.lines:
+            dropped = {"wrong number of fields, or an open quote": rows.ragged.lines} | dropped
+    usable, taken = int(coded.users["rows"].sum()), table.height
+    if not taken:
+        highest = coded.users["best"].max()
+        message = f"No rating reaches the threshold of {threshold}." if usable else "No row can be used."
+        raise DataError(message, path=path, hint=f"The highest is {highest}." if usable else f"Dropped: {dropped}.")
+    notes: dict[str, Any] = {"rows": usable, "threshold": threshold, "below_threshold": usable - taken}
+    if bad_rows == "drop":
+        notes["dropped"] = dropped
+    made = _matrix(table, coded.users["id"].to_numpy(), coded.items["id"].to_numpy(), notes)
+    if duplicates == "refuse" and made.notes["duplicates_merged"]:
+        raise DataError(
+            f"{made.notes['duplicates_merged']} rows repeat a pair of user and item.", path=path,
+            hint='duplicates="merge" keeps one of each.',
+        )  # fmt: skip
+    return made
+
+
+def _matrix(table: pl.DataFrame, user_ids: np.ndarray, item_ids: np.ndarray, notes: dict[str, Any]) -> Interactions:
+    """Sorted by pair, and of repeated pairs the latest, without an index array where no times need one."""
+    n, m = len(user_ids), len(item_ids)
+    times = table["time"].to_numpy() if "time" in table.columns else None
+    keys = table[table.columns[0]].to_numpy(writable=times is None)
+    rows = len(keys)
+    if times is None:
+        keys.sort()
+        last = np.append(keys[1:] != keys[:-1], True)
+        keys = keys[last]
+    else:
+        order = np.lexsort((times, keys))
+        keys = keys[order]
+        last = np.append(keys[1:] != keys[:-1], True)
+        keys, times = keys[last], times[order[last]]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount((keys // np.uint64(m)).astype(np.int32), minlength=n))])
+    indices = (keys % np.uint64(m)).astype(np.int32)
+    matrix = canonical_csr(csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(n, m)))
+    notes["duplicates_merged"] = rows - len(indices)
+    return Interactions(matrix=matrix, user_ids=user_ids, item_ids=item_ids, timestamps=times, notes=notes)

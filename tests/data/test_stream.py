@@ -1,0 +1,99 @@
+"""Streamed reading gives what reading in one piece gives, or refuses the same line."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sharpap.data import Interactions, read_interactions, stream
+from sharpap.errors import DataError
+
+ID = st.text(alphabet='ab1 ";\n,é', min_size=0, max_size=3)
+ROWS = st.lists(
+    st.tuples(ID, ID, st.sampled_from(["1", "4.5", "nan", "", "x"]), st.integers(0, 9)), min_size=1, max_size=30
+)
+RELAXED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def both(monkeypatch, path, **how) -> list[Interactions | DataError]:
+    """In one piece, and streamed."""
+    made: list[Interactions | DataError] = []
+    for size in (1 << 60, 0):
+        monkeypatch.setattr(stream, "STREAM_FROM", size)
+        try:
+            made.append(read_interactions(path, **how))
+        except DataError as error:
+            made.append(error)
+    return made
+
+
+def same(one: Interactions | DataError, other: Interactions | DataError) -> None:
+    assert isinstance(one, Interactions)
+    assert isinstance(other, Interactions), str(other)
+    assert one.fingerprint == other.fingerprint
+    assert one.notes == other.notes
+    assert (one.timestamps is None) == (other.timestamps is None)
+    if one.timestamps is not None and other.timestamps is not None:
+        np.testing.assert_array_equal(one.timestamps, other.timestamps)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "gzip"])
+@pytest.mark.parametrize("threshold", [None, 2])
+@RELAXED
+@given(rows=ROWS)
+def test_streamed_is_the_same_with_bad_rows_dropped(form, threshold, rows, monkeypatch, tmp_path):
+    frame = pl.DataFrame(rows, schema=["user", "item", "rating", "time"], orient="row")
+    if form == "parquet":
+        path = tmp_path / "x.parquet"
+        frame.write_parquet(path)
+    else:
+        text = frame.write_csv()
+        path = tmp_path / ("x.csv" if form == "csv" else "x.csv.gz")
+        path.write_bytes(text.encode() if form == "csv" else gzip.compress(text.encode()))
+    one, other = both(monkeypatch, path, bad_rows="drop", threshold=threshold)
+    if isinstance(one, DataError) or isinstance(other, DataError):
+        assert isinstance(one, DataError), (str(other), path.read_bytes())
+        assert isinstance(other, DataError), (str(one), path.read_bytes())
+    else:
+        same(one, other)
+
+
+@pytest.mark.parametrize("name", ["u.data", "ratings.dat", "x.inter", "x.tsv"])
+def test_other_forms_and_repeats(name, monkeypatch, tmp_path):
+    separator = "::" if name.endswith(".dat") else "\t"
+    head = {"x.inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n", "x.tsv": "u\ti\tstars\tts\n"}
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, [30, 20, 6, 99], size=(400, 4)).astype(str).tolist()
+    (tmp_path / name).write_text(head.get(name, "") + "\n".join(separator.join(row) for row in rows) + "\n")
+    for how in ({}, {"threshold": 3}, {"k_core": 3}):
+        one, other = both(monkeypatch, tmp_path / name, **how)
+        same(one, other)
+        assert isinstance(one, Interactions)
+        assert one.notes["duplicates_merged"] > 10
+    one, other = both(monkeypatch, tmp_path / name, duplicates="refuse")
+    assert isinstance(one, DataError)
+    assert isinstance(other, DataError)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("user,item,rating\n1,2,5\n3,4,good\n", 3),
+        ("user,item,rating\n1,2,5\n\n3,4,nan\n", 4),
+        ("user,item\n1,2\n-3,4\n", 3),
+        ("user,item\n1,2\n,4\n", 3),
+        ("user,item,rating\n1,2,3\n1,2\n", 3),
+        ("user,item\n1,2\n\x00,3\n", 3),
+        ("user,price\n1,2\n", 1),
+    ],
+)
+def test_streamed_errors_name_the_same_line(text, line, monkeypatch, tmp_path):
+    (tmp_path / "x.csv").write_text(text)
+    for error in both(monkeypatch, tmp_path / "x.csv"):
+        assert isinstance(error, DataError)
+        assert error.line == line, str(error)
