@@ -184,3 +184,25 @@ def test_audit_answers_on_one_page(sharpap, tmp_path):
     code, _, err = sharpap("audit", "popularty", *DATA, "-o", tmp_path / "other")
     assert code == 2
     assert "Did you mean 'popularity'?" in err
+
+
+def test_audit_of_the_users_own_class(sharpap, tmp_path, monkeypatch):
+    (tmp_path / "mine_to_audit.py").write_text(
+        "import numpy as np\n"
+        "class Counts:\n"
+        "    def __init__(self, power=1.0):\n"
+        "        self.power = power\n"
+        "    def fit(self, train, seed):\n"
+        "        self.counts = np.asarray(train.sum(0), float) ** self.power\n"
+        "    def score(self, users):\n"
+        "        return np.tile(self.counts, (len(users), 1))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    options = ["--set", 'attacks=["random"]', "--set", "budgets=[0.05]", "--set", "draws=2", "--set", "size=2"]
+    code, _, err = sharpap("audit", "mine_to_audit:Counts", *DATA, *options, "--set", "victim.power=0.5")
+    assert code == 0, err
+    mine = json.loads((tmp_path / "results" / "audit-mine_to_audit-Counts" / "audit.json").read_text())
+    code, _, err = sharpap("audit", "popularity", *DATA, *options, "-o", "theirs")
+    assert code == 0, err
+    theirs = json.loads((tmp_path / "theirs" / "audit.json").read_text())
+    assert mine["curve"] == theirs["curve"]  # a monotone function of popularity ranks as popularity does

@@ -275,7 +275,7 @@ class _Auditor:
         )  # fmt: skip
 
     def _hits(self, found: list[Evaluation]) -> Interval:
-        return interval(np.array([np.nanmean(hit_ratio(each.ranks, self.settings.k)) for each in found]))
+        return interval(np.array([float(np.nanmean(hit_ratio(each.ranks, self.settings.k))) for each in found]))
 
     def _accuracy(self, found: list[Evaluation], before: list[Evaluation]) -> Interval | None:
         k = self._k

@@ -119,7 +119,7 @@ def evaluate(
 
 @app.command()
 def audit(
-    target: Annotated[str, typer.Argument(help="The recommender (`sharpap list victims`).")],
+    target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
     data: Data = None,
     threshold: Threshold = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,

@@ -14,7 +14,7 @@ from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import dataset_from
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
-from sharpap.config import build, construct
+from sharpap.config import build, construct, locate
 from sharpap.errors import ConfigError
 from sharpap.files import write_text
 from sharpap.report.audit import audit_page
@@ -26,15 +26,15 @@ def run_audit(
     target: str, shortcuts: dict[str, Any], settings: list[str], out: Path | None, overwrite: bool, quiet: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Audit one recommender; `--set` paths without a section belong to the audit, e.g. ``draws=5``."""
+    """Audit a victim by name or ``module:attribute``.
+
+    `--set` paths without a section belong to the audit, e.g. ``draws=5``; those of ``victim.`` to the recommender.
+    """
     folder = out or Path("results") / f"audit-{target.replace(':', '-')}"
     if (folder / RECORD).exists() and not overwrite:
         raise ConfigError(f"{folder} holds an audit.", hint="Name another --out, or pass --overwrite.")
-    recipe: dict[str, Any] = {"audit": {}, "victims": {target: {}}}
+    recipe: dict[str, Any] = {"audit": {}, "victim": {}}
     own = [entry if entry.startswith(("data.", "victim.")) else f"audit.{entry}" for entry in settings]
-    own = [
-        f"victims.{target}.{entry.removeprefix('victim.')}" if entry.startswith("victim.") else entry for entry in own
-    ]
     apply(recipe, shortcuts, None, None, own)
     options = dict(recipe["audit"])
     chosen = options.pop("attacks", None)
@@ -48,7 +48,10 @@ def run_audit(
                 for name, options in tables.items()
             },
         )
-    recommender = build("victim", {"name": target} | recipe["victims"][target], where=f"victims.{target}")
+    if locate.is_code(target):
+        recommender = locate.recommender(target, recipe["victim"], where="victim")
+    else:
+        recommender = build("victim", {"name": target} | recipe["victim"], where="victim")
     with reporting(quiet=quiet, log=folder / "log.jsonl"):
         dataset, _ = dataset_from(recipe.get("data", {}))
         found = audit(dataset, recommender, plan, name=target, store=CellStore(folder / CELLS))
