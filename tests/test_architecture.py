@@ -12,7 +12,19 @@ import pytest
 import sharpap
 
 PACKAGE = Path(sharpap.__file__).parent
-ORDER = ["data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "config", "assess", "report", "cli"]
+ORDER = [
+    "data",
+    "kernels",
+    "recommenders",
+    "surrogates",
+    "attacks",
+    "metrics",
+    "adapters",
+    "config",
+    "assess",
+    "report",
+    "cli",
+]
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

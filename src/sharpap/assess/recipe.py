@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -13,9 +14,10 @@ from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
-from sharpap.config import build, construct, describe, read_toml, suggest
+from sharpap.config import allowing, build, construct, describe, read_toml, suggest
 from sharpap.data import Dataset, Options, TargetPool, load
 from sharpap.errors import ConfigError
+from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
 
 SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
@@ -47,8 +49,15 @@ def read_recipe(source: str | Path) -> dict[str, Any]:
     return read_toml(path)
 
 
-def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
+def experiment_from(
+    table: dict[str, Any], *, more_victims: Mapping[str, Recommender] | None = None, allow_commands: bool = False
+) -> tuple[Experiment, dict[str, Any]]:
     """The experiment of a recipe, and the recipe with every default spelled out.
+
+    Args:
+        table: the recipe.
+        more_victims: victims beside those of the recipe.
+        allow_commands: let the recipe name victims that run a command or call a server.
 
     Raises:
         ConfigError: an unknown section, name or option, or a value that does not fit. DataError, DownloadError: from
@@ -63,16 +72,21 @@ def experiment_from(table: dict[str, Any]) -> tuple[Experiment, dict[str, Any]]:
         title["reported"] = [describe(figure) for figure in _reported(table["reported"])]
     targets = construct(TargetPool, _table(table, "targets"), where="targets")
     budget = construct(Budget, _table(table, "budget"), where="budget")
-    victims = {
-        name: build("victim", _named(name, value), where=f"victims.{name}")
-        for name, value in _entries(table, "victims").items()
-    }
-    attacks = {
-        name: value
-        if isinstance(value, dict) and "file" in value
-        else build("attack", _named(name, value), where=f"attacks.{name}")
-        for name, value in _entries(table, "attacks").items()
-    }
+    with allowing(commands=allow_commands):
+        victims = {
+            name: build("victim", _named(name, value), where=f"victims.{name}")
+            for name, value in _entries(table, "victims").items()
+        }
+        attacks = {
+            name: value
+            if isinstance(value, dict) and "file" in value
+            else build("attack", _named(name, value), where=f"attacks.{name}")
+            for name, value in _entries(table, "attacks").items()
+        }
+    for name, victim in (more_victims or {}).items():
+        if name in victims:
+            raise ConfigError(f"There are two victims called {name!r}.")
+        victims[name] = victim
     dataset, data = dataset_from(_table(table, "data"))
     described = {
         name: attack if isinstance(attack, dict) else describe(attack, "attack") for name, attack in attacks.items()

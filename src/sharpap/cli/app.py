@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from sharpap import __version__
+from sharpap.cli import environments
 from sharpap.errors import ConfigError, SharpAPError
 
 app = typer.Typer(
     help="Stress-test recommender systems against poisoning attacks, offline, on your own interaction data.",
     no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+app.add_typer(environments.app, name="env")
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -27,6 +29,13 @@ Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it ar
 Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
 Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
 Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
+Commands = Annotated[
+    list[str] | None,
+    typer.Option("--victim-command", metavar="CMD", help="A victim: 'python train.py {train} {scores}'; repeatable."),
+]
+Allow = Annotated[
+    bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 
 
@@ -40,6 +49,8 @@ def run(
     threshold: Threshold = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
     victim: Annotated[list[str] | None, typer.Option(help="Only these victims; repeatable.")] = None,
+    victim_command: Commands = None,
+    allow_commands: Allow = False,
     targets: Targets = None,
     draws: Annotated[int | None, typer.Option(help="Target draws.")] = None,
     fakes: Fakes = None,
@@ -62,7 +73,7 @@ def run(
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
     run_recipe(
         recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
-        as_json,
+        as_json, victim_command, allow_commands,
     )  # fmt: skip
 
 
@@ -97,6 +108,7 @@ def evaluate(
         str | None, typer.Option(help="Target item ids: ID,ID; default: the file's own provenance.")
     ] = None,
     victim: Annotated[list[str] | None, typer.Option(help="Victims; repeatable.")] = None,
+    victim_command: Commands = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim.")] = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: none is written.")] = None,
@@ -109,7 +121,9 @@ def evaluate(
     from sharpap.cli.run import evaluate_profiles
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "seeds": seeds, "seed": seed}
-    evaluate_profiles(profiles, shortcuts, targets, victim, settings or [], out, overwrite, quiet, as_json)
+    evaluate_profiles(
+        profiles, shortcuts, targets, victim, settings or [], out, overwrite, quiet, as_json, victim_command
+    )
 
 
 @app.command()
