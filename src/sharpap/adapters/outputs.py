@@ -161,7 +161,7 @@ def check_lists(lists: Array, num_items: int, active: Array, source: str, names:
 def _table_lists(path: Path, parquet: bool, num_users: int, num_items: int, source: str) -> Array:
     """Lists from a long table; ranks may count from 0 or from 1."""
     try:
-        table = pl.read_parquet(path) if parquet else pl.read_csv(path)
+        table = pl.read_parquet(path) if parquet else pl.read_csv(path, infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         problem = (str(error).splitlines() or ["no reason given"])[0]
         raise ContractError(f"{source}: {path.name} cannot be read ({problem}).") from None
