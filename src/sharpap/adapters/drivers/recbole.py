@@ -23,6 +23,7 @@ from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.interaction import Interaction
 from recbole.data.utils import get_dataloader
+from recbole.model import general_recommender
 from recbole.sampler import Sampler
 from recbole.utils import get_model, get_trainer, init_seed
 from scipy.sparse import csr_matrix, load_npz
@@ -34,6 +35,9 @@ OF_USERS = ("CDAE", "ENMF", "MacridVAE", "MultiDAE", "MultiVAE", "RaCT", "RecVAE
 
 def main(train: str, target: str, seed: int, name: str, options: dict[str, Any]) -> None:
     """Train and write (num_users, num_items) float32 scores."""
+    if not isinstance(getattr(general_recommender, name, None), type):
+        known = (each for each, kind in vars(general_recommender).items() if isinstance(kind, type))
+        sys.exit(f"RecBole has no general recommender {name!r}; it has {', '.join(sorted(known))}.")
     matrix = csr_matrix(load_npz(train))
     data, model, _ = fit(matrix, Path(target).parent, seed, name, options)
     users, items = (
