@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 
+import polars as pl
+
 import sharpap as sp
 from sharpap.report import markdown
 
@@ -49,7 +51,7 @@ def main() -> None:
     )  # fmt: skip
     print(markdown(results, 10))
     print("\nSeconds of a training:")
-    means = results.cell_frame.group_by("victim", maintain_order=True).mean()
+    means = results.cell_frame.group_by("victim", maintain_order=True).agg(pl.col("train_seconds").mean())
     for row in means.iter_rows(named=True):
         print(f"  {row['victim']:<30} {row['train_seconds']:7.1f}")
     for cell in results.cells:

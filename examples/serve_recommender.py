@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     models = {}  # noqa: RUF012 - the last few that were trained, by name
     numbers = itertools.count()
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         """One request; what goes wrong is told to the caller."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         place = urlsplit(self.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -230,14 +231,14 @@ def test_a_list_with_an_item_the_user_has_is_refused(dataset, script):
 
 def test_a_command_that_is_not_there(dataset):
     victim = CommandRecommender(command=("no-such-program-at-all", "{train}", "{scores}"))
-    with pytest.raises(TrainingError, match=r"'no-such-program-at-all' was not found\.*without a shell"):
+    with pytest.raises(TrainingError, match=r"'no-such-program-at-all' was not found\..*without a shell"):
         victim.fit(dataset.train.matrix, seed=0)
 
 
 def test_a_file_that_is_no_program(dataset, tmp_path):
     (tmp_path / "train.sh").write_text("echo hello")
     victim = CommandRecommender(command=(str(tmp_path / "train.sh"), "{train}", "{scores}"))
-    with pytest.raises(TrainingError, match="cannot be run: Permission denied"):
+    with pytest.raises(TrainingError, match="cannot be run: it is not executable"):
         victim.fit(dataset.train.matrix, seed=0)
 
 
@@ -258,6 +259,25 @@ time.sleep(100)
         victim.fit(csr_array(np.eye(3)), seed=0)
     for name in ("pidsTrue", "pidsFalse"):
         assert _gone(int((tmp_path / name).read_text())), name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
+def test_a_command_does_not_outlive_us(tmp_path):
+    """The process that runs it is killed without a chance to clean up."""
+    child = tmp_path / "child.py"
+    child.write_text(f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(100)")
+    parent = (
+        "import sys; from pathlib import Path; from sharpap.adapters.process import run_command; "
+        f"run_command([sys.executable, {str(child)!r}], log=Path({str(tmp_path / 'log')!r}), timeout=100)"
+    )
+    running = subprocess.Popen([sys.executable, "-c", parent])
+    for _ in range(200):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            break
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    assert _gone(int((tmp_path / "pid").read_text()))
 
 
 def _gone(pid: int) -> bool:

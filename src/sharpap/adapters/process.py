@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from sharpap.errors import TrainingError
 
+GUARD = Path(__file__).parent / "drivers" / "guard.py"
 GRACE_SECONDS = 3.0
 TAIL_LINES = 15
 TAIL_CHARACTERS = 1500
@@ -19,22 +22,27 @@ TAIL_CHARACTERS = 1500
 def run_command(command: Sequence[str], *, log: Path, timeout: float) -> None:
     """Run `command` in the current folder and environment; what it prints goes to `log`.
 
-    The command leads a process group of its own. When its time is over, or this process is interrupted, the whole group is
-    asked to end and, a few seconds later, killed. On Windows only the command itself is.
+    The command has a process group of its own. When its time is over, or this process is interrupted or ends in any other
+    way (`drivers/guard.py`), the whole group is asked to end and, a few seconds later, killed. On Windows only the command
+    itself is, and not when this process is killed.
 
     Raises:
         TrainingError: it was not found, ended with another status than 0, or took longer than `timeout` seconds.
     """
-    try:
-        with log.open("wb") as file:
-            running = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-            )
-    except FileNotFoundError:
+    if shutil.which(command[0]) is None:
+        if Path(command[0]).exists():
+            raise TrainingError(f"The command {command[0]!r} cannot be run: it is not executable.")
         raise TrainingError(
             f"The command {command[0]!r} was not found.",
             hint="Give its path; it is run without a shell, so that aliases and ~ are not known.",
-        ) from None
+        )
+    guard = [sys.executable, "-I", "-S", str(GUARD)] if os.name == "posix" else []
+    try:
+        with log.open("wb") as file:
+            running = subprocess.Popen(
+                [*guard, *command], stdin=subprocess.PIPE if guard else subprocess.DEVNULL, stdout=file,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
     except OSError as error:
         raise TrainingError(f"The command {command[0]!r} cannot be run: {error.strerror}.") from None
     try:
@@ -48,6 +56,9 @@ def run_command(command: Sequence[str], *, log: Path, timeout: float) -> None:
     except BaseException:
         _end(running)
         raise
+    finally:
+        if running.stdin is not None:
+            running.stdin.close()
     if status:
         how = f"was ended by {_signal_name(-status)}" if status < 0 else f"ended with exit status {status}"
         raise TrainingError(f"The command {command[0]!r} {how}.{tail(log)}")
