@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,8 @@ from rich.console import Console
 
 import sharpap
 from sharpap.assess import Experiment, Results, run
+from sharpap.assess.landscape import transfer_drops
+from sharpap.assess.reported import Reported, compare
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, ContractError
@@ -108,6 +111,21 @@ def test_reports_say_so(results):
         assert "nan" not in texts[name].lower(), name
     assert "n/a" not in markdown(results, 10).replace("(n/a)", "")
     assert texts["html"].count(">n/a<") == 3  # the heat map of K = 20: clean and two attacks
+
+
+def test_what_is_not_available_is_in_no_derived_table(results):
+    def figure(k: int, **claim) -> Reported:
+        return Reported(claim="made up", attack="sharpap", victim="lists", k=k, **claim)
+
+    for claim in ({"value": 0.1}, {"base": "revadv", "change": 0.1}):
+        assert compare(results, [figure(10, **claim)]).height == 1
+        assert compare(results, [figure(20, **claim)]).height == 0
+    found = SimpleNamespace(
+        attack="sharpap", draw=0, k=20, hit_ratio=0.5, atk_sharpness=1.0, hits_lost=0.1, rec_sharpness=1.0
+    )
+    both = transfer_drops([found], results.frame, ["full", "lists"])  # pyright: ignore
+    assert both.equals(transfer_drops([found], results.frame, ["full"]))  # pyright: ignore
+    assert both["drop"].is_finite().all()
 
 
 def test_they_survive_the_disk_and_an_interruption(results, dataset, tmp_path):
