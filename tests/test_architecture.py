@@ -13,18 +13,8 @@ import sharpap
 
 PACKAGE = Path(sharpap.__file__).parent
 ORDER = [
-    "data",
-    "kernels",
-    "recommenders",
-    "surrogates",
-    "attacks",
-    "metrics",
-    "adapters",
-    "config",
-    "assess",
-    "report",
-    "cli",
-]
+    "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "adapters", "config", "assess", "report", "cli",
+]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -140,7 +141,12 @@ def test_only_this_machine_is_called(url):
 
 
 def test_other_forms_of_address():
-    for url in ("ftp://localhost/", "file://localhost/etc/passwd", "http://localhost:8000/?a=b"):
+    for url in (
+        "ftp://localhost/",
+        "file://localhost/etc/passwd",
+        "http://localhost:8000/?a=b",
+        "http://localhost:web/",
+    ):
         with pytest.raises(ConfigError, match="not of the form"):
             RemoteRecommender(url=url)
     assert RemoteRecommender(url="http://[::1]:8000").url
@@ -177,6 +183,25 @@ FIT = {
 def test_answers_to_fit_that_cannot_be_used(dataset, serve, fit, kind, message):
     with pytest.raises(kind, match=message):
         RemoteRecommender(url=serve(fit), timeout=0.5).fit(dataset.train.matrix, seed=0)
+
+
+def test_what_answers_speaks_no_http(dataset):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        connection.recv(100)
+        connection.sendall(b"220 mail.example ESMTP\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+        connection.close()
+
+    threading.Thread(target=answer, daemon=True).start()
+    with listener, pytest.raises(TrainingError, match=r"220 mail\.example"):
+        RemoteRecommender(url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=5).fit(
+            dataset.train.matrix, seed=0
+        )
 
 
 def test_nobody_listens(dataset):

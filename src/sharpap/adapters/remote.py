@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import urllib.error
@@ -55,12 +56,16 @@ class RemoteRecommender:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
+        try:
+            port_ok = parts.port != 0
+        except ValueError:
+            port_ok = False
         if parts.hostname not in LOOPBACK:
             raise ConfigError(
                 f"{self.url} is not on this machine: SharpAP works offline and talks to no live service.",
                 hint=f"Run the recommender here and name it by {', '.join(LOOPBACK)}.",
             )
-        if parts.scheme != "http" or parts.query or parts.fragment or parts.username:
+        if parts.scheme != "http" or parts.query or parts.fragment or parts.username or not port_ok:
             raise ConfigError(f"{self.url} is not of the form http://127.0.0.1:8000.")
         if min(self.timeout, self.score_timeout) <= 0:
             raise ConfigError("timeout and score_timeout must be above 0.")
@@ -105,7 +110,7 @@ class RemoteRecommender:
             raise TrainingError(
                 f"{where} gave no answer within {timeout:g} seconds.", hint="Raise its timeout."
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             problem = getattr(error, "reason", None) or error
             if isinstance(problem, TimeoutError):
                 problem = f"no answer within {timeout:g} seconds"
