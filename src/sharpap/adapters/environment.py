@@ -110,13 +110,13 @@ class Environment:
                 self._do("making the environment", [python or sys.executable, "-m", "venv", str(made)], task)
                 pins = made / "requirements.txt"
                 pins.write_text(self.requirements, "utf-8")
-                inside = str(_python_in(made))
+                inside = [str(_python_in(made)), "-I"]  # nothing of the paths and variables outside
                 progress.event("environment", name=self.name, step="packages", count=self.requirements.count("=="))
-                pip = [inside, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-color"]
+                pip = [*inside, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-color"]
                 self._do("installing", [*pip, "--requirement", str(pins)], task)
-                self._do("importing it", [inside, "-c", f"import {self.name}"], task)
+                self._do("importing it", [*inside, "-c", f"import {self.name}"], task)
                 version = self._do(
-                    "asking its version", [inside, "-c", "import sys; print(sys.version.split()[0])"], task
+                    "asking its version", [*inside, "-c", "import sys; print(sys.version.split()[0])"], task
                 )
             facts = {"requirements": _digest(self.requirements), "python": version.strip()}
             write_text(made / MARKER, json.dumps(facts))
