@@ -1,7 +1,7 @@
 """The same profiles on SharpAP's recommenders and on RecBole's and RecTools' of the same name.
 
     sharpap env create recbole && sharpap env create rectools
-    python benchmarks/outside_victims.py            # MovieLens-100K, one target draw, two victim seeds; about 20 minutes
+    python benchmarks/outside_victims.py            # MovieLens-100K, one target draw, two victim seeds; about 25 minutes
 
 Profiles are crafted once each; every victim is trained on them from the same seeds. SharpAP's LightGCN stops early on
 validation data, RecBole's trains for 150 epochs: neither sees the test data. Prints H@10, accuracy, and times as Markdown.

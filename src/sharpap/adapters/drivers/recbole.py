@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,6 @@ def fit(matrix: Any, folder: Path, seed: int, name: str, options: dict[str, Any]
     if drawn != "none":
         sampler = Sampler(["train"], [train], drawn, config["train_neg_sample_args"]["alpha"]).set_phase("train")
     loader = get_dataloader(config, "train")(config, train, sampler, shuffle=config["shuffle"])
-    random.seed(seed)
     init_seed(seed, True)
     model = get_model(name)(config, train).to(config["device"])
     get_trainer(config["MODEL_TYPE"], name)(config, model).fit(loader, None, verbose=False, saved=False)
