@@ -6,6 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sharpap.adapters.command import CommandRecommender
+    from sharpap.adapters.isolated import RecBoleRecommender, RecToolsRecommender
+    from sharpap.adapters.remote import RemoteRecommender
     from sharpap.assess import Experiment, Results, run, stress_test
     from sharpap.attacks import DPA2DL, RAPUR, Bandwagon, Poison, RandomAttack, RandomDirection, RevAdv, SharpnessAware
     from sharpap.attacks.poison_io import load_poison, save_poison
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
         VGCL,
         WRMF,
         BiasedMF,
+        Capabilities,
         ItemKNN,
         LightGCN,
         MultVAE,
@@ -32,13 +36,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 # Where each public name lives; imported on first use, so that `import sharpap` costs nothing.
 _HOME = {
+    "adapters.command": ("CommandRecommender",),
+    "adapters.isolated": ("RecBoleRecommender", "RecToolsRecommender"),
+    "adapters.remote": ("RemoteRecommender",),
     "assess": ("Experiment", "Results", "run", "stress_test"),
     "attacks": ("DPA2DL", "RAPUR", "Bandwagon", "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware"),
     "attacks.poison_io": ("load_poison", "save_poison"),
     "data": ("Dataset", "Interactions", "TargetPool", "load", "read_interactions", "split", "synthetic"),
     "recommenders": (
-        "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "ItemKNN", "LightGCN", "MultVAE", "NeuMF", "Popularity",
-        "SimGCL", "XSimGCL",
+        "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "Capabilities", "ItemKNN", "LightGCN", "MultVAE", "NeuMF",
+        "Popularity", "SimGCL", "XSimGCL",
     ),
     "surrogates": ("ALSSurrogate", "MaskedWRMFSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
     "threat": ("Budget", "Goal"),
@@ -47,11 +54,11 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BPRMF", "DPA2DL", "EASE", "NGCF", "RAPUR", "SGL", "VGCL", "WRMF", "ALSSurrogate", "Bandwagon", "BiasedMF", "Budget",
-    "Dataset", "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN", "MaskedWRMFSurrogate", "MultVAE", "NeuMF",
-    "PairwiseSurrogate", "Poison",
-    "Popularity", "RandomAttack", "RandomDirection", "Results", "RevAdv", "SharpnessAware", "SimGCL", "TargetPool",
-    "WRMFSurrogate", "XSimGCL", "load", "load_poison", "read_interactions", "run", "save_poison", "split", "stress_test",
-    "synthetic",
+    "Capabilities", "CommandRecommender", "Dataset", "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN",
+    "MaskedWRMFSurrogate", "MultVAE", "NeuMF", "PairwiseSurrogate", "Poison", "Popularity", "RandomAttack", "RandomDirection",
+    "RecBoleRecommender", "RecToolsRecommender", "RemoteRecommender", "Results", "RevAdv", "SharpnessAware", "SimGCL",
+    "TargetPool", "WRMFSurrogate", "XSimGCL", "load", "load_poison", "read_interactions", "run", "save_poison", "split",
+    "stress_test", "synthetic",
 ]  # fmt: skip
 
 

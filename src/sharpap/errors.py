@@ -37,7 +37,7 @@ class DataError(SharpAPError):
 
 
 class DownloadError(SharpAPError):
-    """A dataset could not be had from any of its sources."""
+    """A dataset or an environment could not be had from any of its sources."""
 
 
 class ConfigError(SharpAPError):

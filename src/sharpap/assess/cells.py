@@ -20,6 +20,7 @@ from sharpap.data import Interactions
 from sharpap.errors import SharpAPError
 from sharpap.files import replacing, write_text
 from sharpap.metrics import Evaluation
+from sharpap.recommenders import Capabilities
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class CellStore:
                     recall={int(k): value for k, value in facts["recall"].items()},
                     ndcg={int(k): value for k, value in facts["ndcg"].items()},
                     num_users=facts["num_users"], num_test_users=facts["num_test_users"],
+                    capabilities=Capabilities(**facts["capabilities"]),
                 )  # fmt: skip
         except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile):
             return None
@@ -68,7 +70,7 @@ class CellStore:
         """Store a cell that did not fail."""
         facts = {
             "cell": asdict(cell), "recall": found.recall, "ndcg": found.ndcg, "num_users": found.num_users,
-            "num_test_users": found.num_test_users,
+            "num_test_users": found.num_test_users, "capabilities": asdict(found.capabilities),
         }  # fmt: skip
         with replacing(self._path("cell", key)) as temporary:
             np.savez_compressed(

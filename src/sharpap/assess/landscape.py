@@ -154,6 +154,7 @@ def transfer_drops(landscapes: list[Landscape], frame: pl.DataFrame, others: lis
         (`Landscape.hits_lost`), sharp_rec.
     """
     hits = frame.filter((pl.col("metric") == "H") & (pl.col("target") == -1) & pl.col("victim").is_in(others))
+    hits = hits.drop_nulls("value")  # of victims that give only shorter lists
     rows = []
     for found in landscapes:
         cell = hits.filter(

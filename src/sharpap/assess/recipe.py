@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,7 @@ from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
-from sharpap.config import build, construct, describe, locate, read_toml, suggest
+from sharpap.config import allowing, build, construct, describe, locate, read_toml, suggest
 from sharpap.data import Dataset, Options, TargetPool, load
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Recommender
@@ -49,12 +49,17 @@ def read_recipe(source: str | Path) -> dict[str, Any]:
     return read_toml(path)
 
 
-def experiment_from(table: dict[str, Any], code: Container[str] = ()) -> tuple[Experiment, dict[str, Any]]:
+def experiment_from(
+    table: dict[str, Any], code: Container[str] = (), *, more_victims: Mapping[str, Recommender] | None = None,
+    allow_commands: bool = False,
+) -> tuple[Experiment, dict[str, Any]]:  # fmt: skip
     """The experiment of a recipe, and the recipe with every default spelled out.
 
     Args:
         table: the recipe.
         code: victims of the form ``module:attribute`` that may be imported: those the user named, never the recipe alone.
+        more_victims: victims beside those of the recipe.
+        allow_commands: let the recipe name victims that run a command or call a server.
 
     Raises:
         ConfigError: an unknown section, name or option, or a value that does not fit. DataError, DownloadError: from
@@ -70,14 +75,19 @@ def experiment_from(table: dict[str, Any], code: Container[str] = ()) -> tuple[E
     targets = construct(TargetPool, _table(table, "targets"), where="targets")
     budget = construct(Budget, _table(table, "budget"), where="budget")
     victims, described_victims = {}, {}
-    for name, value in _entries(table, "victims").items():
-        victims[name], described_victims[name] = _victim(name, _named(name, value), code)
-    attacks = {
-        name: value
-        if isinstance(value, dict) and "file" in value
-        else build("attack", _named(name, value), where=f"attacks.{name}")
-        for name, value in _entries(table, "attacks").items()
-    }
+    with allowing(commands=allow_commands):
+        for name, value in _entries(table, "victims").items():
+            victims[name], described_victims[name] = _victim(name, _named(name, value), code)
+        attacks = {
+            name: value
+            if isinstance(value, dict) and "file" in value
+            else build("attack", _named(name, value), where=f"attacks.{name}")
+            for name, value in _entries(table, "attacks").items()
+        }
+    for name, victim in (more_victims or {}).items():
+        if name in victims:
+            raise ConfigError(f"There are two victims called {name!r}.")
+        victims[name], described_victims[name] = victim, describe(victim, "victim")
     dataset, data = dataset_from(_table(table, "data"))
     described = {
         name: attack if isinstance(attack, dict) else describe(attack, "attack") for name, attack in attacks.items()

@@ -46,7 +46,7 @@ def compare(results: Results, figures: list[Reported]) -> pl.DataFrame:
 
     Columns: claim, attack, victim, metric, k, kind ("level" or "change"), reported, measured, low, high, verdict. A change is
     relative: the paired difference, and its interval, over the base's mean. Figures whose attack or victim was not
-    measured are left out.
+    measured, or cannot tell the metric, are left out.
     """
     rows = []
     for figure in figures:
@@ -62,8 +62,10 @@ def compare(results: Results, figures: list[Reported]) -> pl.DataFrame:
             found = results.paired(figure.attack, figure.base, figure.metric, figure.k).filter(
                 pl.col("victim") == figure.victim
             )
-            base = float(found["base_mean"][0])
+            base = float(found["base_mean"][0]) if found.height else 0.0
             kind, reported, scale, target = "change", figure.change, 1 / base if base else float("nan"), 0.0
+        if found.is_empty() or found["mean"][0] is None:
+            continue
         mean, low, high = (float(found[name][0]) * scale for name in ("mean", "low", "high"))
         rows.append(
             (figure.claim, figure.attack, figure.victim, figure.metric, figure.k, kind, reported, mean, low, high,

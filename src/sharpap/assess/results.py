@@ -19,7 +19,7 @@ from sharpap.data import Dataset
 from sharpap.errors import ConfigError
 from sharpap.metrics import Evaluation, any_hit_ratio, hit_ratio, holm, mean_rank, ndcg
 
-Row = tuple[str, int, int, float]
+Row = tuple[str, int, int, float | None]
 SCHEMA: dict[str, Any] = {
     "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "metric": pl.String, "k": pl.Int32,
     "target": pl.Int32, "value": pl.Float64,
@@ -85,7 +85,8 @@ class Results:
         """All measurements: attack ("none": clean), victim, draw, seed, metric, k, target (-1: mean over targets), value.
 
         Metrics: H, anyH, N (at k), rank and rank_shift (k = 0; 1-based, negative shift is upwards), and for genuine users
-        Recall, NDCG (at k). The clean run's accuracy does not depend on the draw and stands under draw 0.
+        Recall, NDCG (at k). The clean run's accuracy does not depend on the draw and stands under draw 0. A null value is not
+        available: the victim gives only lists, and shorter ones.
         """
         return pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
 
@@ -180,25 +181,33 @@ class Results:
 
 
 def rows_of(found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool) -> list[Row]:
-    """The measurements of one evaluation; `clean` gives the rank shift."""
+    """The measurements of one evaluation; `clean` gives the rank shift. What the victim cannot tell is None."""
     rows: list[Row] = []
+    can = found.capabilities
 
-    def per_target(metric: str, k: int, values: np.ndarray) -> None:
+    def per_target(metric: str, k: int, values: np.ndarray | None) -> None:
+        if values is None:
+            rows.extend((metric, k, target, None) for target in (ALL, *map(int, found.targets)))
+            return
         known = values[~np.isnan(values)]
         rows.append((metric, k, ALL, float(known.mean()) if len(known) else float("nan")))
         rows.extend((metric, k, int(t), float(v)) for t, v in zip(found.targets, values, strict=True))
 
     for k in ks:
-        per_target("H", k, hit_ratio(found.ranks, k))
-        per_target("N", k, ndcg(found.ranks, k))
-        rows.append(("anyH", k, ALL, any_hit_ratio(found.ranks, k)))
-    ranks = mean_rank(found.ranks)
+        known = can.reaches(k)
+        per_target("H", k, hit_ratio(found.ranks, k) if known else None)
+        per_target("N", k, ndcg(found.ranks, k) if known else None)
+        rows.append(("anyH", k, ALL, any_hit_ratio(found.ranks, k) if known else None))
+    ranks = mean_rank(found.ranks) if can.top_k is None else None
     per_target("rank", 0, ranks)
     if clean is not None:
-        per_target("rank_shift", 0, ranks - mean_rank(clean.ranks))
+        both = ranks is not None and clean.capabilities.top_k is None
+        per_target("rank_shift", 0, ranks - mean_rank(clean.ranks) if both else None)
     if with_utility:
+        unknown = [k for k in ks if not can.reaches(k)] if found.num_test_users else []
         for metric, values in (("Recall", found.recall), ("NDCG", found.ndcg)):
             rows += [(metric, k, ALL, value) for k, value in values.items()]
+            rows += [(metric, k, ALL, None) for k in unknown]
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, load
 from sharpap.errors import TrainingError
 from sharpap.metrics import Evaluation
-from sharpap.recommenders import Recommender
+from sharpap.recommenders import Capabilities, Recommender
 from sharpap.threat import Goal
 
 
@@ -110,6 +110,7 @@ class _Grid:
         self.poisons: dict[tuple[str, int], Poison] = {}
         self.landscapes: dict[tuple[str, int], Landscape] = {}
         self.clean: dict[tuple[str, int], Evaluation | None] = {}
+        self.capabilities: dict[str, Capabilities] = {}
         self.early: list[tuple[Train, Evaluation]] = []
 
     def first(self) -> list[Piece]:
@@ -141,6 +142,8 @@ class _Grid:
             self.cells[piece.attack, piece.draw, piece.victim, piece.seed] = cell
             stored = {"stored": True} if made.stored else {}
             progress.event("cell", **piece.place, seconds=seconds, error=made.error, **stored)
+            if found is not None:
+                self.capabilities[piece.victim] = found.capabilities
             self._measure(piece, found)
         return []
 
@@ -157,6 +160,9 @@ class _Grid:
             for own in draws if attack == CLEAN else [draw]:
                 made.add(attack, victim, own, seed, self.rows.get((attack, own, victim, seed), []))
         made.poisons = {(name, draw): self.poisons[name, draw] for name, draw in places if (name, draw) in self.poisons}
+        made.provenance["capabilities"] = {
+            name: asdict(can) for name, can in sorted(self.capabilities.items()) if can != Capabilities()
+        }
         made.sharpness = [self.landscapes[place] for place in places if place in self.landscapes]
         return made
 

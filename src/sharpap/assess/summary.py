@@ -15,25 +15,28 @@ def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric
     """Mean and 95 % interval of one metric for every attack and victim, the clean run first.
 
     Columns: attack, victim, mean, low, high, n. Repetitions are target draws, each the mean over seeds; with one draw they
-    are the seeds.
+    are the seeds. A mean is NaN where nothing was measured (every training failed), null where the victim cannot tell.
     """
     part = _aggregate(frame, metric, k)
+    unknown = unavailable(frame, metric, k)
     rows = []
     for attack in [CLEAN, *attacks]:
         for victim in victims:
             cell = part.filter((pl.col("attack") == attack) & (pl.col("victim") == victim))
-            rows.append((attack, victim, *_fields(interval(_repetitions(cell)))))
+            found = _fields(interval(_repetitions(cell)))
+            rows.append((attack, victim, *((None,) * 4 if victim in unknown else found[:4]), found[4]))
     return pl.DataFrame(rows, schema=_schema("attack", "victim"), orient="row").drop("p")
 
 
 def paired(frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, metric: str, k: int) -> pl.DataFrame:
-    """`attack` minus `base` on the same targets and victim seeds, for every victim.
+    """`attack` minus `base` on the same targets and victim seeds, for every victim that can tell the metric.
 
     Columns: victim, mean, low, high, p, n, p_holm (Holm-corrected over the victims), base_mean.
     """
     part = _aggregate(frame, metric, k)
+    unknown = unavailable(frame, metric, k)
     rows = []
-    for victim in victims:
+    for victim in (name for name in victims if name not in unknown):
         mine, other = (
             part.filter((pl.col("attack") == name) & (pl.col("victim") == victim)) for name in (attack, base)
         )
@@ -46,14 +49,21 @@ def paired(frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, m
 
 
 def utility(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
-    """Accuracy for genuine users before and after each attack: attack, victim, clean, mean, change (relative)."""
+    """Accuracy for genuine users before and after each attack: attack, victim, clean, mean, change (relative).
+
+    NaN and null as in `table`.
+    """
     part = _aggregate(frame, metric, k)
     means = {
         (row["attack"], row["victim"]): row["value"]
         for row in part.group_by("attack", "victim").agg(pl.col("value").mean()).iter_rows(named=True)
     }
-    rows = []
+    unknown = unavailable(frame, metric, k)
+    rows: list[tuple[Any, ...]] = []
     for victim in victims:
+        if victim in unknown:
+            rows += [(attack, victim, None, None, None) for attack in attacks]
+            continue
         clean = means.get((CLEAN, victim), float("nan"))
         for attack in attacks:
             after = means.get((attack, victim), float("nan"))
@@ -62,10 +72,20 @@ def utility(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metr
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def unavailable(frame: pl.DataFrame, metric: str, k: int) -> set[str]:
+    """Victims that cannot tell a metric: they give only lists, and shorter ones."""
+    part = frame.filter((pl.col("metric") == metric) & (pl.col("k") == k) & pl.col("value").is_null())
+    return set(part["victim"].unique())
+
+
 def _aggregate(frame: pl.DataFrame, metric: str, k: int) -> pl.DataFrame:
     """Rows of one metric, aggregated over targets, without undefined values."""
     return frame.filter(
-        (pl.col("metric") == metric) & (pl.col("k") == k) & (pl.col("target") == -1) & pl.col("value").is_not_nan()
+        (pl.col("metric") == metric)
+        & (pl.col("k") == k)
+        & (pl.col("target") == -1)
+        & pl.col("value").is_not_null()
+        & pl.col("value").is_not_nan()
     )
 
 

@@ -19,7 +19,7 @@ from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
 from sharpap.errors import SharpAPError
 from sharpap.metrics import evaluate
-from sharpap.recommenders import Recommender, Scorer
+from sharpap.recommenders import Recommender, Scorer, capabilities_of
 from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Goal
 
@@ -174,8 +174,9 @@ class Work:
             trained = time.perf_counter() - start
             log = getattr(model, "log", {})
             found = evaluate(
-                model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks
-            )
+                model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks,
+                capabilities=capabilities_of(recommender, model),
+            )  # fmt: skip
         except SharpAPError as problem:
             error = str(problem)
         except Exception as problem:  # a victim is foreign code: whatever it raises is its failure, not the run's

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sharpap import __version__
+from sharpap.cli import environments
 from sharpap.cli.data import data_app
 from sharpap.errors import ConfigError, SharpAPError
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     help="Stress-test recommender systems against poisoning attacks, offline, on your own interaction data.",
     no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+app.add_typer(environments.app, name="env")
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -31,6 +33,13 @@ Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
 Victims = Annotated[
     list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
 ]
+Commands = Annotated[
+    list[str] | None,
+    typer.Option("--victim-command", metavar="CMD", help="A victim: 'python train.py {train} {scores}'; repeatable."),
+]
+Allow = Annotated[
+    bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 
 
@@ -44,6 +53,8 @@ def run(
     threshold: Threshold = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
     victim: Victims = None,
+    victim_command: Commands = None,
+    allow_commands: Allow = False,
     targets: Targets = None,
     draws: Annotated[int | None, typer.Option(help="Target draws.")] = None,
     fakes: Fakes = None,
@@ -67,7 +78,7 @@ def run(
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
     run_recipe(
         recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
-        as_json, allow_code,
+        as_json, allow_code, victim_command, allow_commands,
     )  # fmt: skip
 
 
@@ -102,6 +113,7 @@ def evaluate(
         str | None, typer.Option(help="Target item ids: ID,ID; default: the file's own provenance.")
     ] = None,
     victim: Victims = None,
+    victim_command: Commands = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim.")] = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: none is written.")] = None,
@@ -114,7 +126,9 @@ def evaluate(
     from sharpap.cli.run import evaluate_profiles
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "seeds": seeds, "seed": seed}
-    evaluate_profiles(profiles, shortcuts, targets, victim, settings or [], out, overwrite, quiet, as_json)
+    evaluate_profiles(
+        profiles, shortcuts, targets, victim, settings or [], out, overwrite, quiet, as_json, victim_command
+    )
 
 
 @app.command()

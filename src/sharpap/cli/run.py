@@ -12,7 +12,7 @@ from sharpap.assess.store import CELLS, check_folder, drop_cells
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.own_code import only_victims
-from sharpap.cli.settings import apply, item_ids, only
+from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError
 from sharpap.report import show
@@ -24,19 +24,20 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
     fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
-    allow_code: bool = False,
+    allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
     check_folder(out, overwrite=overwrite)
     if overwrite:
         drop_cells(out)
+    more = command_victims(commands)
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)
     code = only_victims(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
     with reporting(quiet=quiet, log=out / "log.jsonl"):
-        experiment, config = experiment_from(recipe, code)
+        experiment, config = experiment_from(recipe, code, more_victims=more, allow_commands=allow_commands)
         results = run(experiment, config, cells=out / CELLS, jobs=jobs)
         results.save(out, overwrite=True)
         if not results.provenance["interrupted"]:
@@ -46,16 +47,17 @@ def run_recipe(
 
 def evaluate_profiles(
     files: list[Path], shortcuts: dict[str, Any], targets: str | None, victims: list[str] | None, settings: list[str],
-    out: Path | None, overwrite: bool, quiet: bool, as_json: bool,
+    out: Path | None, overwrite: bool, quiet: bool, as_json: bool, commands: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Assess finished profiles on freshly trained victims."""
     if out is not None:
         check_folder(out, overwrite=overwrite)
-    recipe: dict[str, Any] = {"victims": DEFAULT_VICTIMS}
+    more = command_victims(commands)
+    recipe: dict[str, Any] = {"victims": [] if more else DEFAULT_VICTIMS}
     code = only_victims(recipe, victims)
     apply(recipe, shortcuts, None, None, settings)
     with reporting(quiet=quiet, log=None if out is None else out / "log.jsonl"):
-        base, config = experiment_from(recipe, code)
+        base, config = experiment_from(recipe, code, more_victims=more)
         train = base.dataset.train
         goal = None
         if targets is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
+from sharpap.adapters.command import CommandRecommender
 from sharpap.config import override
 from sharpap.data.targets import KINDS
 from sharpap.errors import ConfigError
@@ -47,3 +49,18 @@ def only(recipe: dict[str, Any], section: str, wanted: list[str] | None) -> None
         have = recipe.get(section, {})
         have = {name: {} for name in have} if isinstance(have, list) else have
         recipe[section] = {name: have.get(name, {}) for name in wanted}
+
+
+def command_victims(commands: list[str] | None) -> dict[str, CommandRecommender]:
+    """Victims from ``--victim-command``: command, or command-1, command-2, ...; lists where one names {topk}."""
+    found = {}
+    for place, text in enumerate(commands or [], start=1):
+        try:
+            words = tuple(shlex.split(text))
+        except ValueError as error:
+            raise ConfigError(f"--victim-command {text!r}: {str(error).lower()}.") from None
+        output = "topk" if "{topk}" in text else "scores"
+        found["command" if len(commands or []) == 1 else f"command-{place}"] = CommandRecommender(
+            command=words, output=output
+        )
+    return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -14,8 +16,20 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from sharpap.config.foreign import facts
-from sharpap.config.registry import PROTOCOLS, REGISTRY, TABLES, lookup, name_of, suggest
+from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of, suggest
 from sharpap.errors import ConfigError
+
+_commands: ContextVar[bool] = ContextVar("sharpap_commands", default=False)
+
+
+@contextmanager
+def allowing(*, commands: bool) -> Iterator[None]:
+    """Inside the block, tables may name victims that run a command or call a server, or may not (the default)."""
+    token = _commands.set(commands)
+    try:
+        yield
+    finally:
+        _commands.reset(token)
 
 
 def build(kind: str, table: Any, *, where: str = "") -> Any:
@@ -37,7 +51,13 @@ def build(kind: str, table: Any, *, where: str = "") -> Any:
     options = dict(table)
     if "name" not in options:
         raise ConfigError(f"{where}: the table has no name.", hint=f'Add e.g. name = "{next(iter(REGISTRY[kind]))}".')
-    cls, fixed = lookup(kind, options.pop("name"), where)
+    name = options.pop("name")
+    cls, fixed = lookup(kind, name, where)
+    if cls in GUARDED and not _commands.get():
+        raise ConfigError(
+            f"{where}: {name!r} runs a command or calls a server that the recipe names.",
+            hint="If you trust the recipe, pass --allow-commands (in Python: allow_commands=True).",
+        )
     return construct(cls, _merge(fixed, options), where=where)
 
 

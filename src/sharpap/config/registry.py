@@ -6,6 +6,9 @@ import difflib
 from typing import Any
 
 from sharpap import attacks, recommenders
+from sharpap.adapters.command import CommandRecommender
+from sharpap.adapters.isolated import RecBoleRecommender, RecToolsRecommender
+from sharpap.adapters.remote import RemoteRecommender
 from sharpap.attacks import (
     DPA2DL,
     RAPUR,
@@ -111,6 +114,10 @@ REGISTRY: dict[str, Names] = {
         "ease": (EASE, {}),
         "item-knn": (ItemKNN, {}),
         "item-knn-learnt": (ItemKNN, {"item_weights": "learnt"}),
+        "recbole": (RecBoleRecommender, {}),
+        "rectools": (RecToolsRecommender, {}),
+        "command": (CommandRecommender, {}),
+        "remote": (RemoteRecommender, {}),
     },
     "surrogate": {"wrmf": (WRMFSurrogate, {}), "wrmf-masked": (MaskedWRMFSurrogate, {}), "als": (ALSSurrogate, {}),
         "bpr-mf": (PairwiseSurrogate, {}),
@@ -136,6 +143,8 @@ PROTOCOLS: dict[Any, str] = {
     attacks.Attack: "attack", recommenders.Recommender: "victim", Surrogate: "surrogate",
     Objective: "objective", Step: "step", WorstCase: "worst_case", Split: "split",
 }  # fmt: skip
+# These run what the recipe says, or send data where it says: built from a table only with permission (`build.allowing`).
+GUARDED: tuple[type, ...] = (CommandRecommender, RemoteRecommender)
 # A field annotated with one of these is built from a nested table of its fields.
 TABLES: tuple[type, ...] = (Columns,)
 

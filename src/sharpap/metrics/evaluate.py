@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sharpap import kernels
 from sharpap.errors import ContractError
 from sharpap.kernels import block_rows, hits, item_ranks, mask_rows, recall_ndcg, topk_scores
 from sharpap.recommenders.base import FactorModel, Scorer
+from sharpap.recommenders.capabilities import Capabilities, capabilities_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OWNED = -1
@@ -27,10 +28,12 @@ class Evaluation:
         targets: (t,) item numbers.
         ranks: (u, t) int64 0-based rank of each target for each evaluated user, training items left out of the ranking;
             `OWNED` where the user has the target in training. Ties go to the lower item number. An item scored -inf ranks
-            last, behind all others.
-        recall, ndcg: k to the mean over users with held-out items; empty without held-out interactions.
+            last, behind all others; so does every item outside the list of a victim that gives only lists.
+        recall, ndcg: k to the mean over users with held-out items; empty without held-out interactions, and without k that
+            the victim's lists do not reach.
         num_users: evaluated users: those with at least one training interaction.
         num_test_users: those with a held-out one, too.
+        capabilities: what the victim declares; ranks from its `top_k` on are unknown.
     """
 
     targets: Array
@@ -39,6 +42,7 @@ class Evaluation:
     ndcg: dict[int, float]
     num_users: int
     num_test_users: int
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
 
 def evaluate(
@@ -48,6 +52,7 @@ def evaluate(
     targets: tuple[int, ...] | Array,
     held_out: csr_array | None = None,
     ks: tuple[int, ...] = (10, 20, 50),
+    capabilities: Capabilities | None = None,
 ) -> Evaluation:
     """Rank for every genuine user, in blocks of users.
 
@@ -57,14 +62,16 @@ def evaluate(
         targets: item numbers whose ranks are wanted.
         held_out: (n, m) test interactions for Recall and NDCG; None: not computed.
         ks: list lengths.
+        capabilities: what the victim declares; None: what `model` itself declares.
 
     Raises:
-        ContractError: the model returned scores of the wrong shape or type, or NaN.
+        ContractError: the model returned scores of the wrong shape or type, or NaN, or other lists than it declares.
     """
     wanted = np.asarray(targets, dtype=np.int64)
     users = np.flatnonzero(np.diff(genuine.indptr))
     num_items = genuine.shape[1]
-    ks = tuple(sorted({min(k, num_items) for k in ks}))
+    can = capabilities_of(model) if capabilities is None else capabilities
+    ks = tuple(sorted({min(k, num_items) for k in ks if can.reaches(k)}))
     ranks = np.empty((len(users), len(wanted)), np.int64)
     relevant = np.zeros(len(users), np.int64) if held_out is None else np.diff(held_out.indptr)[users].astype(np.int64)
     recall, ndcg = dict.fromkeys(ks, 0.0), dict.fromkeys(ks, 0.0)
@@ -72,11 +79,13 @@ def evaluate(
     for part, scores in score_blocks(model, users, num_items):
         place = slice(done, done + len(part))
         done += len(part)
+        if can.top_k is not None:
+            _check_lists(scores, part, genuine, can.top_k, type(model).__name__)
         mask_rows(scores, part, genuine.indptr, genuine.indices)
         ranks[place] = item_ranks(scores, wanted)
         ranks[place][np.isneginf(scores[:, wanted])] = num_items
         tested = relevant[place] > 0
-        if held_out is not None and tested.any():
+        if held_out is not None and ks and tested.any():
             items, _ = topk_scores(scores[tested], ks[-1])
             found = hits(items, part[tested], held_out)
             for k in ks:
@@ -92,6 +101,7 @@ def evaluate(
         ndcg={k: total / count for k, total in ndcg.items()} if count else {},
         num_users=len(users),
         num_test_users=count,
+        capabilities=can,
     )
 
 
@@ -121,6 +131,22 @@ def score_blocks(model: Scorer, users: Array, num_items: int) -> Iterator[tuple[
         if np.isnan(scores).any():
             raise ContractError(f"{name}.score returned NaN.", hint="Use -inf for items that cannot be scored.")
         yield part, np.array(scores, order="C")
+
+
+def _check_lists(scores: Array, users: Array, genuine: csr_array, top_k: int, name: str) -> None:
+    """Lists are as long as declared, and hold nothing that a user has: with it taken out they would be too short to count."""
+    listed = scores > -np.inf
+    longest = int(listed.sum(1).max(initial=0))
+    if longest > top_k:
+        raise ContractError(f"{name} declares top_k={top_k} and lists {longest} items.")
+    for row, user in enumerate(users):
+        own = genuine.indices[genuine.indptr[user] : genuine.indptr[user + 1]]
+        known = own[listed[row, own]]
+        if len(known):
+            raise ContractError(
+                f"{name} lists item {known[0]} for user {user}, who has it in training.",
+                hint="Leave a user's training items out of the list, and fill it up to its length with others.",
+            )
 
 
 def _owned(genuine: csr_array, users: Array, targets: Array) -> Array:

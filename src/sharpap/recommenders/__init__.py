@@ -2,6 +2,7 @@
 
 from sharpap.recommenders.base import FactorModel, Recommender, Scorer
 from sharpap.recommenders.bpr import BPRMF
+from sharpap.recommenders.capabilities import Capabilities, capabilities_of
 from sharpap.recommenders.contrastive import SGL, SimGCL, XSimGCL
 from sharpap.recommenders.graph import LightGCN
 from sharpap.recommenders.multvae import MultVAE
@@ -13,6 +14,6 @@ from sharpap.recommenders.vgcl import VGCL
 from sharpap.recommenders.wrmf import WRMF
 
 __all__ = [
-    "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "FactorModel", "ItemKNN", "LightGCN", "MultVAE",
-    "NeuMF", "Popularity", "Recommender", "Scorer", "SimGCL", "XSimGCL",
+    "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "Capabilities", "FactorModel", "ItemKNN", "LightGCN",
+    "MultVAE", "NeuMF", "Popularity", "Recommender", "Scorer", "SimGCL", "XSimGCL", "capabilities_of",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from sharpap.report import sharpness
-from sharpap.report.page import CLEAN, main_k, number
+from sharpap.report.page import CLEAN, hundredfold, main_k, notes, number
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
@@ -18,7 +18,7 @@ def markdown(results: Results, k: int | None = None) -> str:
     from sharpap.assess import summary
 
     k = k or main_k(results)
-    parts = [f"H@{k} in percent, mean over target draws (95 % interval):", _transfer(results, k)]
+    parts = [f"H@{k} in percent, mean over target draws (95 % interval):", _transfer(results, k), *notes(results)]
     if results.pairs:
         parts += [
             "With the worst case minus without, percentage points, same targets and victim seeds:",
@@ -34,7 +34,7 @@ def markdown(results: Results, k: int | None = None) -> str:
             sharpness.caption(results),
         ]
     found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k).to_dicts()
-    if found and not all(isnan(row["mean"]) for row in found):
+    if found and not all(row["mean"] is not None and isnan(row["mean"]) for row in found):
         rows = []
         for victim in results.victims:
             mine = [row for row in found if row["victim"] == victim]
@@ -63,8 +63,8 @@ def _transfer(results: Results, k: int) -> str:
     for attack in [CLEAN, *results.attacks]:
         cells = ["no attack" if attack == CLEAN else attack]
         for row in (row for row in found.iter_rows(named=True) if row["attack"] == attack):
-            span = "" if isnan(row["low"]) else f" ({number(100 * row['low'], 2)} to {number(100 * row['high'], 2)})"
-            cells.append(number(100 * row["mean"], 2) + span)
+            mean, low, high = (number(hundredfold(row[name]), 2) for name in ("mean", "low", "high"))
+            cells.append(mean if row["low"] is None or isnan(row["low"]) else f"{mean} ({low} to {high})")
         rows.append(cells)
     return table(["attack", *results.victims], rows)
 

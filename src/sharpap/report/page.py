@@ -34,13 +34,37 @@ def html(results: Results) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["number"] = number
-    environment.filters["percent"] = lambda value: "–" if value is None or isnan(value) else f"{100 * value:+.1f} %"
+    environment.filters["hundredfold"] = hundredfold
+    environment.filters["percent"] = lambda value: (
+        number(value) if value is None or isnan(value) else f"{100 * value:+.1f} %"
+    )
     return environment.get_template("report.html.j2").render(**context(results))
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Fixed digits; a dash for what is not known."""
-    return "–" if value is None or isnan(value) else f"{value:.{digits}f}"
+    """Fixed digits; a dash for what was not measured (NaN), n/a for what the victim cannot tell (None)."""
+    return "n/a" if value is None else "–" if isnan(value) else f"{value:.{digits}f}"
+
+
+def hundredfold(value: float | None) -> float | None:
+    """A share in percent; None stays None."""
+    return None if value is None else 100 * value
+
+
+def notes(results: Results) -> list[str]:
+    """A sentence on every victim that cannot tell everything, or is not deterministic."""
+    found = []
+    for victim, can in results.provenance.get("capabilities", {}).items():
+        if can["top_k"] is not None:
+            found.append(
+                f"{victim} gives only lists of its top {can['top_k']}: longer lists and ranks are not available (n/a)."
+            )
+        if not can["deterministic"]:
+            found.append(
+                f"{victim} is declared not deterministic: the same seed gives another model each time, and its differences "
+                "hold that noise."
+            )
+    return found
 
 
 def context(results: Results) -> dict[str, Any]:
@@ -56,6 +80,7 @@ def context(results: Results) -> dict[str, Any]:
         "data": data,
         "k": k,
         "finding": finding(results, k),
+        "notes": notes(results),
         "matrices": matrices,
         "intervals": _intervals(results, k),
         "paired": _paired(results, k),
@@ -98,12 +123,12 @@ def _label(attack: str) -> str:
 def _matrix(results: Results, k: int) -> dict[str, Any]:
     """The heat map of one list length; colour on a square-root scale, so that small differences show."""
     table = results.transfer_matrix("H", k)
-    best = max((row["mean"] for row in table.iter_rows(named=True) if not isnan(row["mean"])), default=0.0)
+    best = table["mean"].drop_nulls().drop_nans().max() or 0.0
     rows = []
     for attack in [CLEAN, *results.attacks]:
         cells = []
         for row in table.filter(pl.col("attack") == attack).iter_rows(named=True):
-            heat = 0.0 if not best or isnan(row["mean"]) else sqrt(max(row["mean"], 0) / best)
+            heat = 0.0 if not best or row["mean"] is None or isnan(row["mean"]) else sqrt(max(row["mean"], 0) / best)
             cells.append(row | {"heat": round(100 * heat)})
         rows.append({"attack": _label(attack), "cells": cells})
     return {"k": k, "victims": results.victims, "rows": rows}
@@ -113,7 +138,7 @@ def _intervals(results: Results, k: int) -> Any:
     table = results.transfer_matrix("H", k)
     groups = []
     for victim in results.victims:
-        rows = table.filter(pl.col("victim") == victim).iter_rows(named=True)
+        rows = table.filter((pl.col("victim") == victim) & pl.col("mean").is_not_null()).iter_rows(named=True)
         bars = [
             Bar(
                 label=_label(row["attack"]), style=style(results, row["attack"]), mean=row["mean"], low=row["low"],
@@ -121,7 +146,8 @@ def _intervals(results: Results, k: int) -> Any:
             )
             for row in rows
         ]  # fmt: skip
-        groups.append((victim, bars))
+        if bars:
+            groups.append((victim, bars))
     return intervals(groups, x_label=f"H@{k}")
 
 
@@ -229,9 +255,9 @@ def _times(results: Results, figures: dict[str, Any]) -> list[tuple[str, str]]:
 def finding(results: Results, k: int) -> str:
     """The result in one sentence: the most exposed victim."""
     table = results.transfer_matrix("H", k)
-    attacked = [row for row in table.iter_rows(named=True) if row["attack"] != CLEAN and not isnan(row["mean"])]
+    attacked = table.filter(pl.col("attack") != CLEAN).drop_nulls("mean").drop_nans("mean").to_dicts()
     if not attacked:
-        return "Nothing was attacked."
+        return "Nothing was attacked." if not results.attacks else f"H@{k} was measured on no victim under attack."
     worst = max(attacked, key=lambda row: row["mean"])
     clean = next(r for r in table.iter_rows(named=True) if r["attack"] == CLEAN and r["victim"] == worst["victim"])
     return (

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.report.page import CLEAN, finding, main_k, number
+from sharpap.report.page import CLEAN, finding, hundredfold, main_k, notes, number
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
@@ -29,6 +29,8 @@ def show(results: Results, console: Console, k: int | None = None) -> None:
     failed = [cell for cell in results.cells if cell.error]
     for cell in failed[:5]:
         console.print(Text(f"failed: {cell.victim} under {cell.attack}: {cell.error}", style="red"))
+    for note in notes(results):
+        console.print(Text(note))
     console.print(Text(finding(results, k), style="bold"))
 
 
@@ -48,15 +50,15 @@ def transfer_table(results: Results, k: int) -> Table:
         table.add_column(Text(victim), justify="right")
     rows = {(row["attack"], row["victim"]): row for row in results.transfer_matrix("H", k).iter_rows(named=True)}
     best = {
-        victim: max((rows[attack, victim]["mean"] for attack in results.attacks), default=0)
+        victim: max((rows[attack, victim]["mean"] or 0.0 for attack in results.attacks), default=0)
         for victim in results.victims
     }
     for attack in [CLEAN, *results.attacks]:
         cells = []
         for victim in results.victims:
             row = rows[attack, victim]
-            text = number(100 * row["mean"], 2)
-            if not isnan(row["low"]):
+            text = number(hundredfold(row["mean"]), 2)
+            if row["low"] is not None and not isnan(row["low"]):
                 text += f" ±{50 * (row['high'] - row['low']):.2f}"
             top = attack != CLEAN and row["mean"] == best[victim]
             cells.append(Text(text, style="bold" if top else ""))
