@@ -115,7 +115,12 @@ class Processes:
 
     def submit(self, piece: Piece) -> None:
         """See `Backend`."""
-        self.flying[self.pool.submit(_do, piece)] = piece
+        try:
+            future = self.pool.submit(_do, piece)
+        except BrokenProcessPool as error:  # a worker died since the last `next`, which will see to it
+            future = Future()
+            future.set_exception(error)
+        self.flying[future] = piece
 
     def next(self) -> tuple[Piece, Made]:
         """See `Backend`."""
