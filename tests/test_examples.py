@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import shutil
@@ -36,6 +37,23 @@ def test_examples_attack_their_victim(name, victim, tiny, capsys):
     rows = dict(zip(table["attack"], table["mean"], strict=True))
     assert rows["sharpap"] > rows["none"]  # a sixth of the users are fake and push the targets
     assert victim in capsys.readouterr().out
+
+
+def test_the_notebook_runs_from_top_to_bottom(tiny, tmp_path, monkeypatch):
+    """Its cells, on tiny data and attacks; the last expression of each is evaluated as a notebook would."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sp, "load", lambda name: tiny)
+    monkeypatch.setattr(sp, "RevAdv", lambda **options: sp.Bandwagon(popular_share=0.2))
+    cells = json.loads((EXAMPLES / "ten_lines.ipynb").read_text())["cells"]
+    scope: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]
+            exec("".join(cell["source"]), scope)
+    results = scope["results"]
+    assert isinstance(results, sp.Results)
+    assert results.transfer_matrix("H", k=10).height == 3 * 2
+    assert (tmp_path / "results" / "ten-lines" / "report.html").is_file()
 
 
 def test_the_torch_example_is_a_proper_victim():
