@@ -15,7 +15,7 @@ from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Interval, evaluate, hit_ratio
-from sharpap.recommenders import WRMF, FactorModel, Popularity
+from sharpap.recommenders import WRMF, Capabilities, FactorModel, Popularity
 from sharpap.report.audit import audit_page
 from sharpap.threat import Budget
 
@@ -138,6 +138,38 @@ def test_a_recommender_that_fails_is_named_with_advice(dataset):
 
     with pytest.raises(TrainingError, match=r"Broken failed on the clean data: ValueError: no GPU.*check-recommender"):
         audit(dataset, Broken(), PLAN)
+
+
+@dataclass(frozen=True)
+class FiveBest:
+    """Popularity that only gives lists of five."""
+
+    capabilities = Capabilities(top_k=5)
+
+    def fit(self, train: csr_array, *, seed: int):
+        return _Lists(train)
+
+
+class _Lists:
+    def __init__(self, train: csr_array) -> None:
+        self.train = train
+        self.counts = np.asarray(train.sum(0), dtype=np.float64)
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        scores = np.tile(self.counts, (len(users), 1))
+        scores[self.train[users].toarray() > 0] = -np.inf
+        edge = -np.sort(-scores, axis=1, kind="stable")[:, [4]]
+        listed = scores >= edge
+        listed &= np.cumsum(listed, axis=1) <= 5
+        return np.where(listed, scores, -np.inf)
+
+
+def test_a_recommender_of_short_lists_is_audited_within_them(dataset):
+    with pytest.raises(ConfigError, match=r"lists of 5.*Set k=5"):
+        audit(dataset, FiveBest(), PLAN)
+    found = audit(dataset, FiveBest(), replace(PLAN, k=5))
+    assert found.pools[1].before > 0  # popular items are in lists
+    assert found.ndcg is not None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, Sha
 from sharpap.data import Dataset, TargetPool
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Evaluation, Interval, detection_auc, evaluate, hit_ratio, interval, suspicion
-from sharpap.recommenders import Recommender
+from sharpap.recommenders import Recommender, capabilities_of
 from sharpap.threat import Budget
 
 VICTIM = "audited"
@@ -253,6 +253,12 @@ class _Auditor:
                 f"{self.name} failed {'on the clean data' if poison is None else f'on {attack}'}: {cell.error}",
                 hint="`sharpap check-recommender` looks at a recommender step by step.",
             )
+        longest = found.capabilities.top_k
+        if not found.capabilities.reaches(self.settings.k):
+            raise ConfigError(
+                f"{self.name} gives lists of {longest}; the audit counts in the best {self.settings.k}.",
+                hint=f"Set k={longest}.",
+            )
         return found
 
     def _exposure(self, attack: str, pool: str, share: float) -> Exposure:
@@ -315,8 +321,9 @@ class _Auditor:
             seed = self._work(self.settings.pools[0], self.middle).experiment.victim_seed(draw)
             model = fit(self.recommender, everyone, self.dataset.valid.matrix, seed=seed)
             seen = evaluate(
-                model, train, targets=poison.goal.targets, held_out=self.dataset.test.matrix, ks=(self.settings.k,)
-            )
+                model, train, targets=poison.goal.targets, held_out=self.dataset.test.matrix, ks=(self.settings.k,),
+                capabilities=capabilities_of(self.recommender, model),
+            )  # fmt: skip
             found.append(seen)
         before = [self.clean[self.settings.pools[0], draw] for draw in range(len(found))]
         return Remedy(

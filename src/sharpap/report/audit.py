@@ -57,7 +57,7 @@ def audit_page(found: AuditReport) -> str:
 
 def _needed(found: AuditReport, level: float) -> str:
     missed, reached = found.needed(level)
-    what = f"{level:.0%} of lists"
+    what = f"{100 * level:g} % of lists"
     if reached is None:
         return f"**{what}**: not reached with {missed:,} fake users ({_of(missed, found.users)})."
     if missed is None:
