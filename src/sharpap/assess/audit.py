@@ -137,7 +137,8 @@ class AuditReport:
         curve: the strongest attack over budgets, on the first pool.
         pools: the strongest attack with about 1 % fakes on each pool.
         groups: users by activity, quarters of equal size, on the first pool.
-        remedies: what removing suspicious users does.
+        remedies: what removing suspicious users does; empty for a recommender that gives only lists, since those of users
+            without training rows hold what they own.
     """
 
     dataset: str
@@ -216,7 +217,8 @@ class _Auditor:
                 task.advance(note=f"{pool}: H@{settings.k} {pools[-1].hits.mean:.4f}")
             self._exposure(strongest, first, self.middle)
             groups = self._groups()
-            remedies = [self._remedy(factor) for factor in (1.0, 3.0)]
+            lists = self.last[0][1].capabilities.top_k is not None
+            remedies = [] if lists else [self._remedy(factor) for factor in (1.0, 3.0)]
             task.advance(3)
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,

@@ -110,6 +110,8 @@ def _cost(found: AuditReport, middle: Exposure) -> str:
 
 
 def _remedies(found: AuditReport, middle: Exposure) -> str:
+    if not found.remedies:
+        return "Not available for a recommender that gives only lists."
     rows = [["none", "", "", _interval(middle.hits), _change(middle.accuracy)]] + [
         [
             f"leave out the {each.removed} most suspicious users", f"{100 * each.caught:.0f} %", f"{each.lost}",
