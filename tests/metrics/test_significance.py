@@ -28,6 +28,7 @@ def test_one_repetition_has_no_interval():
     assert found.mean == 0.4
     assert np.isnan([found.low, found.high, found.p]).all()
     assert interval(np.zeros(3)).p == 1.0
+    assert interval(np.full(3, 0.2)).p == 0.25  # three signs alike: 2 of 8
 
 
 def test_draws_are_the_repetitions_and_seeds_are_averaged():

@@ -32,7 +32,8 @@ class Interval:
 def interval(values: Array, level: float = 0.95) -> Interval:
     """Student's t-interval of the mean of independent repetitions.
 
-    For a paired comparison, give the differences. With no spread at all the interval is a point and p is 1 or 0.
+    For a paired comparison, give the differences. With no spread at all, as a few counts can have it by chance, the interval
+    is a point and the t-test says nothing: p is the sign test's, 2 / 2^n (1 for a mean of 0).
     """
     values = np.asarray(values, dtype=np.float64)
     n = len(values)
@@ -41,7 +42,7 @@ def interval(values: Array, level: float = 0.95) -> Interval:
         return Interval(mean=mean, low=float("nan"), high=float("nan"), p=float("nan"), n=n)
     error = float(values.std(ddof=1)) / n**0.5
     if error == 0:
-        return Interval(mean=mean, low=mean, high=mean, p=1.0 if mean == 0 else 0.0, n=n)
+        return Interval(mean=mean, low=mean, high=mean, p=1.0 if mean == 0 else 2.0 ** (1 - n), n=n)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
     return Interval(mean=mean, low=mean - half, high=mean + half, p=p, n=n)
