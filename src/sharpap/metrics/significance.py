@@ -41,7 +41,7 @@ def interval(values: Array, level: float = 0.95) -> Interval:
     if n < 2:
         return Interval(mean=mean, low=float("nan"), high=float("nan"), p=float("nan"), n=n)
     error = float(values.std(ddof=1)) / n**0.5
-    if error == 0:
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():  # rounding leaves a spread where there is none
         return Interval(mean=mean, low=mean, high=mean, p=1.0 if mean == 0 else 2.0 ** (1 - n), n=n)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
