@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -12,6 +11,7 @@ from scipy.sparse import csr_array
 from sharpap import progress
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
 from sharpap.assess.work import Craft, Train, Work, fit
 from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
@@ -21,7 +21,6 @@ from sharpap.recommenders import Recommender, capabilities_of
 from sharpap.threat import Budget
 
 VICTIM = "audited"
-LEVELS = (0.01, 0.05, 0.10)
 
 
 def suite() -> dict[str, Attack]:
@@ -62,109 +61,6 @@ class Audit:
             raise ConfigError(f"budgets={self.budgets} must be ascending shares between 0 and 1.")
         if self.draws < 2 or self.size < 1 or self.k < 1:
             raise ConfigError(f"draws={self.draws} must be 2 or more, size={self.size} and k={self.k} 1 or more.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exposure:
-    """What one attack did with one budget on one pool, over target draws.
-
-    Attributes:
-        attack, pool: which.
-        share, fakes, profile_size: fake users as a share and a number, and items in each.
-        hits: H@k, and its interval over draws.
-        before: the same without attack.
-        accuracy: relative change of NDCG@k for genuine users, None without held-out interactions.
-        visibility: chance that the detector ranks a fake user above a genuine one.
-    """
-
-    attack: str
-    pool: str
-    share: float
-    fakes: int
-    profile_size: int
-    hits: Interval
-    before: float
-    accuracy: Interval | None
-    visibility: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Users of one activity group under the strongest attack.
-
-    Attributes:
-        low, high: interactions of its least and most active user.
-        users: how many there are.
-        hits: H@k among them.
-    """
-
-    low: int
-    high: int
-    users: int
-    hits: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remedy:
-    """Users left out of training, the most suspicious first, against the strongest attack.
-
-    Attributes:
-        removed: users left out.
-        caught: share of the fake users among them.
-        lost: genuine users among them.
-        hits: H@k afterwards.
-        accuracy: relative change of NDCG@k from the clean run, None without held-out interactions.
-    """
-
-    removed: int
-    caught: float
-    lost: int
-    hits: Interval
-    accuracy: Interval | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditReport:
-    """The answers.
-
-    Attributes:
-        dataset, recommender: what was audited.
-        users, items, interactions: training data.
-        settings: JSON-ready.
-        ndcg: NDCG@k without attack, None without held-out interactions.
-        screening: every attack with about 1 % fakes on the first pool.
-        strongest: the attack with most hits there.
-        curve: the strongest attack over budgets, on the first pool.
-        pools: the strongest attack with about 1 % fakes on each pool.
-        groups: users by activity, quarters of equal size, on the first pool.
-        remedies: what removing suspicious users does; empty for a recommender that gives only lists, since those of users
-            without training rows hold what they own.
-    """
-
-    dataset: str
-    recommender: str
-    users: int
-    items: int
-    interactions: int
-    settings: dict[str, Any]
-    ndcg: float | None
-    screening: list[Exposure]
-    strongest: str
-    curve: list[Exposure]
-    pools: list[Exposure]
-    groups: list[Group]
-    remedies: list[Remedy]
-
-    def needed(self, level: float) -> tuple[int | None, int | None]:
-        """Between how many fake users the share `level` of lists is reached: (most that did not, least that did).
-
-        (None, f): even the smallest budget reaches it; (f, None): not even the largest does.
-        """
-        reached = [point.fakes for point in self.curve if point.hits.mean >= level]
-        missed = [
-            point.fakes for point in self.curve if point.hits.mean < level and (not reached or point.fakes < reached[0])
-        ]
-        return (missed[-1] if missed else None), (reached[0] if reached else None)
 
 
 def audit(

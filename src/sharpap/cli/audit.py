@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.markdown import Markdown
 
-from sharpap.assess.audit import LEVELS, Audit, audit
+from sharpap.assess.audit import Audit, audit
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import dataset_from
 from sharpap.cli.console import reporting, stdout
@@ -57,7 +57,7 @@ def run_audit(
         found = audit(dataset, recommender, plan, name=target, store=CellStore(folder / CELLS))
     page = audit_page(found)
     record = asdict(found) | {
-        "needed": {f"{level:g}": found.needed(level) for level in LEVELS},
+        "needed": {f"{level:g}": found.needed(level) for level in found.LEVELS},
     }
     write_text(folder / PAGE, page)
     write_text(folder / RECORD, json.dumps(record, indent=2))

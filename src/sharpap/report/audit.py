@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from sharpap.report.markdown import table
 
 if TYPE_CHECKING:
-    from sharpap.assess.audit import AuditReport, Exposure
+    from sharpap.assess.exposure import AuditReport, Exposure
     from sharpap.metrics import Interval
-
-LEVELS = (0.01, 0.05, 0.10)
 
 
 def audit_page(found: AuditReport) -> str:
@@ -24,7 +22,7 @@ def audit_page(found: AuditReport) -> str:
         f"Every figure is a mean over {draws} sets of {size} target items, each with its own training; in brackets the 95 % "
         f"interval over those sets. An item \"in a list\" is among a genuine user's best {k} that the user does not have.",
         "## How many fake users does it take?",
-        "\n".join(f"- {_needed(found, level)}" for level in LEVELS),
+        "\n".join(f"- {_needed(found, level)}" for level in found.LEVELS),
         _table(found.curve, first=True),
         "## Which attack does it?",
         f"{middle.fakes} fake users of {middle.profile_size} items each, pushing items of the pool {first!r}:",

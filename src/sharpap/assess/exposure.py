@@ -1,0 +1,113 @@
+"""What an audit gives: exposures, groups of users, remedies, and the levels between budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sharpap.metrics import Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """What one attack did with one budget on one pool, over target draws.
+
+    Attributes:
+        attack, pool: which.
+        share, fakes, profile_size: fake users as a share and a number, and items in each.
+        hits: H@k, and its interval over draws.
+        before: the same without attack.
+        accuracy: relative change of NDCG@k for genuine users, None without held-out interactions.
+        visibility: chance that the detector ranks a fake user above a genuine one.
+    """
+
+    attack: str
+    pool: str
+    share: float
+    fakes: int
+    profile_size: int
+    hits: Interval
+    before: float
+    accuracy: Interval | None
+    visibility: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Users of one activity group under the strongest attack.
+
+    Attributes:
+        low, high: interactions of its least and most active user.
+        users: how many there are.
+        hits: H@k among them.
+    """
+
+    low: int
+    high: int
+    users: int
+    hits: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """Users left out of training, the most suspicious first, against the strongest attack.
+
+    Attributes:
+        removed: users left out.
+        caught: share of the fake users among them.
+        lost: genuine users among them.
+        hits: H@k afterwards.
+        accuracy: relative change of NDCG@k from the clean run, None without held-out interactions.
+    """
+
+    removed: int
+    caught: float
+    lost: int
+    hits: Interval
+    accuracy: Interval | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditReport:
+    """The answers.
+
+    Attributes:
+        dataset, recommender: what was audited.
+        users, items, interactions: training data.
+        settings: JSON-ready.
+        ndcg: NDCG@k without attack, None without held-out interactions.
+        screening: every attack with about 1 % fakes on the first pool.
+        strongest: the attack with most hits there.
+        curve: the strongest attack over budgets, on the first pool.
+        pools: the strongest attack with about 1 % fakes on each pool.
+        groups: users by activity, quarters of equal size, on the first pool.
+        LEVELS: the shares of lists that are asked for.
+        remedies: what removing suspicious users does; empty for a recommender that gives only lists, since those of users
+            without training rows hold what they own.
+    """
+
+    dataset: str
+    recommender: str
+    users: int
+    items: int
+    interactions: int
+    settings: dict[str, Any]
+    ndcg: float | None
+    screening: list[Exposure]
+    strongest: str
+    curve: list[Exposure]
+    pools: list[Exposure]
+    groups: list[Group]
+    remedies: list[Remedy]
+    LEVELS: ClassVar[tuple[float, ...]] = (0.01, 0.05, 0.10)
+
+    def needed(self, level: float) -> tuple[int | None, int | None]:
+        """Between how many fake users the share `level` of lists is reached: (most that did not, least that did).
+
+        (None, f): even the smallest budget reaches it; (f, None): not even the largest does.
+        """
+        reached = [point.fakes for point in self.curve if point.hits.mean >= level]
+        missed = [
+            point.fakes for point in self.curve if point.hits.mean < level and (not reached or point.fakes < reached[0])
+        ]
+        return (missed[-1] if missed else None), (reached[0] if reached else None)
