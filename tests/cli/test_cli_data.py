@@ -5,30 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 
 import polars as pl
 import pytest
 
-from sharpap.cli import main
 from sharpap.data import read_interactions
-
-
-@pytest.fixture
-def sharpap(monkeypatch, capsys):
-    """Run the command line; gives exit status, stdout and stderr."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sharpap", *map(str, args)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def ratings(separator: str = ",") -> str:
