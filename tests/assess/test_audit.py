@@ -182,3 +182,9 @@ def test_a_recommender_of_short_lists_is_audited_within_them(dataset):
 def test_settings_are_checked(change, message):
     with pytest.raises(ConfigError, match=message):
         replace(PLAN, **change)
+
+
+def test_nothing_is_trained_twice_without_a_store_either(dataset):
+    before = len(CALLS)
+    audit(dataset, Counting(), replace(PLAN, pools=("unpopular",)))
+    assert len(CALLS) - before == 2 + 2 * 2 + 2 + 4

@@ -89,7 +89,7 @@ class _Auditor:
         self.name = name or type(recommender).__name__
         self.middle = min(settings.budgets, key=lambda share: abs(np.log(share / 0.01)))
         self.clean: dict[tuple[str, int], Evaluation] = {}
-        self.last: list[tuple[Poison, Evaluation]] = []
+        self.attacked: dict[tuple[str, str, float], list[tuple[Poison, Evaluation]]] = {}
 
     def report(self) -> AuditReport:
         """Try everything."""
@@ -97,7 +97,6 @@ class _Auditor:
         first = settings.pools[0]
         steps = len(settings.attacks) + len(settings.budgets) + len(settings.pools) + 3
         with progress.task(f"Audit of {self.name}", steps) as task:
-            ndcg = self._train(first, self.middle, CLEAN, None, 0).ndcg.get(self._k)
             screening = []
             for attack in settings.attacks:
                 screening.append(self._exposure(attack, first, self.middle))
@@ -111,15 +110,15 @@ class _Auditor:
             for pool in settings.pools:
                 pools.append(self._exposure(strongest, pool, self.middle))
                 task.advance(note=f"{pool}: H@{settings.k} {pools[-1].hits.mean:.4f}")
-            self._exposure(strongest, first, self.middle)
-            groups = self._groups()
-            lists = self.last[0][1].capabilities.top_k is not None
-            remedies = [] if lists else [self._remedy(factor) for factor in (1.0, 3.0)]
+            worst = self._attacked(strongest, first, self.middle)
+            groups = self._groups(worst)
+            lists = worst[0][1].capabilities.top_k is not None
+            remedies = [] if lists else [self._remedy(worst, factor) for factor in (1.0, 3.0)]
             task.advance(3)
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,
-            interactions=train.nnz, ndcg=ndcg, screening=screening, strongest=strongest, curve=curve, pools=pools,
-            groups=groups, remedies=remedies,
+            interactions=train.nnz, ndcg=self.clean[first, 0].ndcg.get(self._k), screening=screening, strongest=strongest,
+            curve=curve, pools=pools, groups=groups, remedies=remedies,
             settings={
                 "attacks": list(settings.attacks), "budgets": list(settings.budgets), "draws": settings.draws,
                 "size": settings.size, "pools": list(settings.pools), "k": settings.k, "seed": settings.seed,
@@ -159,22 +158,29 @@ class _Auditor:
             )
         return found
 
+    def _attacked(self, attack: str, pool: str, share: float) -> list[tuple[Poison, Evaluation]]:
+        """One attack, one budget, one pool, by draw; a draw has a victim seed of its own, shared with its clean run."""
+        key = attack, pool, share
+        if key not in self.attacked:
+            work, made = self._work(pool, share), []
+            for draw, goal in enumerate(work.experiment.goals()):
+                crafted = work.do(Craft(attack=attack, draw=draw, goal=goal))
+                progress.event("poison", attack=attack, draw=draw, seconds=round(crafted.seconds, 3))
+                if (pool, draw) not in self.clean:
+                    self.clean[pool, draw] = self._train(pool, share, CLEAN, None, draw)
+                made.append((crafted.value, self._train(pool, share, attack, crafted.value, draw)))
+            self.attacked[key] = made
+        return self.attacked[key]
+
     def _exposure(self, attack: str, pool: str, share: float) -> Exposure:
-        """One attack, one budget, one pool, over draws; a draw has a victim seed of its own, shared with its clean run."""
-        work, train = self._work(pool, share), self.dataset.train.matrix
-        self.last = []
-        for draw, goal in enumerate(work.experiment.goals()):
-            made = work.do(Craft(attack=attack, draw=draw, goal=goal))
-            progress.event("poison", attack=attack, draw=draw, seconds=round(made.seconds, 3))
-            if (pool, draw) not in self.clean:
-                self.clean[pool, draw] = self._train(pool, share, CLEAN, None, draw)
-            self.last.append((made.value, self._train(pool, share, attack, made.value, draw)))
-        before = [self.clean[pool, draw] for draw in range(len(self.last))]
-        poisons = [poison for poison, _ in self.last]
+        """What `_attacked` gave, in figures."""
+        train, made = self.dataset.train.matrix, self._attacked(attack, pool, share)
+        before = [self.clean[pool, draw] for draw in range(len(made))]
+        poisons, found = [poison for poison, _ in made], [seen for _, seen in made]
         return Exposure(
             attack=attack, pool=pool, share=share, fakes=poisons[0].num_fake,
-            profile_size=int(poisons[0].profile_sizes.max()), hits=self._hits([found for _, found in self.last]),
-            before=self._hits(before).mean, accuracy=self._accuracy([found for _, found in self.last], before),
+            profile_size=int(poisons[0].profile_sizes.max()), hits=self._hits(found),
+            before=self._hits(before).mean, accuracy=self._accuracy(found, before),
             visibility=float(np.mean([_auc(poison, train) for poison in poisons])),
         )  # fmt: skip
 
@@ -187,8 +193,8 @@ class _Auditor:
             return None
         return interval(np.array([now.ndcg[k] / old.ndcg[k] - 1 for now, old in zip(found, before, strict=True)]))
 
-    def _groups(self) -> list[Group]:
-        """Quarters of users by activity, under the last exposure."""
+    def _groups(self, made: list[tuple[Poison, Evaluation]]) -> list[Group]:
+        """Quarters of users by activity, under attack."""
         sizes = np.diff(self.dataset.train.matrix.indptr)
         users = np.flatnonzero(sizes)
         order = np.argsort(sizes[users], kind="stable")
@@ -196,17 +202,17 @@ class _Auditor:
         for rows in np.array_split(order, 4):
             if len(rows) == 0:
                 continue
-            hits = [np.nanmean(hit_ratio(found.ranks[rows], self.settings.k)) for _, found in self.last]
+            hits = [np.nanmean(hit_ratio(found.ranks[rows], self.settings.k)) for _, found in made]
             own = sizes[users[rows]]
             groups.append(Group(low=int(own.min()), high=int(own.max()), users=len(rows), hits=float(np.mean(hits))))
         return groups
 
-    def _remedy(self, factor: float) -> Remedy:
+    def _remedy(self, made: list[tuple[Poison, Evaluation]], factor: float) -> Remedy:
         """Leave out `factor` times as many users as there are fakes, the most suspicious ones, and train again."""
         train = self.dataset.train.matrix
         found, caught, lost = [], [], []
         removed = 0
-        for draw, (poison, _) in enumerate(self.last):
+        for draw, (poison, _) in enumerate(made):
             everyone = poison.inject(train)
             removed = min(round(factor * poison.num_fake), everyone.shape[0] - 1)
             out = np.argsort(-suspicion(everyone), kind="stable")[:removed]
