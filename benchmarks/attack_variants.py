@@ -14,7 +14,6 @@ from dataclasses import replace
 import numpy as np
 
 from sharpap.assess import Experiment
-from sharpap.assess.work import fit
 from sharpap.attacks import (
     DPA2DL,
     Bandwagon,
@@ -31,6 +30,7 @@ from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.metrics import evaluate, hit_ratio
 from sharpap.recommenders import BPRMF, WRMF, LightGCN
+from sharpap.recommenders.calls import fit
 from sharpap.surrogates import WRMFSurrogate
 
 RAPU_G_ORIGINAL: RevAdv = build("attack", "rapu-g-original")

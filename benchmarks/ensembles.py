@@ -13,11 +13,11 @@ import argparse
 import numpy as np
 
 from sharpap.assess import Experiment
-from sharpap.assess.work import fit
 from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
 from sharpap.data import TargetPool, load
 from sharpap.metrics import evaluate, hit_ratio
 from sharpap.recommenders import BPRMF, WRMF, LightGCN, SimGCL
+from sharpap.recommenders.calls import fit
 from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate
 
 GRAPH = PairwiseSurrogate(layers=3, reg=1e-4, epochs=60, learning_rate=0.05, unrolled_epochs=30)

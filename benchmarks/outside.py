@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from sharpap.assess.work import fit
 from sharpap.config import REGISTRY
 from sharpap.data import Dataset, Interactions, load
 from sharpap.metrics import evaluate
 from sharpap.recommenders.base import FloatArray, IntArray
+from sharpap.recommenders.calls import fit
 
 # RecBole's name: ours, and the learning rates to try (0: it has none).
 MODELS: dict[str, tuple[str, tuple[float, ...]]] = {

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import time
 
-from sharpap.assess.work import fit
 from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.metrics import any_hit_ratio, evaluate, hit_ratio
 from sharpap.recommenders import WRMF, BiasedMF
+from sharpap.recommenders.calls import fit
 from sharpap.threat import Budget, Goal
 
 VICTIMS = {"wrmf": WRMF(), "wrmf, reg 100": WRMF(reg=100.0), "sampled MF": BiasedMF()}

@@ -21,11 +21,11 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
 from sharpap.assess.recipe import read_recipe
-from sharpap.assess.work import fit
 from sharpap.config import REGISTRY, build
 from sharpap.data import load
 from sharpap.metrics import evaluate
 from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN
+from sharpap.recommenders.calls import fit
 
 
 def by_implicit(model: object, train: csr_array) -> FactorModel:

@@ -17,11 +17,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.assess import Experiment
-from sharpap.assess.work import fit
 from sharpap.attacks import RevAdv, SharpnessAware
 from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.metrics import evaluate, hit_ratio
+from sharpap.recommenders.calls import fit
 
 STEPS = (50, 100, 150, 200, 300, 400, 600)
 

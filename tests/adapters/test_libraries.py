@@ -11,8 +11,8 @@ from scipy.sparse import csr_matrix
 
 from sharpap.adapters import CornacModel, ImplicitModel, LensKitModel, adapt
 from sharpap.adapters.seeding import small_seed
-from sharpap.assess.work import fit
 from sharpap.errors import ContractError
+from sharpap.recommenders.calls import fit
 from sharpap.testing import RecommenderTests, example
 from sharpap.testing.trial import emptied
 

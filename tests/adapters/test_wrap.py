@@ -13,9 +13,9 @@ from torch import nn
 
 from sharpap.adapters import FunctionRecommender, TorchModel, adapt
 from sharpap.adapters.seeding import global_seed
-from sharpap.assess.work import fit
 from sharpap.errors import ContractError
 from sharpap.recommenders import WRMF, FactorModel
+from sharpap.recommenders.calls import fit
 from sharpap.testing import RecommenderTests
 
 TRAIN = csr_array((np.arange(15 * 11).reshape(15, 11) * 7 % 5 == 0).astype(np.float32))

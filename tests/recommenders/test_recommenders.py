@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.sparse import csr_array, csr_matrix
 
-from sharpap.assess.work import fit
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern, bpr
 from sharpap.kernels.bpr import Negatives, bpr_gradient
@@ -30,6 +29,7 @@ from sharpap.recommenders import (
     SimGCL,
     XSimGCL,
 )
+from sharpap.recommenders.calls import fit
 from sharpap.recommenders.contrastive import info_nce
 from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.neighbours import learnt_item_weights

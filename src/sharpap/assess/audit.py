@@ -12,12 +12,13 @@ from sharpap import progress
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
-from sharpap.assess.work import Craft, Train, Work, fit
+from sharpap.assess.work import Craft, Train, Work
 from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Evaluation, Interval, detection_auc, evaluate, hit_ratio, interval, suspicion
 from sharpap.recommenders import Recommender, capabilities_of
+from sharpap.recommenders.calls import fit
 from sharpap.threat import Budget
 
 VICTIM = "audited"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import time
 from dataclasses import dataclass, replace
 from typing import Any
-
-from scipy.sparse import csr_array
 
 from sharpap import __version__
 from sharpap.assess.cells import CellStore, fingerprint
@@ -19,7 +15,8 @@ from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
 from sharpap.errors import SharpAPError
 from sharpap.metrics import evaluate
-from sharpap.recommenders import Recommender, Scorer, capabilities_of
+from sharpap.recommenders import capabilities_of
+from sharpap.recommenders.calls import fit
 from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Goal
 
@@ -189,11 +186,3 @@ class Work:
         if store and found is not None:
             store.save_cell(key, cell, found)
         return Made(value=(cell, found), seconds=total, error=error)
-
-
-def fit(recommender: Recommender, train: csr_array, valid: csr_array, *, seed: int) -> Scorer:
-    """Train a copy of a recommender, with `valid` where its `fit` takes it; a `fit` that returns nothing trained itself."""
-    extra = {"valid": valid} if "valid" in inspect.signature(recommender.fit).parameters else {}
-    fresh: Any = copy.deepcopy(recommender)
-    made = fresh.fit(train.copy(), seed=seed, **extra)
-    return fresh if made is None else made

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -19,8 +17,8 @@ from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.scan import scan_scores
 from sharpap.attacks.worst_case import SharpnessAware
 from sharpap.errors import ConfigError
-from sharpap.kernels import block_rows, score_blocks
-from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN, Recommender, Scorer, SimGCL
+from sharpap.recommenders import BPRMF, WRMF, LightGCN, Recommender, Scorer, SimGCL
+from sharpap.recommenders.calls import fit, score_blocks
 from sharpap.seeds import derive_seed
 from sharpap.threat import Budget, Goal
 
@@ -108,7 +106,7 @@ class Portfolio:
             float(
                 np.mean(
                     [
-                        self._hits(copy.deepcopy(judge).fit(poisoned.copy(), seed=own), train, goal)
+                        self._hits(fit(judge, poisoned, seed=own), train, goal)
                         for own in (derive_seed(seed, "judge", trial) for trial in range(self.judge_seeds))
                     ]
                 )
@@ -118,15 +116,5 @@ class Portfolio:
 
     def _hits(self, model: Scorer, train: csr_array, goal: Goal) -> float:
         users = np.flatnonzero(np.diff(train.indptr))
-        blocks = _blocks(model, users, train.shape[1])
+        blocks = score_blocks(model, users, train.shape[1])
         return scan_scores(blocks, users, train, goal, k=self.k, rivals=self.k, dtype=torch.float32).hit_ratio
-
-
-def _blocks(model: Scorer, users: np.ndarray, num_items: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Runs of users and their scores."""
-    if isinstance(model, FactorModel):
-        yield from score_blocks(torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors), users)
-        return
-    step = block_rows(num_items)
-    for part in np.split(users, range(step, len(users), step)):
-        yield part, np.array(model.score(part), np.float32)

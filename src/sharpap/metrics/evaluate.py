@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array
 
-from sharpap import kernels
 from sharpap.errors import ContractError
-from sharpap.kernels import block_rows, hits, item_ranks, mask_rows, recall_ndcg, topk_scores
-from sharpap.recommenders.base import FactorModel, Scorer
+from sharpap.kernels import hits, item_ranks, mask_rows, recall_ndcg, topk_scores
+from sharpap.recommenders.base import Scorer
+from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.capabilities import Capabilities, capabilities_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -103,34 +101,6 @@ def evaluate(
         num_test_users=count,
         capabilities=can,
     )
-
-
-def score_blocks(model: Scorer, users: Array, num_items: int) -> Iterator[tuple[Array, Array]]:
-    """Blocks of users with their scores, a float array that may be overwritten; checked against `Scorer.score`."""
-    if isinstance(model, FactorModel):
-        yield from kernels.score_blocks(
-            torch.from_numpy(model.user_factors), torch.from_numpy(model.item_factors), users
-        )
-        return
-    step = block_rows(num_items)
-    for start in range(0, len(users), step):
-        part = users[start : start + step]
-        scores = np.asarray(model.score(part))
-        name = type(model).__name__
-        if scores.shape != (len(part), num_items):
-            raise ContractError(
-                f"{name}.score returned shape {scores.shape} for {len(part)} users and {num_items} items.",
-                hint=f"It must return ({len(part)}, {num_items}): one row a user, one column an item.",
-            )
-        if not np.issubdtype(scores.dtype, np.floating):
-            if not np.issubdtype(scores.dtype, np.integer):
-                raise ContractError(f"{name}.score returned {scores.dtype}, not numbers.")
-            scores = scores.astype(np.float64)
-        if scores.dtype not in (np.float32, np.float64):
-            scores = scores.astype(np.float32)
-        if np.isnan(scores).any():
-            raise ContractError(f"{name}.score returned NaN.", hint="Use -inf for items that cannot be scored.")
-        yield part, np.array(scores, order="C")
 
 
 def _check_lists(scores: Array, users: Array, genuine: csr_array, top_k: int, name: str) -> None:
