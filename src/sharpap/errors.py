@@ -54,3 +54,11 @@ class TrainingError(SharpAPError):
 
 class ContractError(SharpAPError):
     """A user's recommender or attack that returned something of the wrong form."""
+
+
+class AttackError(SharpAPError):
+    """An attack that could not craft its profiles."""
+
+
+class StorageError(SharpAPError):
+    """A disk that is full, closed or failing: results or finished work could not be written."""

@@ -14,9 +14,9 @@ from scipy.sparse import csr_array, vstack
 from scipy.stats import rankdata
 
 from sharpap.assess import Experiment, Results, landscape, run
+from sharpap.assess.cells import CellStore
 from sharpap.assess.landscape import Landscape, correlation, recommendation_loss, transfer_drops
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.store import drop_cells
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.data import TargetPool, split, synthetic
@@ -136,7 +136,7 @@ def test_a_resumed_run_measures_nothing_twice(experiment, tmp_path, monkeypatch)
     ]
     assert run(experiment, cells=tmp_path / "cells").sharpness == whole.sharpness
     assert len(calls) == 6
-    drop_cells(tmp_path)
+    CellStore(tmp_path / "cells").clear()
     assert not (tmp_path / "cells").exists()
 
 

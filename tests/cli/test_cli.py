@@ -37,7 +37,7 @@ def test_run_writes_everything(sharpap, tmp_path):
     assert code == 0, err
     assert "Transfer matrix" in text
     assert {entry.name for entry in out.iterdir()} == {
-        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison"
+        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison", "cells"
     }  # fmt: skip
     events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in events].count("cell") == 1 + 2 * 2
@@ -49,9 +49,10 @@ def test_run_writes_everything(sharpap, tmp_path):
     parsed = json.loads(text)
     assert {row["attack"] for row in parsed["transfer"]} == {"none", "random", "sharpap"}
 
-    code, text, err = sharpap("run", out / "config.toml", "-o", out)
+    code, text, err = sharpap("run", out / "config.toml", "-o", out, "--set", "attacks.sharpap.epochs=3")
     assert code == 2
     assert "already holds results" in err
+    assert "attacks.sharpap differs" in err
     assert pl.read_parquet(out / "results.parquet").equals(first)
     code, text, _ = sharpap("report", out, "--k", 20)
     assert code == 0

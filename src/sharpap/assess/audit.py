@@ -12,10 +12,10 @@ from sharpap import progress
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
-from sharpap.assess.work import Craft, Train, Work
+from sharpap.assess.work import Craft, Made, Train, Work
 from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
-from sharpap.errors import ConfigError, TrainingError
+from sharpap.errors import AttackError, ConfigError, TrainingError
 from sharpap.metrics import Evaluation, Interval, detection_auc, evaluate, hit_ratio, interval, suspicion
 from sharpap.recommenders import Recommender, capabilities_of
 from sharpap.recommenders.calls import fit
@@ -78,6 +78,7 @@ def audit(
 
     Raises:
         TrainingError: the recommender failed on the clean data, or on poisoned data.
+        AttackError: an attack failed.
     """
     return _Auditor(dataset, recommender, settings or Audit(), name, store).report()
 
@@ -145,6 +146,7 @@ class _Auditor:
         piece = Train(attack=attack, draw=draw, victim=VICTIM, seed=draw, poison=poison, targets=targets)
         made = work.do(piece)
         cell, found = made.value
+        _warn(made)
         progress.event("cell", **piece.place, seconds=round(made.seconds, 3), error=made.error)
         if found is None:
             raise TrainingError(
@@ -166,7 +168,12 @@ class _Auditor:
             work, made = self._work(pool, share), []
             for draw, goal in enumerate(work.experiment.goals()):
                 crafted = work.do(Craft(attack=attack, draw=draw, goal=goal))
-                progress.event("poison", attack=attack, draw=draw, seconds=round(crafted.seconds, 3))
+                _warn(crafted)
+                progress.event(
+                    "poison", attack=attack, draw=draw, seconds=round(crafted.seconds, 3), error=crafted.error
+                )
+                if crafted.value is None:
+                    raise AttackError(f"{attack}, draw {draw}: {crafted.error}")
                 if (pool, draw) not in self.clean:
                     self.clean[pool, draw] = self._train(pool, share, CLEAN, None, draw)
                 made.append((crafted.value, self._train(pool, share, attack, crafted.value, draw)))
@@ -235,6 +242,11 @@ class _Auditor:
             removed=removed, caught=float(np.mean(caught)), lost=round(float(np.mean(lost))), hits=self._hits(found),
             accuracy=self._accuracy(found, before),
         )  # fmt: skip
+
+
+def _warn(made: Made) -> None:
+    for problem in made.problems:
+        progress.event("warning", message=problem)
 
 
 def _auc(poison: Poison, train: csr_array) -> float:

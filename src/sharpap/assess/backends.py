@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 from sharpap.assess.results import Cell
 from sharpap.assess.work import Made, Piece, Train, Work
-from sharpap.errors import ConfigError, TrainingError
+from sharpap.errors import ConfigError
 
 
 class Backend(Protocol):
@@ -199,14 +199,9 @@ def _do(piece: Piece) -> Made:
 
 
 def _died(piece: Piece) -> Made:
-    """A cell that failed; without its profiles a run cannot go on."""
-    error = "The process that trained it died twice (out of memory, or a crash)."
-    if not isinstance(piece, Train):
-        raise TrainingError(
-            f"{piece.attack}, draw {piece.draw}: the process that worked on it died twice.",
-            hint="Was memory exhausted? Run with fewer jobs.",
-        )
-    return Made(value=(Cell(**piece.place, error=error), None), error=error)
+    """What such a piece gives: a failure."""
+    error = "The process that worked on it died twice (out of memory, or a crash)."
+    return Made(value=(Cell(**piece.place, error=error), None) if isinstance(piece, Train) else None, error=error)
 
 
 def backend(work: Work, jobs: int) -> Backend:

@@ -34,6 +34,8 @@ class Cell:
     Attributes:
         attack, victim, draw, seed: which; the clean run has attack "none" and draw -1.
         error: why it failed, or "".
+        traceback: where it failed, whole, or "".
+        attempts: how often it was tried.
         train_seconds, evaluate_seconds: wall time.
         epochs, valid_ndcg: from the model's own log, if it has one.
     """
@@ -43,6 +45,8 @@ class Cell:
     draw: int
     seed: int
     error: str = ""
+    traceback: str = ""
+    attempts: int = 1
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     epochs: int | None = None
@@ -95,7 +99,8 @@ class Results:
         """All victim trainings with times and errors."""
         schema = {
             "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "error": pl.String,
-            "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64, "epochs": pl.Int64, "valid_ndcg": pl.Float64,
+            "traceback": pl.String, "attempts": pl.Int64, "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64,
+            "epochs": pl.Int64, "valid_ndcg": pl.Float64,
         }  # fmt: skip
         return pl.DataFrame([asdict(cell) for cell in self.cells], schema=schema)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from sharpap.assess.results import Cell, Results, Row, experiment_config, rows_o
 from sharpap.assess.work import Craft, Explore, Made, Piece, Train, Work
 from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, load
-from sharpap.errors import TrainingError
+from sharpap.errors import AttackError, TrainingError
 from sharpap.metrics import Evaluation
 from sharpap.recommenders import Capabilities, Recommender
 from sharpap.threat import Goal
@@ -33,6 +34,7 @@ def stress_test(
     victims: Mapping[str, Recommender],
     out: str | Path | None = None,
     jobs: int = 1,
+    store: str | Path | None = None,
     **settings: Any,
 ) -> Results:
     """Train every victim with and without every attack and measure what changed.
@@ -43,57 +45,77 @@ def stress_test(
         victims: name in tables to anything with `fit` and `score`.
         out: results folder to write; None: results stay in memory.
         jobs: see `run`.
+        store: a folder that keeps each finished piece of work, and from which this and any other run take them.
         **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness` of `Experiment`.
 
     Returns:
         The results; `Results.transfer_matrix` is the main table.
 
     Raises:
-        SharpAPError: an attack that breaks its budget, or every single cell failed. One failing victim is a failed cell and
-            the rest goes on.
+        TrainingError, AttackError: every training, or every attack failed. One that fails is a failed cell and the rest
+            goes on.
     """
     found = dataset if isinstance(dataset, Dataset) else load(dataset)
-    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings), jobs=jobs)
+    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings), cells=store, jobs=jobs)
     if out is not None:
         results.save(out)
     return results
 
 
 def run(
-    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None, jobs: int = 1
+    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None, jobs: int = 1,
+    retries: int = 1,
 ) -> Results:  # fmt: skip
     """Run all cells. An interrupt ends the run early; what is finished is returned, and `provenance` says so.
 
     Args:
         experiment: the grid.
         config: the recipe to record; None: made from the experiment.
-        cells: a folder that keeps each finished poison and cell, and from which a later run takes them.
+        cells: a folder that keeps each finished poison and cell, and from which this and later runs take them; several runs
+            may share it.
         jobs: processes that work side by side; in a script, with more than one, the call must stand under
             `if __name__ == "__main__"`.
+        retries: see `Work`.
+
+    Raises:
+        TrainingError, AttackError: every training, or every attack failed.
+        StorageError: `cells` cannot be written to. What was finished before is kept.
     """
     watch = Watch(experiment.dataset)
     grid = _Grid(experiment)
     for name, attack in experiment.attacks.items():
         if isinstance(attack, Poison) and attack.data_fingerprint not in ("", experiment.dataset.train.fingerprint):
             progress.event("warning", message=f"{name} was crafted on other data than it is assessed on.")
-    work = Work(experiment, None if cells is None else CellStore(Path(cells)))
+    store = None if cells is None else CellStore(Path(cells))
+    work = Work(experiment, store, retries)
     try:
-        with progress.task("Assessment", experiment.num_cells) as overall, backend(work, jobs) as workers:
+        with (
+            store.session() if store else nullcontext(),
+            progress.task("Assessment", experiment.num_cells) as overall,
+            backend(work, jobs) as workers,
+        ):
             ready = deque(grid.first())
             while ready or workers.busy:
                 while ready and workers.free:
                     overall.advance(0, note=grid.note(ready[0]))
                     workers.submit(ready.popleft())
+                before = len(grid.cells)
                 piece, made = workers.next()
                 ready.extendleft(reversed(grid.take(piece, made)))
-                overall.advance(isinstance(piece, Train))
+                overall.advance(len(grid.cells) - before)
     except KeyboardInterrupt:
         watch.interrupted = True
     results = grid.results(config or experiment_config(experiment))
-    results.provenance.update(watch.facts())
+    results.provenance.update(watch.facts(), done=len(results.cells), planned=experiment.num_cells)
+    _check_not_all_failed(results, grid)
+    return results
+
+
+def _check_not_all_failed(results: Results, grid: _Grid) -> None:
     if results.cells and all(cell.error for cell in results.cells):
         raise TrainingError(f"Every victim failed; the first: {results.cells[0].error}")
-    return results
+    if grid.failed and not grid.poisons:
+        raise AttackError(f"Every attack failed; the first: {next(iter(grid.failed.values()))}")
 
 
 class _Grid:
@@ -108,6 +130,7 @@ class _Grid:
         self.cells: dict[tuple[str, int, str, int], Cell] = {}
         self.rows: dict[tuple[str, int, str, int], list[Row]] = {}
         self.poisons: dict[tuple[str, int], Poison] = {}
+        self.failed: dict[tuple[str, int], str] = {}
         self.landscapes: dict[tuple[str, int], Landscape] = {}
         self.clean: dict[tuple[str, int], Evaluation | None] = {}
         self.capabilities: dict[str, Capabilities] = {}
@@ -125,9 +148,15 @@ class _Grid:
     def take(self, piece: Piece, made: Made) -> list[Piece]:
         """Record what a piece gave; returns the pieces that it makes possible."""
         seconds = round(made.seconds, 3)
+        stored = {"stored": True} if made.stored else {}
+        for problem in made.problems:
+            progress.event("warning", message=problem)
         if isinstance(piece, Craft):
+            progress.event("poison", attack=piece.attack, draw=piece.draw, seconds=seconds, error=made.error, **stored)
+            if made.value is None:
+                self._fail(piece, made)
+                return []
             poison = self.poisons[piece.attack, piece.draw] = made.value
-            progress.event("poison", attack=piece.attack, draw=piece.draw, seconds=seconds)
             explore = [Explore(attack=piece.attack, draw=piece.draw, poison=poison)]
             return [
                 *(explore if self.experiment.sharpness else []),
@@ -140,7 +169,6 @@ class _Grid:
         elif isinstance(piece, Train):
             cell, found = made.value
             self.cells[piece.attack, piece.draw, piece.victim, piece.seed] = cell
-            stored = {"stored": True} if made.stored else {}
             progress.event("cell", **piece.place, seconds=seconds, error=made.error, **stored)
             if found is not None:
                 self.capabilities[piece.victim] = found.capabilities
@@ -180,6 +208,15 @@ class _Grid:
             Train(attack=attack, draw=draw, victim=victim, seed=seed, poison=poison, targets=targets)
             for victim, seed in self._victims()
         ]
+
+    def _fail(self, piece: Craft, made: Made) -> None:
+        """Without profiles there is nothing to train on: every cell of this attack and draw has failed."""
+        self.failed[piece.attack, piece.draw] = made.error
+        for victim, seed in self._victims():
+            self.cells[piece.attack, piece.draw, victim, seed] = Cell(
+                attack=piece.attack, victim=victim, draw=piece.draw, seed=seed, error=f"The attack failed: {made.error}",
+                traceback=made.traceback,
+            )  # fmt: skip
 
     def _measure(self, piece: Train, found: Evaluation | None) -> None:
         own = piece.victim, piece.seed

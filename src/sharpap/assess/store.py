@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,46 +20,81 @@ from sharpap.attacks.poison_io import save_poison
 from sharpap.config import read_toml
 from sharpap.data import Dataset
 from sharpap.errors import ConfigError, DataError
-from sharpap.files import replacing, write_text
+from sharpap.files import explained, replacing, write_text
 
-FILES = ("config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison")
-CELLS = "cells"
+FILES = ("config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl")
+CELLS, POISONS = "cells", "poison"
 SHARPNESS = "sharpness.json"
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
     """Raise `ConfigError` unless results may be written there.
 
-    That is: in a new or empty folder, one whose run did not end (it goes on from its finished cells), or with `overwrite` one
-    with older results (which start anew).
+    That is: in a new or empty folder, in one without complete results of a run, or with `overwrite` in one with them.
     """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ConfigError(f"{folder} is a file.", hint="Name a folder for the results.")
     names = {entry.name for entry in folder.iterdir()}
-    if names <= {"log.jsonl", CELLS}:
-        return
-    if not names & {"provenance.json", "log.jsonl"}:
+    if names and not names & {"provenance.json", "results.parquet", "log.jsonl", CELLS}:
         raise ConfigError(f"{folder} holds other files.", hint="Name a new folder for the results.")
-    if not overwrite and not _interrupted(folder):
+    if not overwrite and _complete(folder):
         raise ConfigError(f"{folder} already holds results.", hint="Name another folder, or pass --overwrite.")
 
 
-def drop_cells(folder: Path) -> None:
-    """Remove the finished cells of a run: it is complete, or is to start anew."""
-    for suffix in ("npz", "json"):
-        for kept in (folder / CELLS).glob(f"*.{suffix}"):
-            kept.unlink()
-    if (folder / CELLS).is_dir():
-        (folder / CELLS).rmdir()
+def check_continues(folder: Path, config: dict[str, Any], fingerprint: str) -> None:
+    """Raise `ConfigError` where a run would replace complete results by less than, or other than, a wider grid.
+
+    Args:
+        folder: where results may lie; those of an interrupted run may be replaced by any.
+        config: the recipe in full of the run that is to write there.
+        fingerprint: of its data.
+    """
+    before = _complete(folder)
+    if not before:
+        return
+    hint = "Name another folder, or pass --overwrite to replace them."
+    if before.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
+        raise ConfigError(f"{folder} already holds results, on other data.", hint=hint)
+    old = read_toml(folder / "config.toml")
+    new = tomllib.loads(tomli_w.dumps(config))  # as the old one was written and read
+    lost = next(_narrowed(old, new), None)
+    if lost is not None:
+        raise ConfigError(f"{folder} already holds results, and this run would not just widen them: {lost}.", hint=hint)
 
 
-def _interrupted(folder: Path) -> bool:
+def _narrowed(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """What a grid lacks of an older one, or has otherwise."""
+    for section in ("attacks", "victims"):
+        for name, table in old.get(section, {}).items():
+            if name not in new.get(section, {}):
+                yield f"{section} has no {name!r}"
+            elif table != new[section][name]:
+                yield f"{section}.{name} differs"
+    size = [(t.get("seeds", 1), t.get("targets", {}).get("draws", 1), len(t.get("ks", []))) for t in (new, old)]
+    if any(map(int.__lt__, *size)) or not set(old.get("ks", [])) <= set(new.get("ks", [])):
+        yield "it has fewer seeds, draws or list lengths"
+    if old.get("sharpness") and not new.get("sharpness"):
+        yield "it does not measure sharpness"
+    for key in ("data", "targets", "budget", "direction", "seed"):
+        if _without_draws(old.get(key)) != _without_draws(new.get(key)):
+            yield f"{key} differs"
+
+
+def _without_draws(value: Any) -> Any:
+    return {key: each for key, each in value.items() if key != "draws"} if isinstance(value, dict) else value
+
+
+def _complete(folder: Path) -> dict[str, Any]:
+    """The provenance of a run that came to its end, or nothing; of damaged provenance nobody can tell."""
     try:
-        return bool(json.loads((folder / "provenance.json").read_text("utf-8"))["interrupted"])
+        found = json.loads((folder / "provenance.json").read_text("utf-8"))
+        return {} if found["interrupted"] else found
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return {"interrupted": False}
 
 
 def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
@@ -66,20 +103,27 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
 
     Raises:
         ConfigError: the folder holds something else, or results and `overwrite` is off.
+        StorageError: the disk is full, or the folder cannot be written to.
     """
+    check_folder(folder, overwrite=overwrite)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(results, folder)
+    return folder
+
+
+def _write(results: Results, folder: Path) -> None:
     from sharpap.report import write_html
 
-    check_folder(folder, overwrite=overwrite)
-    (folder / "poison").mkdir(parents=True, exist_ok=True)
     for name, frame in (("results.parquet", results.frame), ("cells.parquet", results.cell_frame)):
         with replacing(folder / name) as temporary:
             frame.write_parquet(temporary)
     wanted = {f"{file_name(attack)}-draw{draw}.npz" for attack, draw in results.poisons}
-    for stale in set((folder / "poison").glob("*.npz")) - {folder / "poison" / name for name in wanted}:
+    for stale in set((folder / POISONS).glob("*.npz")) - {folder / POISONS / name for name in wanted}:
         stale.unlink()
     if results.dataset is not None:
         for (attack, draw), poison in results.poisons.items():
-            save_poison(poison, folder / "poison" / f"{file_name(attack)}-draw{draw}.npz", results.dataset.train)
+            save_poison(poison, folder / POISONS / f"{file_name(attack)}-draw{draw}.npz", results.dataset.train)
         results.provenance["figures"] = figures(results.dataset, results.poisons)
     write_text(folder / "config.toml", tomli_w.dumps(results.config))
     write_text(folder / "provenance.json", json.dumps(results.provenance, indent=2))
@@ -88,7 +132,6 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
     else:
         (folder / SHARPNESS).unlink(missing_ok=True)
     write_html(results, folder / "report.html")
-    return folder
 
 
 def load(folder: Path) -> Results:

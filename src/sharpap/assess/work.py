@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sharpap import __version__
 from sharpap.assess.cells import CellStore, fingerprint
+from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment
-from sharpap.assess.landscape import Landscape, measure
+from sharpap.assess.landscape import measure
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
-from sharpap.errors import SharpAPError
-from sharpap.metrics import evaluate
+from sharpap.errors import ConfigError, SharpAPError
+from sharpap.metrics import Evaluation, evaluate
 from sharpap.recommenders import capabilities_of
 from sharpap.recommenders.calls import fit
 from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Goal
+
+T = TypeVar("T")
+MEASURED = ("sharpap.metrics.evaluate", "sharpap.recommenders.calls", "sharpap.attacks.poison")
+LONGEST = 20_000  # characters of a traceback that are kept
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -68,17 +74,21 @@ class Made:
     """What a piece of work gave.
 
     Attributes:
-        value: a `Poison` for `Craft`; a `Landscape` for `Explore` and a (`Cell`, `Evaluation`) for `Train`, or None instead of
-            the landscape or evaluation that failed.
+        value: a `Poison` for `Craft`, a `Landscape` for `Explore`, or None where it failed; a (`Cell`, `Evaluation`) for
+            `Train`, with None instead of the evaluation that failed.
         seconds: wall time.
         error: why it failed, or "".
+        traceback: where it failed, whole, or "".
         stored: taken from the store.
+        problems: files of the store that were put aside on the way.
     """
 
     value: Any
     seconds: float = 0.0
     error: str = ""
+    traceback: str = ""
     stored: bool = False
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,43 +98,56 @@ class Work:
     Attributes:
         experiment: the grid.
         store: where finished work is kept, and taken from.
+        retries: how often a piece that fails by an unexpected exception is tried again. What SharpAP itself finds wrong, such
+            as a diverged training, would be found again.
     """
 
     experiment: Experiment
     store: CellStore | None
+    retries: int = 1
 
     def do(self, piece: Piece) -> Made:
-        """Do one piece, or take it from the store. Raises what an attack raises; a victim's failure is part of its cell."""
+        """Do one piece, or take it from the store. What fails is part of what it gives.
+
+        Raises:
+            StorageError: what it gave could not be stored.
+        """
         if isinstance(piece, Craft):
-            return self._craft(piece)
-        if isinstance(piece, Explore):
-            return self._explore(piece)
-        if isinstance(piece, Train):
-            return self._train(piece)
-        raise TypeError(f"{type(piece).__name__} is no piece of work.")
+            made = self._craft(piece)
+        elif isinstance(piece, Explore):
+            made = self._explore(piece)
+        elif isinstance(piece, Train):
+            made = self._train(piece)
+        else:
+            raise TypeError(f"{type(piece).__name__} is no piece of work.")
+        return replace(made, problems=self.store.taken_problems()) if self.store and self.store.problems else made
 
     def _craft(self, piece: Craft) -> Made:
         """A checked poison that knows its data."""
         experiment, goal, store = self.experiment, piece.goal, self.store
         train, attack = experiment.dataset.train, experiment.attacks[piece.attack]
         start = time.perf_counter()
-        stored = None
         if isinstance(attack, Poison):
-            made = attack
-        else:
-            seed = experiment.attack_seed(piece.draw)
-            key = {
-                "version": __version__, "data": train.fingerprint, "attack": describe(attack, "attack"),
-                "goal": describe(goal), "budget": describe(experiment.budget), "seed": seed,
-            }  # fmt: skip
-            stored = store and store.load_poison(key, train)
-            made = stored or replace(
-                attack.poison(train.matrix, goal, experiment.budget, seed=seed), data_fingerprint=train.fingerprint
-            )
+            return Made(value=attack)
+        seed = experiment.attack_seed(piece.draw)
+        key = {
+            "code": code_version(attack, modules=("sharpap.attacks.base",)), "data": train.fingerprint,
+            "attack": describe(attack, "attack"), "goal": describe(goal), "budget": describe(experiment.budget), "seed": seed,
+        }  # fmt: skip
+        if store and (stored := store.load_poison(key, train)):
+            return Made(value=stored, seconds=time.perf_counter() - start, stored=True)
+
+        def craft() -> Poison:
+            made = attack.poison(train.matrix, goal, experiment.budget, seed=seed)
             check_poison(made, train.num_items, experiment.budget.resolve(train.matrix, goal))
-            if store and not stored:
-                store.save_poison(key, made, train)
-        return Made(value=made, seconds=time.perf_counter() - start, stored=bool(stored))
+            return replace(made, data_fingerprint=train.fingerprint)
+
+        tried = self._try(craft)
+        if store and tried.value is not None:
+            store.save_poison(key, tried.value)
+        return Made(
+            value=tried.value, seconds=time.perf_counter() - start, error=tried.error, traceback=tried.traceback
+        )
 
     def _explore(self, piece: Explore) -> Made:
         """The landscape around a surrogate; a surrogate may fail."""
@@ -132,22 +155,21 @@ class Work:
         train, seed, surrogate = experiment.dataset.train, experiment.sharpness_seed(draw), WRMFSurrogate()
         k = 10 if 10 in experiment.ks else experiment.ks[0]
         key = {
-            "version": __version__, "data": train.fingerprint, "poison": fingerprint(poison),
-            "goal": describe(poison.goal), "surrogate": describe(surrogate, "surrogate"), "seed": seed, "k": k,
-            "plane": draw == 0,
+            "code": code_version(surrogate, modules=("sharpap.assess.landscape",)), "data": train.fingerprint,
+            "poison": fingerprint(poison), "goal": describe(poison.goal), "surrogate": describe(surrogate, "surrogate"),
+            "seed": seed, "k": k, "plane": draw == 0,
         }  # fmt: skip
         start = time.perf_counter()
-        stored, error = store and store.load_landscape(key), ""
-        found: Landscape | None = stored
-        if found is None:
-            try:
-                found = measure(train.matrix, poison, seed=seed, k=k, surrogate=surrogate, with_plane=draw == 0)
-            except SharpAPError as problem:
-                error = str(problem)
-            if store and found is not None:
-                store.save_landscape(key, found)
-        value = found and replace(found, attack=piece.attack, draw=draw)
-        return Made(value=value, seconds=time.perf_counter() - start, error=error, stored=stored is not None)
+        if store and (stored := store.load_landscape(key)):
+            value = replace(stored, attack=piece.attack, draw=draw)
+            return Made(value=value, seconds=time.perf_counter() - start, stored=True)
+        tried = self._try(
+            lambda: measure(train.matrix, poison, seed=seed, k=k, surrogate=surrogate, with_plane=draw == 0)
+        )
+        if store and tried.value is not None:
+            store.save_landscape(key, tried.value)
+        value = tried.value and replace(tried.value, attack=piece.attack, draw=draw)
+        return Made(value=value, seconds=time.perf_counter() - start, error=tried.error, traceback=tried.traceback)
 
     def _train(self, piece: Train) -> Made:
         """A cell and what was measured in it."""
@@ -155,34 +177,53 @@ class Work:
         dataset, recommender = experiment.dataset, experiment.victims[piece.victim]
         seed = experiment.victim_seed(piece.seed)
         key = {
-            "version": __version__, "data": dataset.train.fingerprint, "valid": dataset.valid.fingerprint,
-            "test": dataset.test.fingerprint, "poison": poison and fingerprint(poison), "targets": piece.targets,
-            "victim": describe(recommender, "victim"), "seed": seed, "ks": experiment.ks,
+            "code": code_version(recommender, modules=MEASURED), "data": dataset.train.fingerprint,
+            "valid": dataset.valid.fingerprint, "test": dataset.test.fingerprint, "poison": poison and fingerprint(poison),
+            "targets": piece.targets, "victim": describe(recommender, "victim"), "seed": seed, "ks": experiment.ks,
         }  # fmt: skip
         if store and (stored := store.load_cell(key)):
             return Made(value=(replace(stored[0], **piece.place), stored[1]), stored=True)
         start = time.perf_counter()
-        trained = 0.0
-        log: dict[str, Any] = {}
-        error, found = "", None
-        try:
-            train = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
-            model = fit(recommender, train, dataset.valid.matrix, seed=seed)
-            trained = time.perf_counter() - start
-            log = getattr(model, "log", {})
+
+        def train() -> tuple[float, float, dict[str, Any], Evaluation]:
+            began = time.perf_counter()
+            matrix = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
+            model = fit(recommender, matrix, dataset.valid.matrix, seed=seed)
+            trained = time.perf_counter()
             found = evaluate(
                 model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks,
                 capabilities=capabilities_of(recommender, model),
             )  # fmt: skip
-        except SharpAPError as problem:
-            error = str(problem)
-        except Exception as problem:  # a victim is foreign code: whatever it raises is its failure, not the run's
-            error = f"{type(problem).__name__}: {problem}"
+            return trained - began, time.perf_counter() - trained, getattr(model, "log", {}), found
+
+        tried = self._try(train)
         total = time.perf_counter() - start
+        trained, evaluated, log, found = tried.value or (total, 0.0, {}, None)
         cell = Cell(
-            **piece.place, error=error, train_seconds=trained or total,
-            evaluate_seconds=total - trained if trained else 0.0, epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
+            **piece.place, error=tried.error, traceback=tried.traceback, attempts=tried.attempts, train_seconds=trained,
+            evaluate_seconds=evaluated, epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
         )  # fmt: skip
         if store and found is not None:
             store.save_cell(key, cell, found)
-        return Made(value=(cell, found), seconds=total, error=error)
+        return Made(value=(cell, found), seconds=total, error=tried.error, traceback=tried.traceback)
+
+    def _try(self, step: Callable[[], T]) -> _Tried[T]:
+        """Attacks and victims are foreign code: whatever they raise is their failure, not the run's."""
+        for attempt in range(1, self.retries + 2):
+            try:
+                return _Tried(step(), attempts=attempt)
+            except Exception as problem:
+                ours = isinstance(problem, SharpAPError)
+                if ours or attempt > self.retries:
+                    error = str(problem) if ours else f"{type(problem).__name__}: {problem}"
+                    whole = traceback.format_exc()[-LONGEST:]
+                    return _Tried(None, attempts=attempt, error=error, traceback=whole)
+        raise ConfigError(f"retries={self.retries} must be 0 or more.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried(Generic[T]):
+    value: T | None
+    attempts: int
+    error: str = ""
+    traceback: str = ""

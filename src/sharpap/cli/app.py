@@ -61,7 +61,15 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim on each poison.")] = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: results/RECIPE.")] = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Start anew: replace results and finished work in OUT (never in --store)."),
+    ] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", help="Folder of finished work, which several runs may share; default: OUT/cells."),
+    ] = None,
+    retries: Annotated[int, typer.Option(min=0, help="Further tries for what fails unexpectedly.")] = 1,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")] = 1,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the recipe import module:attribute.")] = False,
     settings: Set = None,
@@ -78,7 +86,7 @@ def run(
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
     run_recipe(
         recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
-        as_json, allow_code, victim_command, allow_commands,
+        as_json, allow_code, victim_command, allow_commands, store, retries,
     )  # fmt: skip
 
 
@@ -223,8 +231,8 @@ def main() -> None:
             typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
         typer.echo(f"error: {_safe(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+    except KeyboardInterrupt as stop:
+        typer.echo(_safe(str(stop)) or "interrupted", err=True)
         sys.exit(130)
     except OSError as error:
         typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)

@@ -52,9 +52,12 @@ def run_audit(
         recommender = locate.recommender(target, recipe["victim"], where="victim")
     else:
         recommender = build("victim", {"name": target} | recipe["victim"], where="victim")
-    with reporting(quiet=quiet, log=folder / "log.jsonl"):
+    store = CellStore(folder / CELLS)
+    if overwrite:
+        store.clear()
+    with reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite), store.session():
         dataset, _ = dataset_from(recipe.get("data", {}))
-        found = audit(dataset, recommender, plan, name=target, store=CellStore(folder / CELLS))
+        found = audit(dataset, recommender, plan, name=target, store=store)
     page = audit_page(found)
     record = asdict(found) | {
         "needed": {f"{level:g}": found.needed(level) for level in found.LEVELS},

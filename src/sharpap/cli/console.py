@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from sharpap import progress
+from sharpap.files import explained
 
 
 def stdout() -> Console:
@@ -86,8 +87,7 @@ class Reporter:
         """See `progress.Reporter`."""
         if self.log is not None:
             record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **fields}
-            self.log.write(json.dumps(record, default=str) + "\n")
-            self.log.flush()
+            self._write(json.dumps(record, default=str) + "\n")
         if self.quiet:
             return
         shown = " ".join(f"{key}={value}" for key, value in fields.items() if value not in ("", None))
@@ -96,17 +96,41 @@ class Reporter:
         elif kind in ("warning", "duplicates") or fields.get("error"):
             self.bars.console.print(f"{kind} {shown}", markup=False, style="yellow")
 
+    def _write(self, line: str) -> None:
+        """A log that cannot be written, on a full disk, is no reason to end a run."""
+        if self.log is None:
+            return
+        try:
+            self.log.write(line)
+            self.log.flush()
+        except OSError as error:
+            self.log = None
+            self.event("warning", message=f"The log ends here: {error.strerror}.")
+
 
 @contextmanager
-def reporting(*, quiet: bool, log: Path | None = None) -> Iterator[None]:
-    """Show and log progress inside the block."""
+def reporting(*, quiet: bool, log: Path | None = None, append: bool = False) -> Iterator[None]:
+    """Show and log progress inside the block.
+
+    Raises:
+        StorageError: the log cannot be opened.
+    """
     with ExitStack() as stack:
         file = None
         if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(log.open("w", encoding="utf-8"))
+            with explained(log.parent):
+                log.parent.mkdir(parents=True, exist_ok=True)
+                file = log.open("a" if append else "w", encoding="utf-8")
+            stack.callback(_close, file)
+            if file.tell() and not log.read_bytes().endswith(b"\n"):  # a run was killed while it wrote
+                file.write("\n")
         reporter = Reporter(quiet=quiet, log=file)
         if reporter.bars is not None:
             stack.enter_context(reporter.bars)
         stack.enter_context(progress.reporting(reporter))
         yield
+
+
+def _close(file: IO[str]) -> None:
+    with suppress(OSError):  # what a full disk did not take
+        file.close()

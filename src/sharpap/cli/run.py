@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sharpap.assess import Experiment, Results, run
+from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import experiment_from, read_recipe
-from sharpap.assess.store import CELLS, check_folder, drop_cells
+from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError
+from sharpap.files import explained, locked, sweep
 from sharpap.report import show
 from sharpap.threat import Goal
 
@@ -24,25 +28,49 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
     fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
-    allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
+    allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False, store: Path | None = None,
+    retries: int = 1,
 ) -> None:  # fmt: skip
-    """Run a recipe with overrides, save and show its results."""
+    """Run a recipe with overrides, save and show its results. Finished work stays, for runs that go on or ask for more."""
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
-    check_folder(out, overwrite=overwrite)
-    if overwrite:
-        drop_cells(out)
+    check_folder(out, overwrite=True)
+    cells = store or out / CELLS
+    if cells.resolve() == out.resolve():
+        raise ConfigError(
+            f"{out} cannot be results and store in one.", hint=f"Name another --store, e.g. {out / CELLS}."
+        )
     more = command_victims(commands)
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)
     code = only_victims(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
-    with reporting(quiet=quiet, log=out / "log.jsonl"):
+    with _holding(out), reporting(quiet=quiet, log=out / "log.jsonl", append=not overwrite):
         experiment, config = experiment_from(recipe, code, more_victims=more, allow_commands=allow_commands)
-        results = run(experiment, config, cells=out / CELLS, jobs=jobs)
+        if overwrite and store is None:
+            CellStore(cells).clear()
+        elif not overwrite:
+            check_continues(out, config, experiment.dataset.fingerprint)
+        results = run(experiment, config, cells=cells, jobs=jobs, retries=retries)
         results.save(out, overwrite=True)
-        if not results.provenance["interrupted"]:
-            drop_cells(out)
-    _finish(results, out, as_json)
+    _finish(results, out, as_json, cells)
+
+
+@contextmanager
+def _holding(out: Path) -> Iterator[None]:
+    """A results folder is one run's at a time; what killed runs left in it goes."""
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out) as free:
+        if not free:
+            raise ConfigError(
+                f"Another run is at work in {out}.",
+                hint="Wait for it, or name another --out; --store lets runs share work.",
+            )
+        with explained(out):
+            for name in FILES:
+                sweep(out, name)
+            sweep(out / POISONS)
+        yield
 
 
 def evaluate_profiles(
@@ -81,7 +109,7 @@ def evaluate_profiles(
     _finish(results, out, as_json)
 
 
-def _finish(results: Results, out: Path | None, as_json: bool) -> None:
+def _finish(results: Results, out: Path | None, as_json: bool, cells: Path | None = None) -> None:
     if as_json:
         print(json.dumps(summary_json(results, out), indent=2))
     else:
@@ -90,13 +118,17 @@ def _finish(results: Results, out: Path | None, as_json: bool) -> None:
         if out is not None:
             console.print(f"Results in {out}, report in {out / 'report.html'}", markup=False, highlight=False)
     if results.provenance.get("interrupted"):
-        raise KeyboardInterrupt
+        done, planned = results.provenance["done"], results.provenance["planned"]
+        kept = "" if cells is None else f" They are kept in {cells}: the same command goes on from there."
+        raise KeyboardInterrupt(f"interrupted: {done} of {planned} trainings are done.{kept}")
 
 
 def summary_json(results: Results, out: Path | None) -> dict[str, Any]:
     """What `--json` prints: the transfer matrix for every k, failures, and where the folder is."""
+    provenance = results.provenance
     return {
         "out": None if out is None else str(out),
+        "interrupted": bool(provenance.get("interrupted")),
         "dataset": results.provenance.get("dataset", {}).get("name"),
         "transfer": [
             _clean({"k": k} | row) for k in results.ks for row in results.transfer_matrix("H", k).iter_rows(named=True)

@@ -1,0 +1,313 @@
+"""Finished work on disk: found again only where everything is the same, checked when it is read, safe from others."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import importlib
+import os
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sharpap import files, progress
+from sharpap.assess import Experiment, run
+from sharpap.assess import code as sources
+from sharpap.assess.cells import CellStore
+from sharpap.assess.code import code_version
+from sharpap.assess.records import RecordStore
+from sharpap.attacks import Bandwagon, RandomAttack, RevAdv
+from sharpap.data import TargetPool, split, synthetic
+from sharpap.errors import ConfigError, StorageError
+from sharpap.recommenders import BPRMF, WRMF, LightGCN, Popularity
+from sharpap.threat import Budget
+
+KEY = {"data": "x", "seed": 3}
+
+
+class Counted:
+    """Popularity that counts its trainings."""
+
+    fits = 0
+
+    def fit(self, train, *, seed):
+        Counted.fits += 1
+        return Popularity().fit(train, seed=seed)
+
+
+class Heard(progress._Silent):
+    def __init__(self):
+        self.events = []
+
+    def event(self, kind, **fields):
+        self.events.append((kind, fields))
+
+
+@pytest.fixture
+def experiment():
+    Counted.fits = 0
+    return Experiment(
+        dataset=split(synthetic(60, 80, 900, seed=2), seed=0, name="made"), attacks={"random": RandomAttack()},
+        victims={"mine": Counted()}, targets=TargetPool(draws=2, size=2), budget=Budget(fake_users=3), ks=(5,),
+    )  # fmt: skip
+
+
+def test_a_record_is_found_by_its_whole_key(tmp_path):
+    store = RecordStore(tmp_path)
+    store.put("cell", KEY, b"one\ntwo\n")
+    assert store.get("cell", KEY, bytes) == b"one\ntwo\n"
+    assert store.get("cell", {"seed": 3, "data": "x"}, bytes) == b"one\ntwo\n"  # the order of a key means nothing
+    assert store.get("cell", KEY | {"seed": 4}, bytes) is None
+    assert store.get("poison", KEY, bytes) is None
+    assert not store.problems
+    store.drop("cell", KEY)
+    assert store.get("cell", KEY, bytes) is None
+
+
+def flipped(raw: bytes) -> bytes:
+    return raw[:-3] + bytes([raw[-3] ^ 1]) + raw[-2:]
+
+
+DAMAGE = {
+    "one bit": (flipped, "checksum"),
+    "cut short": (lambda raw: raw[:-1], "checksum"),
+    "empty": (lambda raw: b"", "begin like a record"),
+    "a file of someone else": (lambda raw: b"PK\x03\x04 an archive", "begin like a record"),
+    "zeros, as after a crash": (lambda raw: b"\0" * len(raw), "begin like a record"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_record_is_put_aside_and_made_again(case, tmp_path):
+    damage, reason = DAMAGE[case]
+    store = RecordStore(tmp_path)
+    for count in (1, 2):
+        store.put("cell", KEY, b"content")
+        (path,) = tmp_path.glob("*.record")
+        path.write_bytes(damage(path.read_bytes()))
+        assert store.get("cell", KEY, bytes) is None
+        assert not path.exists()
+        assert len(list((tmp_path / "quarantine").iterdir())) == count  # an earlier one is not replaced
+        (message,) = store.taken_problems()
+        assert reason in message
+        assert path.name in message
+        assert "quarantine" in message
+    store.put("cell", KEY, b"content")
+    assert store.get("cell", KEY, bytes) == b"content"
+
+
+def test_a_record_under_another_name_and_one_that_does_not_decode_are_put_aside(tmp_path):
+    store = RecordStore(tmp_path)
+    store.put("cell", KEY, b"content")
+    store.put("cell", KEY | {"seed": 4}, b"content")
+    first, second = sorted(tmp_path.glob("*.record"))
+    first.write_bytes(second.read_bytes())
+    for seed in (3, 4):
+        store.get("cell", KEY | {"seed": seed}, bytes)
+    assert "another piece of work" in " ".join(store.taken_problems())
+    store.put("cell", KEY, b"no archive")
+    cells = CellStore(tmp_path)
+    assert cells.load_cell(KEY) is None
+    assert len(cells.problems) == 1
+
+
+def test_a_damaged_cell_costs_its_own_training_and_is_told(experiment, tmp_path):
+    whole = run(experiment, cells=tmp_path).frame
+    trained = Counted.fits
+    victim = next(iter(sorted(tmp_path.glob("cell-*.record"))))
+    victim.write_bytes(flipped(victim.read_bytes()))
+    heard = Heard()
+    with progress.reporting(heard):
+        again = run(experiment, cells=tmp_path)
+    assert again.frame.equals(whole)
+    assert Counted.fits == trained + 1
+    assert [kind for kind, fields in heard.events if "checksum" in str(fields.get("message"))] == ["warning"]
+    assert [fields.get("stored") for kind, fields in heard.events if kind == "cell"].count(None) == 1
+
+
+def test_times_of_files_mean_nothing(experiment, tmp_path, monkeypatch):
+    """A clock that jumps: records of 1970 and of the far future are as good as any."""
+    run(experiment, cells=tmp_path)
+    trained = Counted.fits
+    for place, path in enumerate(sorted(tmp_path.glob("*.record"))):
+        os.utime(path, (0, 0) if place % 2 else (2**33, 2**33))
+    run(experiment, cells=tmp_path)
+    assert Counted.fits == trained
+
+
+def test_a_wider_grid_computes_what_is_new(experiment, tmp_path):
+    run(experiment, cells=tmp_path)
+    assert Counted.fits == 1 + 2
+    wider = replace(experiment, attacks={"random": RandomAttack(), "bandwagon": Bandwagon()}, seeds=2)
+    found = run(wider, cells=tmp_path)
+    assert Counted.fits == wider.num_cells == 2 * (1 + 4)
+    Counted.fits = 0
+    assert found.frame.equals(run(wider).frame)
+    run(replace(wider, victims={"renamed": Counted()}), cells=tmp_path)  # names in tables are no part of it
+    assert Counted.fits == wider.num_cells
+
+
+def test_two_runs_share_a_store(experiment, tmp_path):
+    store = CellStore(tmp_path)
+    with store.session(), store.session():
+        run(experiment, cells=tmp_path)
+        with pytest.raises(ConfigError, match="Another run is using"):
+            store.clear()
+    assert len(list(tmp_path.glob("*.record"))) == 2 + 3
+    store.clear()
+    assert not tmp_path.exists()
+
+
+def test_a_lock_ends_with_its_process_and_leftovers_go(experiment, tmp_path):
+    """kill -9 while a record is written: the next run needs no help, and the half file goes when nobody else is there."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with CellStore(tmp_path).session(), files.replacing(tmp_path / "cell-x.record") as half:
+            half.write_bytes(b"half")
+            os.write(writer, b"x")
+            while True:
+                time.sleep(1)
+    os.read(reader, 1)
+    half = list(tmp_path.glob(".cell-x.record.*"))
+    assert len(half) == 1
+    with CellStore(tmp_path).session():
+        assert half[0].exists()  # someone else is at work: their half file is theirs
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    with CellStore(tmp_path).session():
+        assert not half[0].exists()
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def without(handle, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with files.locked(tmp_path) as free, files.locked(tmp_path, shared=True) as also:
+        assert free
+        assert also
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+@pytest.mark.parametrize(("number", "message"), [(errno.ENOSPC, "is full"), (errno.EROFS, "cannot be written to")])
+def test_a_full_or_closed_disk_says_so_and_loses_nothing(call, number, message, experiment, tmp_path, monkeypatch):
+    whole = run(experiment).frame
+    Counted.fits = 0
+    real, calls = getattr(os, call), []
+
+    def failing(*args, **options):
+        calls.append(args)
+        if len(calls) > 3:
+            raise OSError(number, os.strerror(number))
+        return real(*args, **options)
+
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(StorageError, match=message):
+        run(experiment, cells=tmp_path)
+    monkeypatch.undo()
+    kept = sorted(tmp_path.iterdir())
+    assert kept
+    assert all(path.suffix == ".record" and not path.name.startswith(".") for path in kept)
+    trained = Counted.fits
+    assert run(experiment, cells=tmp_path).frame.equals(whole)
+    done = len([path for path in kept if path.name.startswith("cell")])
+    assert Counted.fits == trained + experiment.num_cells - done
+
+
+def test_code_counts_and_comments_do_not(tmp_path, monkeypatch):
+    """A user's class, and a module beside it that it imports."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def version(model: str, helper: str) -> str:
+        (tmp_path / "their_model.py").write_text(model)
+        (tmp_path / "their_helper.py").write_text(helper)
+        for cached in (sources._content, sources._imports, sources._digest):
+            cached.cache_clear()
+        sys.modules.pop("their_model", None)
+        importlib.invalidate_caches()
+        return code_version(importlib.import_module("their_model").Model())
+
+    model, helper = "import their_helper\nclass Model:\n    def fit(self): return their_helper.X\n", "X = 1\n"
+    first = version(model, helper)
+    assert version(model, helper) == first
+    assert (
+        version("# a comment\n" + model.replace("    def", '    "A docstring."\n\n    def'), helper + "\n# more\n")
+        == first
+    )
+    assert version(model, "X = 2\n") != first
+    assert version(model.replace("their_helper.X", "1"), helper) != first
+
+
+def test_a_digest_follows_what_a_component_imports_and_nothing_else(tmp_path, monkeypatch):
+    """A copy of the package in which one module is edited: whose version changes?"""
+
+    def versions() -> dict[str, str]:
+        for cached in (sources._content, sources._imports, sources._digest):
+            cached.cache_clear()
+        made = {"wrmf": WRMF(), "bpr": BPRMF(), "lightgcn": LightGCN(), "random": RandomAttack(), "revadv": RevAdv()}
+        names = {"wrmf": "recommenders.wrmf", "bpr": "recommenders.bpr", "lightgcn": "recommenders.graph",
+                 "random": "attacks.heuristics", "revadv": "attacks.revadv"}  # fmt: skip
+        assert all(type(made[name]).__module__ == f"sharpap.{names[name]}" for name in made)
+        return {name: code_version(modules=(f"sharpap.{module}",)) for name, module in names.items()}
+
+    copy = tmp_path / "sharpap"
+    shutil.copytree(sources.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(sources, "PACKAGE", copy)
+    before = versions()
+
+    def changed_by(module: str) -> set[str]:
+        path = copy / module
+        text = path.read_text()
+        path.write_text(text + "\nADDED = 1\n")
+        after = versions()
+        path.write_text(text)
+        return {name for name in before if before[name] != after[name]}
+
+    assert changed_by("recommenders/graph.py") == {"lightgcn"}
+    assert changed_by("kernels/spmm.py") >= {"lightgcn"}
+    assert changed_by("attacks/step.py") == {"revadv"}
+    assert changed_by("kernels/wrmf.py") == {"wrmf", "revadv"}
+    assert changed_by("attacks/poison.py") >= {"random", "revadv"}
+    assert changed_by("report/page.py") == set()
+    assert versions() == before
+
+
+def test_classes_typed_in_are_told_apart():
+    def model(text: str):
+        scope: dict = {"__name__": "typed_in_nowhere"}
+        exec(text, scope)
+        return scope["Model"]()
+
+    first = code_version(model("class Model:\n    def fit(self): return 1\n"))
+    assert code_version(model("class Model:\n    def fit(self): return 1\n")) == first
+    assert code_version(model("class Model:\n    def fit(self): return 2\n")) != first
+
+
+def test_scripts_that_a_command_names_count(tmp_path):
+    from sharpap import CommandRecommender
+
+    script = tmp_path / "train.py"
+    script.write_text("print(1)\n")
+    victim = CommandRecommender(command=("python", str(script), "{train}", "{scores}"))
+    first = code_version(victim)
+    sources._content.cache_clear()
+    sources._digest.cache_clear()
+    script.write_text("print(2)\n")
+    assert code_version(victim) != first
+    assert Path(script).is_file()
+
+
+def test_a_poison_comes_back_as_it_was(experiment, tmp_path):
+    made = run(experiment, cells=tmp_path).poisons["random", 1]
+    back = run(experiment, cells=tmp_path).poisons["random", 1]
+    assert (made.profiles != back.profiles).nnz == 0
+    assert made.profiles.dtype == back.profiles.dtype
+    facts = ("goal", "attack", "settings", "seed", "seconds", "history", "notes", "data_fingerprint")
+    assert [getattr(made, name) for name in facts] == [getattr(back, name) for name in facts]
+    assert np.array_equal(made.profile_sizes, back.profile_sizes)
