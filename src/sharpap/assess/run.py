@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from sharpap import progress
-from sharpap.assess.backends import backend
+from sharpap.assess.backends import backend as chosen
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.landscape import Landscape
 from sharpap.assess.provenance import Watch
+from sharpap.assess.resources import OnRay
 from sharpap.assess.results import Cell, Results, Row, experiment_config, rows_of
 from sharpap.assess.work import Craft, Explore, Made, Piece, Train, Work
 from sharpap.attacks import Attack, Poison
@@ -32,7 +33,8 @@ def stress_test(
     attacks: Mapping[str, Attack | Poison],
     victims: Mapping[str, Recommender],
     out: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    backend: str | OnRay | None = None,
     **settings: Any,
 ) -> Results:
     """Train every victim with and without every attack and measure what changed.
@@ -43,6 +45,7 @@ def stress_test(
         victims: name in tables to anything with `fit` and `score`.
         out: results folder to write; None: results stay in memory.
         jobs: see `run`.
+        backend: see `run`.
         **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness` of `Experiment`.
 
     Returns:
@@ -53,14 +56,15 @@ def stress_test(
             the rest goes on.
     """
     found = dataset if isinstance(dataset, Dataset) else load(dataset)
-    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings), jobs=jobs)
+    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings), jobs=jobs, backend=backend)
     if out is not None:
         results.save(out)
     return results
 
 
 def run(
-    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None, jobs: int = 1
+    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None,
+    jobs: int | None = None, backend: str | OnRay | None = None,
 ) -> Results:  # fmt: skip
     """Run all cells. An interrupt ends the run early; what is finished is returned, and `provenance` says so.
 
@@ -68,8 +72,9 @@ def run(
         experiment: the grid.
         config: the recipe to record; None: made from the experiment.
         cells: a folder that keeps each finished poison and cell, and from which a later run takes them.
-        jobs: processes that work side by side; in a script, with more than one, the call must stand under
-            `if __name__ == "__main__"`.
+        jobs: pieces of work at once; None: one, or as many as fit where `backend` names processes or Ray. In a script with
+            several processes, the call must stand under `if __name__ == "__main__"`.
+        backend: serial, processes, ray, or the settings of a Ray cluster; None: serial for one job, else processes.
     """
     watch = Watch(experiment.dataset)
     grid = _Grid(experiment)
@@ -78,7 +83,7 @@ def run(
             progress.event("warning", message=f"{name} was crafted on other data than it is assessed on.")
     work = Work(experiment, None if cells is None else CellStore(Path(cells)))
     try:
-        with progress.task("Assessment", experiment.num_cells) as overall, backend(work, jobs) as workers:
+        with progress.task("Assessment", experiment.num_cells) as overall, chosen(work, jobs, backend) as workers:
             ready = deque(grid.first())
             while ready or workers.busy:
                 while ready and workers.free:

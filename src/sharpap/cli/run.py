@@ -8,6 +8,7 @@ from typing import Any
 
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.resources import OnRay
 from sharpap.assess.store import CELLS, check_folder, drop_cells
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
@@ -23,10 +24,12 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
-    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
-    allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
+    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int | None, quiet: bool,
+    as_json: bool, allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
+    backend: str | None = None, cluster: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
+    workers = _workers(backend, cluster or {})
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
     check_folder(out, overwrite=overwrite)
     if overwrite:
@@ -38,7 +41,7 @@ def run_recipe(
     apply(recipe, shortcuts, targets, fakes, settings)
     with reporting(quiet=quiet, log=out / "log.jsonl"):
         experiment, config = experiment_from(recipe, code, more_victims=more, allow_commands=allow_commands)
-        results = run(experiment, config, cells=out / CELLS, jobs=jobs)
+        results = run(experiment, config, cells=out / CELLS, jobs=jobs, backend=workers)
         results.save(out, overwrite=True)
         if not results.provenance["interrupted"]:
             drop_cells(out)
@@ -79,6 +82,16 @@ def evaluate_profiles(
         if out is not None:
             results.save(out, overwrite=True)
     _finish(results, out, as_json)
+
+
+def _workers(backend: str | None, cluster: dict[str, Any]) -> str | OnRay | None:
+    """The backend by name, with the options that only Ray knows."""
+    given = {name: value for name, value in cluster.items() if value is not None}
+    if backend == "ray":
+        return OnRay(**given)
+    if given:
+        raise ConfigError("--address and the options that end in -per-job are Ray's.", hint="Add --backend ray.")
+    return backend
 
 
 def _finish(results: Results, out: Path | None, as_json: bool) -> None:
