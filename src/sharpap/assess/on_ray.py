@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 from collections import deque
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -55,6 +57,7 @@ class Ray:
             ) from None
         self.driver, self.jobs, self.settings = Driver(work), jobs, settings
         self.experiment = work.experiment
+        self.paths = [path or os.getcwd() for path in sys.path]  # where classes of the user's are found
         self.flying: dict[Any, Flight] = {}
         self.done: deque[tuple[Piece, Made]] = deque()
 
@@ -206,7 +209,7 @@ class Ray:
             num_cpus=needs.cpus, num_gpus=needs.gpus, memory=needs.memory_gib * 2**30 or None, max_retries=0
         )
         # The work goes in a list so that Ray hands over the reference: a worker reads it once, not with each piece.
-        reference = task.remote([self.work], self.ray.cloudpickle.dumps(flight.piece), needs)
+        reference = task.remote([self.work], self.paths, self.ray.cloudpickle.dumps(flight.piece), needs)
         self.flying[reference] = flight
 
     def _again(self, flight: Flight, what: str) -> None:
@@ -225,15 +228,23 @@ class Ray:
 _work: dict[Any, Work] = {}
 
 
-def _do(work: list[Any], pickled: bytes, needs: Resources) -> bytes:
+def _do(work: list[Any], paths: list[str], pickled: bytes, needs: Resources) -> bytes:
     """What a Ray worker does."""
     if not needs.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a machine's GPUs are for pieces that asked for one
     ray: Any = import_module("ray")
+    sys.path += [path for path in paths if path not in sys.path]
     limit_threads(needs.cpus)
     (reference,) = work
     if reference not in _work:
-        _work[reference] = ray.get(reference)
+        try:
+            _work[reference] = ray.get(reference)
+        except Exception as error:  # whatever importing a user's modules raises
+            reason = getattr(error, "__cause__", None) or error
+            raise ConfigError(
+                f"The experiment cannot be read on {platform.node()} ({str(reason).splitlines()[0]}).",
+                hint="Every machine needs the modules of your own recommenders and attacks.",
+            ) from None
     piece: Piece = ray.cloudpickle.loads(pickled)
     made = _work[reference].do(piece)
     if needs.gpus and isinstance(piece, Train) and made.value[1] is not None:
