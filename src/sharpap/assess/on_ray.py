@@ -19,7 +19,11 @@ from sharpap.assess.resources import OnRay, Resources, resources_of
 from sharpap.assess.work import Craft, Made, Piece, Train, Work
 from sharpap.errors import ConfigError, TrainingError
 
-STORE = 256 * 2**20  # bytes of shared memory of a cluster that we start; what does not fit lies on disk
+LOCAL = {  # a cluster that we start
+    "include_dashboard": False,
+    "object_store_memory": 256 * 2**20,  # bytes of shared memory; what does not fit lies on disk
+    "_node_ip_address": "127.0.0.1",  # Ray runs what anyone who reaches its ports sends: only this machine may
+}
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # Ray prints its logs to stdout, where results go
@@ -134,9 +138,9 @@ class Ray:
 
     def _connect(self) -> None:
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
-        local = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
+        ours = LOCAL if address == "local" else {}
         try:
-            self.ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+            self.ray.init(address=address, log_to_driver=False, logging_level="ERROR", **ours)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"No Ray cluster answers at {address} ({str(error).splitlines()[0]}).",
