@@ -1,4 +1,4 @@
-"""Who does the pieces of work: this process, or several."""
+"""Who does the pieces of work: this process, several, or a cluster (`on_ray.py`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Protocol, Self
 
+from sharpap.assess.resources import OnRay
 from sharpap.assess.results import Cell
 from sharpap.assess.work import Made, Piece, Train, Work
 from sharpap.errors import ConfigError
@@ -138,7 +139,7 @@ class Processes:
                 self.pool = self._start()
                 if self.alone:
                     self.alone = False
-                    return piece, _died(piece)
+                    return piece, died(piece, "died twice (out of memory, or a crash)")
                 self.again.extend([piece, *self.flying.values()])
                 self.flying.clear()
                 continue
@@ -174,14 +175,10 @@ _work: Work | None = None
 
 def _begin(pickled: bytes, threads: int) -> None:
     """Make a worker ready: its threads, its end, and the work."""
-    import numba
-    import torch
-
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
+    limit_threads(threads)
     _work = pickle.loads(pickled)  # noqa: S301 - made by the parent process a moment ago
 
 
@@ -198,14 +195,49 @@ def _do(piece: Piece) -> Made:
     return _work.do(piece)
 
 
-def _died(piece: Piece) -> Made:
-    """What such a piece gives: a failure."""
-    error = "The process that worked on it died twice (out of memory, or a crash)."
+def limit_threads(threads: int) -> None:
+    """Give this process `threads` threads for kernels and matrix products."""
+    import numba
+    import torch
+
+    torch.set_num_threads(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore
+
+
+def died(piece: Piece, how: str) -> Made:
+    """What a piece gives whose process is gone: a failure.
+
+    Args:
+        piece: what was under way.
+        how: what became of its process, e.g. "died twice".
+    """
+    error = f"The process that worked on it {how}."
     return Made(value=(Cell(**piece.place, error=error), None) if isinstance(piece, Train) else None, error=error)
 
 
-def backend(work: Work, jobs: int) -> Backend:
-    """Serial for one job, else processes."""
-    if jobs < 1:
+def backend(work: Work, jobs: int | None = None, choice: str | OnRay | None = None) -> Backend:
+    """Who does the work.
+
+    Args:
+        work: the experiment and its store.
+        jobs: pieces at once; None: one, as many as there are processors (processes), or as fit the cluster (Ray).
+        choice: serial, processes or ray, or a cluster's settings; None: serial for one job, else processes.
+
+    Raises:
+        ConfigError: an unknown name, jobs that do not fit it, or a package that is not installed.
+    """
+    if jobs is not None and jobs < 1:
         raise ConfigError(f"jobs={jobs} must be 1 or more.")
-    return Serial(work) if jobs == 1 else Processes(work, jobs)
+    if choice is None:
+        choice = "serial" if jobs in (None, 1) else "processes"
+    if isinstance(choice, OnRay) or choice == "ray":
+        from sharpap.assess.on_ray import Ray
+
+        return Ray(work, jobs, OnRay() if isinstance(choice, str) else choice)
+    if choice == "processes":
+        return Processes(work, jobs or os.cpu_count() or 1)
+    if choice != "serial":
+        raise ConfigError(f"There is no backend {choice!r}.", hint="Choose serial, processes or ray.")
+    if jobs not in (None, 1):
+        raise ConfigError(f"The serial backend does one piece at a time, not {jobs}.", hint="Choose processes or ray.")
+    return Serial(work)

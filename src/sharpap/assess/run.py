@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from sharpap import progress
-from sharpap.assess.backends import backend
+from sharpap.assess.backends import backend as chosen
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.landscape import Landscape
 from sharpap.assess.provenance import Watch
+from sharpap.assess.resources import OnRay
 from sharpap.assess.results import Cell, Results, Row, experiment_config, rows_of
 from sharpap.assess.work import Craft, Explore, Made, Piece, Train, Work
 from sharpap.attacks import Attack, Poison
@@ -33,7 +34,8 @@ def stress_test(
     attacks: Mapping[str, Attack | Poison],
     victims: Mapping[str, Recommender],
     out: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    backend: str | OnRay | None = None,
     store: str | Path | None = None,
     **settings: Any,
 ) -> Results:
@@ -45,6 +47,7 @@ def stress_test(
         victims: name in tables to anything with `fit` and `score`.
         out: results folder to write; None: results stay in memory.
         jobs: see `run`.
+        backend: see `run`.
         store: a folder that keeps each finished piece of work, and from which this and any other run take them.
         **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness` of `Experiment`.
 
@@ -56,15 +59,16 @@ def stress_test(
             goes on.
     """
     found = dataset if isinstance(dataset, Dataset) else load(dataset)
-    results = run(Experiment(dataset=found, attacks=attacks, victims=victims, **settings), cells=store, jobs=jobs)
+    experiment = Experiment(dataset=found, attacks=attacks, victims=victims, **settings)
+    results = run(experiment, cells=store, jobs=jobs, backend=backend)
     if out is not None:
         results.save(out)
     return results
 
 
 def run(
-    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None, jobs: int = 1,
-    retries: int = 1,
+    experiment: Experiment, config: dict[str, Any] | None = None, *, cells: str | Path | None = None,
+    jobs: int | None = None, backend: str | OnRay | None = None, retries: int = 1,
 ) -> Results:  # fmt: skip
     """Run all cells. An interrupt ends the run early; what is finished is returned, and `provenance` says so.
 
@@ -73,8 +77,9 @@ def run(
         config: the recipe to record; None: made from the experiment.
         cells: a folder that keeps each finished poison and cell, and from which this and later runs take them; several runs
             may share it.
-        jobs: processes that work side by side; in a script, with more than one, the call must stand under
-            `if __name__ == "__main__"`.
+        jobs: pieces of work at once; None: one, or as many as fit where `backend` names processes or Ray. In a script with
+            several processes, the call must stand under `if __name__ == "__main__"`.
+        backend: serial, processes, ray, or the settings of a Ray cluster; None: serial for one job, else processes.
         retries: see `Work`.
 
     Raises:
@@ -92,7 +97,7 @@ def run(
         with (
             store.session() if store else nullcontext(),
             progress.task("Assessment", experiment.num_cells) as overall,
-            backend(work, jobs) as workers,
+            chosen(work, jobs, backend) as workers,
         ):
             ready = deque(grid.first())
             while ready or workers.busy:

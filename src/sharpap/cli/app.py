@@ -70,7 +70,21 @@ def run(
         typer.Option("--store", help="Folder of finished work, which several runs may share; default: OUT/cells."),
     ] = None,
     retries: Annotated[int, typer.Option(min=0, help="Further tries for what fails unexpectedly.")] = 1,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Pieces of work at once; default: 1, on Ray what fits.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="serial, processes or ray; default: processes for several jobs.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT|auto", help="Ray cluster to use; default: one of this machine alone."),
+    ] = None,
+    cpus_per_job: Annotated[int | None, typer.Option(help="On Ray: processors of a piece of work.")] = None,
+    gpus_per_job: Annotated[
+        float | None, typer.Option(help="On Ray: CUDA devices of a piece, or a share of one.")
+    ] = None,
+    memory_per_job: Annotated[float | None, typer.Option(metavar="GIB", help="On Ray: memory of a piece.")] = None,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the recipe import module:attribute.")] = False,
     settings: Set = None,
     quiet: Quiet = False,
@@ -86,7 +100,8 @@ def run(
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
     run_recipe(
         recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
-        as_json, allow_code, victim_command, allow_commands, store, retries,
+        as_json, allow_code, victim_command, allow_commands, store, retries, backend,
+        {"address": address, "cpus": cpus_per_job, "gpus": gpus_per_job, "memory_gib": memory_per_job},
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.resources import OnRay
 from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
@@ -27,11 +28,12 @@ DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
 
 def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
-    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
-    allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False, store: Path | None = None,
-    retries: int = 1,
+    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int | None, quiet: bool,
+    as_json: bool, allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
+    store: Path | None = None, retries: int = 1, backend: str | None = None, cluster: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results. Finished work stays, for runs that go on or ask for more."""
+    workers = _workers(backend, cluster or {})
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
     check_folder(out, overwrite=True)
     cells = store or out / CELLS
@@ -50,7 +52,7 @@ def run_recipe(
             CellStore(cells).clear()
         elif not overwrite:
             check_continues(out, config, experiment.dataset.fingerprint)
-        results = run(experiment, config, cells=cells, jobs=jobs, retries=retries)
+        results = run(experiment, config, cells=cells, jobs=jobs, backend=workers, retries=retries)
         results.save(out, overwrite=True)
     _finish(results, out, as_json, cells)
 
@@ -107,6 +109,16 @@ def evaluate_profiles(
         if out is not None:
             results.save(out, overwrite=True)
     _finish(results, out, as_json)
+
+
+def _workers(backend: str | None, cluster: dict[str, Any]) -> str | OnRay | None:
+    """The backend by name, with the options that only Ray knows."""
+    given = {name: value for name, value in cluster.items() if value is not None}
+    if backend == "ray":
+        return OnRay(**given)
+    if given:
+        raise ConfigError("--address and the options that end in -per-job are Ray's.", hint="Add --backend ray.")
+    return backend
 
 
 def _finish(results: Results, out: Path | None, as_json: bool, cells: Path | None = None) -> None:
