@@ -9,6 +9,7 @@ import argparse
 import faulthandler
 import json
 import multiprocessing
+import os
 import random
 import shutil
 import sys
@@ -41,6 +42,8 @@ def work(kind: str, seeds: range, folder: str, keep: str) -> None:
             counts["finding"] += 1
             note(made[1], kind, seed, str(finding), Path(keep))
     (place / "counts").write_text(json.dumps(counts))
+    faulthandler.cancel_dump_traceback_later()
+    os._exit(0)  # threads of native code may not end in a forked process
 
 
 def note(files: dict[str, bytes], kind: str, seed: int, text: str, keep: Path) -> None:
@@ -58,7 +61,9 @@ def batch(job: tuple[str, int, int, str]) -> tuple[str, dict[str, int], float]:
     kind, first, count, keep = job
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sharpap-fuzz-") as folder:
-        process = multiprocessing.get_context("fork").Process(target=work, args=(kind, range(first, first + count), folder, keep))
+        process = multiprocessing.get_context("fork").Process(
+            target=work, args=(kind, range(first, first + count), folder, keep)
+        )
         process.start()
         process.join()
         if process.exitcode == 0:
@@ -97,7 +102,11 @@ def main() -> int:
     for kind, counts in totals.items():
         print(f"{kind:<18}" + "".join(f"{counts[name]:>10,}" for name in columns))
     whole = sum((Counter(counts) for counts in totals.values()), Counter())
-    print(f"{'all':<18}" + "".join(f"{whole[name]:>10,}" for name in columns[:-1]) + f"{time.perf_counter() - start:>10,.0f}")
+    print(
+        f"{'all':<18}"
+        + "".join(f"{whole[name]:>10,}" for name in columns[:-1])
+        + f"{time.perf_counter() - start:>10,.0f}"
+    )
     shutil.rmtree(chosen.keep, ignore_errors=True) if not whole["finding"] else None
     return 1 if whole["finding"] else 0
 

@@ -84,9 +84,7 @@ def text_seeds(rng: random.Random) -> dict[str, Case]:
         by_user.setdefault(user, []).append(str(item))
     lists = "".join(f"{user} {' '.join(items)}\n" for user, items in by_user.items()).encode()
     csv = table(",", "user,item,rating,timestamp\n", lambda u, i, r, t: f"{u},{i},{r},{t}")
-    named = table(
-        ",", "user_id,item_id,date\n", lambda u, i, r, t: f'"u{u}","film {i} ""x""",{rng.choice(dates)}'
-    )
+    named = table(",", "user_id,item_id,date\n", lambda u, i, r, t: f'"u{u}","film {i} ""x""",{rng.choice(dates)}')
     return {
         "csv": ("x.csv", {"x.csv": csv}),
         "csv-quoted": ("x.csv", {"x.csv": named}),
@@ -184,7 +182,7 @@ def _array_changed(array: np.ndarray, rng: random.Random) -> np.ndarray:
     if kind == 2:
         return np.append(array, array)
     if kind == 3 and array.ndim and array.size and array.dtype.kind in "iuf":
-        made = array.astype(np.int64 if array.dtype.kind in "iu" else array.dtype)
+        made = array.astype(np.int64 if array.dtype.kind in "iu" else array.dtype).reshape(-1)
         made[rng.randrange(array.size)] = rng.choice(odd)
         return made
     if kind == 4 and array.dtype.kind == "f" and array.size:
@@ -220,7 +218,9 @@ def parquet(rng: random.Random) -> bytes:
         del columns[rng.choice(list(columns))]
     out = io.BytesIO()
     frame = pl.DataFrame(columns)
-    frame.head(rng.choice([0, 1, rows, rows])).write_parquet(out, compression=rng.choice(["uncompressed", "zstd", "snappy"]))
+    frame.head(rng.choice([0, 1, rows, rows])).write_parquet(
+        out, compression=rng.choice(["uncompressed", "zstd", "snappy"])
+    )
     return out.getvalue() if rng.random() < 0.5 else mutated_bytes(out.getvalue(), rng)
 
 
@@ -237,7 +237,9 @@ def recipe(rng: random.Random) -> bytes:
             break
         kind = rng.randrange(4)
         if kind == 0 and isinstance(inner, dict):
-            inner[rng.choice(["epochs", "name", "x", "users", "source", "file", "", "a.b", "\x1b", "reg"])] = inner.pop(key)
+            inner[rng.choice(["epochs", "name", "x", "users", "source", "file", "", "a.b", "\x1b", "reg"])] = inner.pop(
+                key
+            )
         else:
             inner[key] = rng.choice(ODD)
         if not table:
@@ -275,6 +277,8 @@ def case(kind: str, rng: random.Random) -> Case:
     if kind == "profiles-parquet":
         return "p.parquet", {"p.parquet": parquet(rng), "p.parquet.json": json.dumps(PROVENANCE).encode()}
     name, files = text_seeds(rng)[kind]
+    if kind == "gzip" and rng.random() < 0.7:  # whole outside, odd inside
+        return name, {path: gzip.compress(mutated_bytes(gzip.decompress(raw), rng), 1) for path, raw in files.items()}
     return name, {path: mutated_bytes(raw, rng) for path, raw in files.items()}
 
 

@@ -23,7 +23,8 @@ class Said:
     Attributes:
         pairs: (user, item) as text, of the rows that can be used.
         bad: rows that cannot.
-        sure: whether each row is certainly usable or not; dates and the like are not judged here.
+        sure: whether each row is certainly usable or not. Dates are not judged here, nor are lines with an odd number of
+            quotes, none of them at the start of a field: they may be refused, or read as they stand.
     """
 
     pairs: frozenset[tuple[str, str]]
@@ -31,38 +32,74 @@ class Said:
     sure: bool
 
 
-def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list[list[str]], int]:
-    """Rows of the right width, and how many lines are no such row. Blank lines are none; a quote must close in its line."""
-    rows, bad = [], 0
+def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list[list[str]], int, bool]:
+    """Rows of the right width, how many lines are no such row, and whether that is sure. Blank lines are none."""
+    rows, bad, sure = [], 0, True
     for line in text.split("\n"):
         if not line.strip():
             continue
         bare = line.removesuffix("\r")
-        try:
-            fields = (
-                next(csv.reader(io.StringIO(bare, newline=""), delimiter=separator, strict=True))
-                if quote
-                else bare.split(separator)
-            )
-        except (csv.Error, StopIteration):
-            bad += 1
-            continue
-        if len(fields) == width:
+        fields = quoted_fields(bare, separator) if quote else bare.split(separator)
+        if fields is not None and len(fields) == width:
             rows.append(fields)
+            sure = sure and not (quote and (bare.count('"') % 2 or ('"' in bare and "\r" in bare)))
         else:
             bad += 1
-    return rows, bad
+    return rows, bad, sure
+
+
+def whole_rows(text: str, separator: str, width: int) -> list[list[str]] | None:
+    """Rows with line breaks in quotes, where all of the text is in that form."""
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error:
+        return None
+    return rows if all(len(row) == width for row in rows) else None
+
+
+def quoted_fields(line: str, separator: str) -> list[str] | None:
+    """Fields by RFC 4180; None for an open quote, or text after a closing one. Quotes inside a bare field are text."""
+    fields, at = [], 0
+    while True:
+        if line[at : at + 1] == '"':
+            text, at = "", at + 1
+            while True:
+                end = line.find('"', at)
+                if end < 0:
+                    return None
+                text, at = text + line[at:end], end + 1
+                if line[at : at + 1] != '"':
+                    break
+                text, at = text + '"', at + 1
+            if at < len(line) and line[at] != separator:
+                return None
+        else:
+            end = line.find(separator, at)
+            end = len(line) if end < 0 else end
+            text, at = line[at:end], end
+        fields.append(text)
+        if at >= len(line):
+            return fields
+        at += 1
 
 
 def said(
-    raw: bytes, *, separator: str, quote: bool, skip: int, width: int, places: dict[str, int], integer_ids: bool
+    raw: bytes, *, separator: str, quote: bool, skip: int, width: int, places: dict[str, int], integer_ids: bool,
+    whole: bool = False,
 ) -> Said:  # fmt: skip
-    """What a table says; `places` has the column of each role, `skip` the lines before the first row."""
+    """What a table says; `places` has the column of each role, `skip` the lines before the first row.
+
+    With `whole`, line breaks in quotes are part of a field.
+    """
     lines = raw.removeprefix(b"\xef\xbb\xbf").decode().split("\n")
-    rows, bad = rows_of("\n".join(lines[skip:]), separator, quote=quote, width=width)
+    text = "\n".join(lines[skip:])
+    rows, bad, sure = rows_of(text, separator, quote=quote, width=width)
+    if whole and quote:
+        together = whole_rows(text, separator, width)
+        rows, bad = (rows, bad) if together is None else (together, 0)
     picked = [{role: row[place].strip(BLANKS) for role, place in places.items()} for row in rows]
     comma = separator == ";"
-    good, sure = [], True
+    good = []
     numeric = any(_number(row["timestamp"], comma) is not None for row in picked) if "timestamp" in places else True
     for row in picked:
         fine = bool(row["user"]) and bool(row["item"])
