@@ -22,7 +22,8 @@ from pathlib import Path
 from fuzz_check import Finding, check
 from fuzz_mutate import KINDS, case
 
-CLI_EVERY = 20
+CLI_EVERY = 40
+DEEP_EVERY = 3
 BATCH = 200
 
 
@@ -37,7 +38,7 @@ def work(kind: str, seeds: range, folder: str, keep: str) -> None:
         inside = place / "case"
         inside.mkdir(exist_ok=True)
         try:
-            counts[check(kind, made, inside, cli=seed % CLI_EVERY == 0)] += 1
+            counts[check(kind, made, inside, deep=seed % DEEP_EVERY == 0, cli=seed % CLI_EVERY == 0)] += 1
         except Finding as finding:
             counts["finding"] += 1
             note(made[1], kind, seed, str(finding), Path(keep))

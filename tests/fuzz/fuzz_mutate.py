@@ -83,6 +83,7 @@ def text_seeds(rng: random.Random) -> dict[str, Case]:
     for user, item, *_ in rows:
         by_user.setdefault(user, []).append(str(item))
     lists = "".join(f"{user} {' '.join(items)}\n" for user, items in by_user.items()).encode()
+    inter = "user_id:token\titem_id:token\trating:float\n"
     csv = table(",", "user,item,rating,timestamp\n", lambda u, i, r, t: f"{u},{i},{r},{t}")
     named = table(",", "user_id,item_id,date\n", lambda u, i, r, t: f'"u{u}","film {i} ""x""",{rng.choice(dates)}')
     return {
@@ -94,7 +95,7 @@ def text_seeds(rng: random.Random) -> dict[str, Case]:
         "u.data": ("u.data", {"u.data": table("\t", "", lambda u, i, r, t: f"{u},{i},{r},{t}")}),
         "ratings.dat": ("r.dat", {"r.dat": table("::", "", lambda u, i, r, t: f"{u},{i},{r},{t}")}),
         "inter": (
-            "x.inter", {"x.inter": table("\t", "user_id:token\titem_id:token\trating:float\n", lambda u, i, r, t: f"{u},{i},{r}")},
+            "x.inter", {"x.inter": table("\t", inter, lambda u, i, r, t: f"{u},{i},{r}")},
         ),
         "adjacency": ("train.txt", {"train.txt": lists}),
         "unnamed": ("data", {"data": rng.choice([csv, named, lists])}),
@@ -210,7 +211,8 @@ def parquet(rng: random.Random) -> bytes:
             pl.Series([{"a": 1}] * rows), pl.Series([b"\xff"] * rows), pl.Series([True] * rows), pl.Series([-1] * rows),
             pl.Series([2**63] * rows, dtype=pl.UInt64), pl.Series(["\x1b[1m", ""] * (rows // 2) + [" "] * (rows % 2)),
             pl.Series([1] * rows).cast(pl.Date), pl.Series([1] * rows).cast(pl.Time), pl.Series([1] * rows).cast(pl.Duration),
-            pl.Series([1e30] * rows), pl.Series([1] * rows).cast(pl.Decimal(10, 2)), pl.Series(["a"] * rows).cast(pl.Categorical),
+            pl.Series([1e30] * rows), pl.Series([1] * rows).cast(pl.Decimal(10, 2)),
+            pl.Series(["a"] * rows).cast(pl.Categorical),
             pl.Series([None, 1] * (rows // 2) + [1] * (rows % 2)), pl.Series([1] * rows).cast(pl.Datetime("ns", "UTC")),
             pl.Series([1] * rows).cast(pl.Int128),
         ])  # fmt: skip

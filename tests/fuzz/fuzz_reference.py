@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 
-BLANKS = " \t\r\n\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0  　" + "".join(map(chr, range(0x2000, 0x200B)))
+BLANKS = " \t\r\n\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

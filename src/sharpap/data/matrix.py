@@ -61,6 +61,9 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
         if name in parts and (parts[name].ndim != 1 or parts[name].dtype.char not in kinds):
             found = f"{parts[name].ndim} dimensions of {parts[name].dtype}"
             raise DataError(f"The array {name} has {found}.", path=path, hint="Save the matrix again, as CSR.")
+    for name in ("indptr", "indices"):
+        if parts[name].dtype.kind == "u":
+            parts[name] = parts[name].astype(np.int64)
     indptr, indices, shape = parts["indptr"], parts["indices"], tuple(int(side) for side in parts["shape"])
     if len(shape) == 2 and shape[1] > MOST_ITEMS:
         raise DataError(f"The matrix has {shape[1]:,} columns; {MOST_ITEMS:,} items are the most.", path=path)
@@ -94,8 +97,8 @@ def read_adjacency(path: Path, raw: bytes, duplicates: Duplicates) -> Interactio
     line = np.cumsum(newline, dtype=np.int32) - newline
     if not (digit | blank).all():
         at = int(np.argmin(digit | blank))
-        words = raw.splitlines()[line[at]].split()
-        word = next(word for word in words if not word.isdigit()).decode("utf-8", "replace")
+        words = raw.split(b"\n")[line[at]].split()
+        word = next((word for word in words if not word.isdigit()), raw[at : at + 1]).decode("utf-8", "replace")
         raise DataError(
             f"{word[:40]!r} is not a whole number from 0.", path=path, line=int(line[at]) + 1,
             hint="An adjacency list holds `user item item ...`; for other tables, name the format.",
