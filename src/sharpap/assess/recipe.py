@@ -15,7 +15,7 @@ from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import allowing, build, construct, describe, locate, read_toml, suggest
-from sharpap.data import Dataset, Options, TargetPool, load
+from sharpap.data import Dataset, Options, TargetPool, load, synthetic
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
@@ -114,6 +114,8 @@ def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
     extra = {key: value for key, value in options.items() if key not in known}
     if extra and source != "synthetic":
         raise ConfigError(f"data: there is no option {next(iter(extra))!r}.", hint=suggest(next(iter(extra)), known))
+    hints = get_type_hints(synthetic)
+    extra = {key: _fitting(hints[key], value, f"data.{key}") if key in hints else value for key, value in extra.items()}
     given = {key: getattr(checked, key) for key in options if key in known}
     return load(source, **given, **extra), {"source": source, **extra, **describe(given)}
 
@@ -165,7 +167,11 @@ def _finished(attack: Attack | dict[str, Any], dataset: Dataset, name: str) -> A
 
 
 def _checked(key: str, value: Any) -> Any:
+    return _fitting(get_type_hints(Experiment)[key], value, key)
+
+
+def _fitting(hint: Any, value: Any, where: str) -> Any:
     try:
-        return TypeAdapter(get_type_hints(Experiment)[key]).validate_python(value)
+        return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        raise ConfigError(f"{key}: {value!r} does not fit: {error.errors()[0]['msg'].lower()}.") from None
+        raise ConfigError(f"{where}: {value!r} does not fit: {error.errors()[0]['msg'].lower()}.") from None

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
 from sharpap.attacks.poison import Poison
+from sharpap.data.arrays import stored_arrays
 from sharpap.data.interactions import Interactions
 from sharpap.data.read import read_interactions
 from sharpap.errors import DataError
 from sharpap.files import replacing, write_text
-from sharpap.threat import Goal
+from sharpap.threat import Direction, Goal
 
 SUFFIXES = (".npz", ".parquet", ".csv", ".inter")
+# What other programs may have written beside profiles, and what it must be where it is there.
+_FACTS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "attack": (str, "a name"), "seed": (int, "a whole number"), "seconds": ((int, float), "a number"),
+    "direction": (str, "a text"), "target_ids": (list, "a list"), "settings": (dict, "an object"),
+    "history": (list, "a list"), "notes": (dict, "an object"), "data_fingerprint": (str, "a text"),
+}  # fmt: skip
 
 
 def save_poison(poison: Poison, path: Path, train: Interactions) -> Path:
@@ -89,23 +94,22 @@ def load_poison(path: Path, train: Interactions, goal: Goal | None = None) -> Po
     profiles = _profiles(path, train)
     if goal is None:
         wanted = facts.get("target_ids")
-        if not isinstance(wanted, list) or not wanted:
+        if not wanted:
             raise DataError(
                 "The file does not say which items it promotes.", path=path,
                 hint="Name them: --targets ITEM,ITEM or goal=Goal(targets=...).",
             )  # fmt: skip
         numbers = _numbers(wanted, train, path)
-        goal = Goal(targets=tuple(numbers.tolist()), direction=facts.get("direction", "promote"))
-    poison = Poison(profiles=profiles, goal=goal, attack=str(facts.get("attack", path.stem)))
-    history = facts.get("history")
+        goal = Goal(targets=tuple(numbers.tolist()), direction=facts.get("direction") or "promote")
+    poison = Poison(profiles=profiles, goal=goal, attack=facts.get("attack") or path.stem)
     return replace(
         poison,
-        settings=facts["settings"] if isinstance(facts.get("settings"), dict) else {},
-        seed=int(facts.get("seed", 0)),
-        seconds=float(facts.get("seconds", 0.0)),
-        data_fingerprint=str(facts.get("data_fingerprint", "")),
-        history=tuple(history) if isinstance(history, list) else (),
-        notes=facts["notes"] if isinstance(facts.get("notes"), dict) else {},
+        settings=facts.get("settings") or {},
+        seed=facts.get("seed") or 0,
+        seconds=facts.get("seconds") or 0.0,
+        data_fingerprint=facts.get("data_fingerprint") or "",
+        history=tuple(facts.get("history") or ()),
+        notes=facts.get("notes") or {},
     )
 
 
@@ -139,18 +143,28 @@ def _facts(path: Path) -> dict[str, Any]:
     """The provenance of a file, or nothing; a damaged one is an error."""
     try:
         if path.suffix == ".npz" and path.is_file():
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-                if "provenance" not in stored:
-                    return {}
-                text = stored["provenance"].tobytes().decode()
+            what = "an archive of arrays"
+            stored = stored_arrays(path.read_bytes(), path, what=what, needed=(), more=("provenance",))
+            if "provenance" not in stored:
+                return {}
+            text = stored["provenance"].tobytes().decode()
         else:
             beside = path.with_name(path.name + ".json")
             if not beside.is_file():
                 return {}
             text = beside.read_text("utf-8")
         facts = json.loads(text)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         raise DataError(f"The provenance cannot be read ({error}).", path=path) from None
+    except RecursionError:
+        raise DataError("The provenance nests lists or objects far too deeply.", path=path) from None
     if not isinstance(facts, dict):
         raise DataError("The provenance is not a JSON object.", path=path)
+    for name, (kinds, what) in _FACTS.items():
+        value = facts.get(name)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise DataError(f"{name} in the provenance is {str(value)[:40]!r}, not {what}.", path=path)
+    if (facts.get("direction") or "promote") not in get_args(Direction):
+        raise DataError(f"direction in the provenance is {facts['direction']!r}.", path=path,
+                        hint=f"It can be {' or '.join(get_args(Direction))}.")  # fmt: skip
     return facts

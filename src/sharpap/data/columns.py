@@ -15,7 +15,7 @@ from sharpap.data.scan import collect
 from sharpap.data.table import Columns
 from sharpap.errors import DataError
 
-WHOLE = r"^-?\d{1,18}$"
+WHOLE = r"^-?[0-9]{1,18}$"
 _EXAMPLES = 3
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
+from sharpap.data.arrays import most_unpacked
 from sharpap.errors import DataError
 
 Format = Literal["movielens-tab", "movielens-dat", "recbole", "adjacency", "csv", "tsv", "parquet", "npz"]
@@ -67,7 +69,7 @@ def detect(
     if separator is not None and (len(separator) != 1 or separator in '"\r\n' or not separator.isascii()):
         raise DataError(f"A separator is one character, not {separator!r}.", hint="For a tab, say \\t.")
     head, compression = _head(path)
-    if not head.strip():
+    if not head.removeprefix(_BOM).strip():
         raise DataError("The file is empty.", path=path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = suffixes[-1] if suffixes else ""
@@ -89,10 +91,23 @@ def decompressed(path: Path) -> bytes:
     raw = path.read_bytes()
     if raw[:2] != b"\x1f\x8b":
         return raw
+    most = most_unpacked(len(raw))
     try:
-        return gzip.decompress(raw)
+        with gzip.open(io.BytesIO(raw)) as file:
+            text = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"The gzip file is damaged or incomplete ({error}).", path=path) from None
+    if len(text) > most:
+        raise bomb(path, len(raw), most)
+    return text
+
+
+def bomb(path: Path, packed: int, most: int) -> DataError:
+    """The error for a file that unpacks to more than `most` bytes."""
+    return DataError(
+        f"The file unpacks from {packed:,} to more than {most:,} bytes.", path=path,
+        hint="Nothing real packs that well; if it is right, decompress it first.",
+    )  # fmt: skip
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -142,7 +157,7 @@ def _by_content(head: bytes) -> Format:
 
 def _lines(head: bytes) -> list[bytes]:
     whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1] or head
-    return [line for line in whole.removeprefix(_BOM).splitlines() if line.strip()][:200]
+    return [line for line in whole.removeprefix(_BOM).splitlines() if line.strip()][:200] or [head.strip()]
 
 
 def _is_spaced_table(lines: list[bytes]) -> bool:
@@ -198,8 +213,14 @@ def _text(
     else:
         separator = "::" if chosen == "movielens-dat" else "\t"
     quote = separator not in ("\t", "::")
-    fields = line.decode("utf-8", "replace").strip("\r\n")
-    names = next(csv.reader([fields], delimiter=separator)) if quote else fields.split(separator)
+    fields = _decoded(line, path, blank + 1).strip("\r\n")
+    try:
+        names = next(csv.reader([fields], delimiter=separator)) if quote else fields.split(separator)
+    except csv.Error:
+        raise DataError(
+            "This line holds a carriage return without a line feed, or a field that does not end.", path=path,
+            line=blank + 1, hint="Save the file with line feeds (\\n) at the ends of lines.",
+        ) from None  # fmt: skip
     if chosen in ("movielens-tab", "movielens-dat"):
         header = False
     elif chosen == "recbole":
@@ -214,6 +235,15 @@ def _text(
     return Layout(
         format=chosen, separator=separator, header=header, names=tuple(names), skip=blank + header, quote=quote, **made
     )
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        if len(line) >= _HEAD - len(_BOM) - 4 and error.end == len(line):  # cut in a character
+            return line.decode("utf-8", "ignore")
+        raise DataError("The text is not UTF-8.", path=path, line=number, hint="Save the file as UTF-8.") from None
 
 
 def is_number(field: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,17 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from sharpap.data.arrays import stored_arrays
 from sharpap.data.interactions import Interactions
 from sharpap.data.table import Duplicates
 from sharpap.errors import DataError
+
+MOST_ITEMS = 100_000_000  # ids are numbered, so that a wrong number here would fill the memory
+_WHOLE, _REAL = "bhilqBHILQ", "fd"
+_KINDS = {
+    "indices": _WHOLE, "indptr": _WHOLE, "shape": _WHOLE, "data": "?" + _WHOLE + _REAL, "user_ids": "U" + _WHOLE,
+    "item_ids": "U" + _WHOLE, "timestamps": _WHOLE + _REAL,
+}  # fmt: skip
 
 
 def from_matrix(matrix: Any, threshold: float | None, *, path: Path | None) -> Interactions:
@@ -47,15 +53,23 @@ def read_npz(path: Path, raw: bytes, threshold: float | None) -> Interactions:
 
 def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     """The arrays of a saved CSR matrix, checked to fit together; raises `DataError` where they do not."""
-    try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as stored:
-            parts = {name: stored[name] for name in ("indices", "indptr", "data", "shape")}
-            parts |= {name: stored[name] for name in ("user_ids", "item_ids", "timestamps") if name in stored}
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"This is not a CSR matrix saved by scipy.sparse.save_npz ({error}).", path=path) from None
+    parts = stored_arrays(
+        raw, path, what="a CSR matrix saved by scipy.sparse.save_npz", needed=("indices", "indptr", "data", "shape"),
+        more=("user_ids", "item_ids", "timestamps"),
+    )  # fmt: skip
+    for name, kinds in _KINDS.items():
+        if name in parts and (parts[name].ndim != 1 or parts[name].dtype.char not in kinds):
+            found = f"{parts[name].ndim} dimensions of {parts[name].dtype}"
+            raise DataError(f"The array {name} has {found}.", path=path, hint="Save the matrix again, as CSR.")
+    for name in ("indptr", "indices"):
+        if parts[name].dtype.kind == "u":
+            parts[name] = parts[name].astype(np.int64)
     indptr, indices, shape = parts["indptr"], parts["indices"], tuple(int(side) for side in parts["shape"])
+    if len(shape) == 2 and shape[1] > MOST_ITEMS:
+        raise DataError(f"The matrix has {shape[1]:,} columns; {MOST_ITEMS:,} items are the most.", path=path)
     sound = (
         len(shape) == 2
+        and shape[1] >= 0
         and len(indptr) == shape[0] + 1
         and indptr[0] == 0
         and np.all(np.diff(indptr) >= 0)
@@ -65,12 +79,12 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     if not sound:
         raise DataError("The CSR arrays do not fit together.", path=path, hint="Save the matrix again, as CSR.")
     for name, length in (("user_ids", shape[0]), ("item_ids", shape[1])):
-        if name in parts and (len(np.unique(parts[name])) != length or parts[name].dtype.kind not in "iuU"):
+        if name in parts and (len(parts[name]) != length or len(np.unique(parts[name])) != length):
             raise DataError(f"{name} does not hold {length} different ids.", path=path, hint="Write the file again.")
-    if "timestamps" in parts and (
-        len(parts["timestamps"]) != len(indices) or parts["timestamps"].dtype.kind not in "fiu"
+    if "timestamps" in parts and not (
+        len(parts["timestamps"]) == len(indices) and np.isfinite(parts["timestamps"]).all()
     ):
-        raise DataError("There is not one timestamp an interaction.", path=path, hint="Write the file again.")
+        raise DataError("There is not one finite timestamp an interaction.", path=path, hint="Write the file again.")
     return parts
 
 
@@ -83,8 +97,8 @@ def read_adjacency(path: Path, raw: bytes, duplicates: Duplicates) -> Interactio
     line = np.cumsum(newline, dtype=np.int32) - newline
     if not (digit | blank).all():
         at = int(np.argmin(digit | blank))
-        words = raw.splitlines()[line[at]].split()
-        word = next(word for word in words if not word.isdigit()).decode("utf-8", "replace")
+        words = raw.split(b"\n")[line[at]].split()
+        word = next((word for word in words if not word.isdigit()), raw[at : at + 1]).decode("utf-8", "replace")
         raise DataError(
             f"{word[:40]!r} is not a whole number from 0.", path=path, line=int(line[at]) + 1,
             hint="An adjacency list holds `user item item ...`; for other tables, name the format.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,7 @@ from sharpap.data import stream
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Format, Layout, decompressed, detect
 from sharpap.data.matrix import from_matrix, read_adjacency, read_npz
+from sharpap.data.quotes import quoted_fields, quoted_rows
 from sharpap.data.table import BadRows, Columns, Drops, Duplicates, Table
 from sharpap.errors import DataError
 
@@ -160,8 +162,11 @@ def _read_parquet(path: Path) -> Table:
 def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> Table:
     """A delimited file as strings. Whole files go straight to polars; only odd ones are taken apart line by line."""
     separator, names = layout.separator, list(layout.names)
-    if separator == "::":
-        raw, separator = raw.replace(b"::", b"\t"), "\t"
+    if separator == "::":  # polars knows one character only: a tab, or else one that the file does not hold
+        separator = next((mark for mark in "\t\x01\x02\x03\x04\x05\x06\x07" if mark.encode() not in raw), "")
+        if not separator:
+            raise DataError("The text is full of control characters.", path=path)
+        raw = raw.replace(b"::", separator.encode())
     if b"\x00" in raw:
         raise DataError("The file holds a zero byte.", path=path, line=raw[: raw.index(b"\x00")].count(b"\n") + 1)
     body = raw.removeprefix(b"\xef\xbb\xbf")
@@ -173,6 +178,9 @@ def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> T
         raise DataError("There is a header, but no interaction.", path=path)
     first = layout.skip
     frame, line_of = _parse(body, names, separator, layout.quote), _offset(first)
+    if layout.quote and b'"' in body and frame is not None:
+        text = io.StringIO(body.decode("utf-8", "replace"), newline="")
+        frame = frame if quoted_rows(text, separator, len(names)) == frame.height else None
     if frame is None or any(column.null_count() for column in frame):
         frame, line_of = _line_by_line(path, body, layout, separator, drops)
     integer_ids = layout.format in ("movielens-tab", "movielens-dat")
@@ -230,17 +238,12 @@ def _ragged(lines: list[str], filled: list[int], separator: str, width: int, quo
     wrong = {}
     for number in filled:
         line = lines[number]
+        fields, closed = line.count(separator) + 1, True
         if quote and '"' in line:
-            if line.count('"') % 2:
-                fields = line.count(separator) + 1
-                wrong[number] = (
-                    "A quote is not closed."
-                    if fields == width
-                    else f"This line has {fields} fields, the first one {width}."
-                )
-                continue
-            line = "".join(line.split('"')[::2])
-        fields = line.count(separator) + 1
+            found = quoted_fields(line, separator)
+            fields, closed = (fields, False) if found is None else (found, True)
         if fields != width:
             wrong[number] = f"This line has {fields} fields, the first one {width}."
+        elif not closed:
+            wrong[number] = "A quote is not closed, or stands inside a quoted field."
     return wrong

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sharpap.data.layout import Layout, decompressed, opened
+from sharpap.data.arrays import most_unpacked
+from sharpap.data.layout import Layout, bomb, decompressed, opened
 from sharpap.data.matrix import npz_arrays
+from sharpap.data.quotes import quoted_rows
 from sharpap.errors import DataError
 
 SHOWN = 10
@@ -79,9 +83,9 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
             named = parts.struct.rename_fields(list(layout.names)).alias("line")
             yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged, line_of=line_of)
     else:
-        _check_zero_bytes(path)
+        quotes = _check_zero_bytes(path) and layout.quote
         whole = _table(path, layout, layout.skip)
-        if _is_regular(whole, layout):
+        if _is_regular(whole, layout) and not (quotes and _is_misquoted(path, whole, layout)):
             yield Rows(frame=whole, line_of=lambda rows: [row + layout.skip + 1 for row in rows])
             return
         with _good_lines(path, layout) as (good, ragged, line_of):
@@ -149,6 +153,12 @@ def _is_regular(frame: pl.LazyFrame, layout: Layout) -> bool:
     return not empty.item()
 
 
+def _is_misquoted(path: Path, frame: pl.LazyFrame, layout: Layout) -> bool:
+    with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", "replace", newline="") as lines:
+        rows = quoted_rows(itertools.islice(lines, layout.skip, None), layout.separator, len(layout.names))
+    return rows != collect(frame.select(pl.len()), path).item()
+
+
 @contextmanager
 def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Callable[[list[int]], list[int]]]]:
     """A temporary file with the rows that have the right number of fields, and an account of the other lines."""
@@ -156,6 +166,8 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
     line = pl.col("line").fill_null("")
     mark = re.escape(layout.separator)
     plain = line.str.replace_all(r'"[^"]*"', "") if layout.quote else line
+    field = rf'(?:"(?:[^"]|"")*"|(?:[^"{mark}][^{mark}]*)?)'
+    row = rf"^{field}(?:{mark}{field}){{{len(layout.names) - 1}}}\r?$"
     rows = (
         _lines(path)
         .filter(pl.col("number") >= layout.skip)
@@ -164,7 +176,8 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
             fields=plain.str.count_matches(mark).cast(pl.Int64) + 1,
             open=(line.str.count_matches('"', literal=True) % 2 == 1) if layout.quote else pl.lit(False),
         )
-        .with_columns(bad=~pl.col("blank") & (pl.col("open") | (pl.col("fields") != len(layout.names))))
+        .with_columns(fits=line.str.contains(row) if layout.quote else pl.col("fields") == len(layout.names))
+        .with_columns(bad=~pl.col("blank") & (pl.col("open") | ~pl.col("fits")))
     )
     counts = collect(rows.select(bad=pl.col("bad").sum(), blank=pl.col("blank").sum()), path)
     first = collect(rows.filter("bad").select("number", "fields").head(SHOWN), path)
@@ -195,14 +208,21 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
         yield good, ragged, line_of
 
 
-def _check_zero_bytes(path: Path) -> None:
-    line = 1
+def _check_zero_bytes(path: Path) -> bool:
+    """Raise for a zero byte, or for a file that unpacks without end; returns whether there is a double quote."""
+    line, size, quotes = 1, 0, False
+    packed = path.stat().st_size
     with opened(path) as file:
         while block := file.read(1 << 24):
+            size += len(block)
+            if size > most_unpacked(packed):
+                raise bomb(path, packed, most_unpacked(packed))
             if b"\x00" in block:
                 line += block[: block.index(b"\x00")].count(b"\n")
                 raise DataError("The file holds a zero byte.", path=path, line=line)
             line += block.count(b"\n")
+            quotes = quotes or b'"' in block
+    return quotes
 
 
 def _check_encoding(path: Path) -> None:

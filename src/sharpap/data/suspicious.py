@@ -62,7 +62,7 @@ def in_rows(rows: Rows, coded: Coded, columns: tuple[Column, ...], layout: Layou
             yield Suspicion(kind="padded-id", count=column.padded, text=text)
         if column.role in ("user", "item") and column.type == "whole numbers":
             name = text_of(column.name, rows.frame.collect_schema())
-            zeros = collect(rows.frame.select(name.str.contains(r"^-?0\d").sum()), coded.path).item()
+            zeros = collect(rows.frame.select(name.str.contains(r"^-?0[0-9]").sum()), coded.path).item()
             if zeros:
                 text = f"{column.role} ids with leading zeros: 007 and 7 are read as one id"
                 yield Suspicion(kind="leading-zeros", count=zeros, text=text)

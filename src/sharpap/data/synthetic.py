@@ -8,6 +8,8 @@ from sharpap.data.interactions import Interactions
 from sharpap.errors import ConfigError
 from sharpap.seeds import rng
 
+MOST = 1_000_000_000
+
 
 def synthetic(
     users: int = 1000,
@@ -42,6 +44,10 @@ def synthetic(
     clusters = min(clusters, items)
     if min(users, items, interactions, clusters) < 1 or not 0 <= focus <= 1:
         raise ConfigError("users, items, interactions and clusters must be 1 or more, focus between 0 and 1.")
+    if max(users, items, interactions) > MOST:
+        raise ConfigError(f"users, items and interactions are at most {MOST:,} each.")
+    if min_items < 0 or not (0 <= user_spread <= 10 and -10 <= item_exponent <= 10):
+        raise ConfigError("min_items must be 0 or more, user_spread 0 to 10 and item_exponent -10 to 10.")
     if interactions > users * items // 2:
         raise ConfigError(f"{interactions} interactions are more than half of {users} x {items}.")
     draw = rng(seed, "synthetic")

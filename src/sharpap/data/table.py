@@ -15,7 +15,7 @@ from sharpap.data.roles import ROLES, guess
 from sharpap.errors import DataError
 
 Duplicates = Literal["merge", "refuse"]
-_DIGITS = r"^-?\d{1,18}$"
+_DIGITS = r"^-?[0-9]{1,18}$"
 BadRows = Literal["refuse", "drop"]
 ColumnName = str | int | None
 
@@ -169,6 +169,8 @@ class Table:
 
     def _ids(self, name: str, role: str) -> pl.Series:
         column = self.frame[name]
+        if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object, pl.Time, pl.Duration):
+            raise self.fail(0, f"The {role} column {name!r} holds {column.dtype}, not ids.")
         if column.dtype.is_float():
             if self.drops is not None:
                 column = column.fill_nan(None)
@@ -178,7 +180,12 @@ class Table:
                 fraction, lambda row: f"{role} id {column[row]} in column {name!r} is not a whole number.",
                 reason=f"{role} id that is not a whole number",
             )  # fmt: skip
-            column = _null_where(fraction, column).cast(pl.Int64)
+            large = (column.abs() > 2.0**62).fill_null(False)
+            self._refuse(
+                large, lambda row: f"{role} id {column[row]} is too large.", "Write it as text.",
+                reason=f"{role} id that is too large",
+            )  # fmt: skip
+            column = _null_where(fraction | large, column).cast(pl.Int64)
         elif not column.dtype.is_integer():
             column = column.cast(pl.String).str.strip_chars()
         missing = column.is_null() if column.dtype != pl.String else column.is_null() | (column == "").fill_null(True)
@@ -194,7 +201,7 @@ class Table:
                 column = _null_where(text, column)
             column = _whole_numbers(column)
         if column.dtype.is_integer():
-            if column.dtype != pl.UInt64:
+            if column.dtype not in (pl.UInt64, pl.Int128, pl.UInt128):
                 column = column.cast(pl.Int64)
             self._refuse(
                 column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0.",
@@ -252,7 +259,7 @@ class Table:
                 "Write all of them as 2024-01-31 10:00:00.", reason="timestamp that is no date and time",
             )  # fmt: skip
             return dates.to_numpy()
-        if column.dtype.is_temporal():
+        if column.dtype in (pl.Date, pl.Datetime):
             self._refuse(
                 column.is_null(),
                 lambda row: f"The timestamp in column {name!r} is missing.",

@@ -144,8 +144,8 @@ def _check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
             f"{role} id {text.filter(bad)[0][:40]!r} holds a tab, a line break or blanks at an end, which this form cannot "
             "keep.", path=path, hint="Write a .npz file, which keeps ids as they are.",
         )  # fmt: skip
-    if text.str.contains(r"^-?\d{1,18}$").all() and (text.str.contains(r"^-?0\d")).any():
-        example = text.filter(text.str.contains(r"^-?0\d"))[0]
+    if text.str.contains(r"^-?[0-9]{1,18}$").all() and (text.str.contains(r"^-?0[0-9]")).any():
+        example = text.filter(text.str.contains(r"^-?0[0-9]"))[0]
         raise DataError(
             f"{role} id {example!r} has leading zeros and would be read back as {int(example)}.", path=path,
             hint="Write a .npz file, which keeps ids as they are.",

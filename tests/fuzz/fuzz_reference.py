@@ -1,0 +1,147 @@
+"""A slow reader in plain Python: what a text file says, worked out again from the documentation alone.
+
+Nothing of the package's parsing is used, only its account of the form (`Layout`) and of which column is which.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+
+BLANKS = " \t\r\n\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+WHOLE = re.compile(r"-?[0-9]{1,18}")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a file says.
+
+    Attributes:
+        pairs: (user, item) as text, of the rows that can be used.
+        bad: rows that cannot.
+        sure: whether each row is certainly usable or not. Dates are not judged here, nor are lines with an odd number of
+            quotes, none of them at the start of a field: they may be refused, or read as they stand.
+    """
+
+    pairs: frozenset[tuple[str, str]]
+    bad: int
+    sure: bool
+
+
+def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list[list[str]], int, bool]:
+    """Rows of the right width, how many lines are no such row, and whether that is sure. Blank lines are none."""
+    rows, bad, sure = [], 0, True
+    for line in text.split("\n"):
+        if not line.strip():
+            continue
+        bare = line.removesuffix("\r")
+        fields = quoted_fields(bare, separator) if quote else bare.split(separator)
+        if fields is not None and len(fields) == width:
+            rows.append(fields)
+            sure = sure and not (quote and (bare.count('"') % 2 or ('"' in bare and "\r" in bare)))
+        else:
+            bad += 1
+    return rows, bad, sure
+
+
+def whole_rows(text: str, separator: str, width: int) -> list[list[str]] | None:
+    """Rows with line breaks in quotes, where all of the text is in that form."""
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error:
+        return None
+    return rows if all(len(row) == width for row in rows) else None
+
+
+def quoted_fields(line: str, separator: str) -> list[str] | None:
+    """Fields by RFC 4180; None for an open quote, or text after a closing one. Quotes inside a bare field are text."""
+    fields, at = [], 0
+    while True:
+        if line[at : at + 1] == '"':
+            text, at = "", at + 1
+            while True:
+                end = line.find('"', at)
+                if end < 0:
+                    return None
+                text, at = text + line[at:end], end + 1
+                if line[at : at + 1] != '"':
+                    break
+                text, at = text + '"', at + 1
+            if at < len(line) and line[at] != separator:
+                return None
+        else:
+            end = line.find(separator, at)
+            end = len(line) if end < 0 else end
+            text, at = line[at:end], end
+        fields.append(text)
+        if at >= len(line):
+            return fields
+        at += 1
+
+
+def said(
+    raw: bytes, *, separator: str, quote: bool, skip: int, width: int, places: dict[str, int], integer_ids: bool,
+    whole: bool = False,
+) -> Said:  # fmt: skip
+    """What a table says; `places` has the column of each role, `skip` the lines before the first row.
+
+    With `whole`, line breaks in quotes are part of a field.
+    """
+    lines = raw.removeprefix(b"\xef\xbb\xbf").decode().split("\n")
+    text = "\n".join(lines[skip:])
+    rows, bad, sure = rows_of(text, separator, quote=quote, width=width)
+    if whole and quote:
+        together = whole_rows(text, separator, width)
+        rows, bad = (rows, bad) if together is None else (together, 0)
+    picked = [{role: row[place].strip(BLANKS) for role, place in places.items()} for row in rows]
+    comma = separator == ";"
+    good = []
+    numeric = any(_number(row["timestamp"], comma) is not None for row in picked) if "timestamp" in places else True
+    for row in picked:
+        fine = bool(row["user"]) and bool(row["item"])
+        if integer_ids:
+            fine = fine and all(WHOLE.fullmatch(row[role]) for role in ("user", "item"))
+        if "rating" in places:
+            fine = fine and _number(row["rating"], comma) is not None
+        if "timestamp" in places:
+            if numeric:
+                fine = fine and _number(row["timestamp"], comma) is not None
+            else:
+                sure = False
+        good.append(fine)
+    for role in ("user", "item"):
+        filled = [row[role] for row in picked if row[role] and (not integer_ids or WHOLE.fullmatch(row[role]))]
+        if filled and all(WHOLE.fullmatch(text) for text in filled):
+            for place, row in enumerate(picked):
+                if row[role] and WHOLE.fullmatch(row[role]):
+                    good[place] = good[place] and int(row[role]) >= 0
+    kept = [row for row, fine in zip(picked, good, strict=True) if fine]
+    ids = {role: _plain([row[role] for row in kept]) for role in ("user", "item")}
+    pairs = frozenset(zip(ids["user"], ids["item"], strict=True))
+    return Said(pairs=pairs, bad=bad + len(picked) - len(kept), sure=sure)
+
+
+def adjacency(raw: bytes) -> frozenset[tuple[str, str]]:
+    """``user item item ...`` a line."""
+    pairs = set()
+    for line in raw.removeprefix(b"\xef\xbb\xbf").decode().split("\n"):
+        words = line.split()
+        pairs |= {(str(int(words[0])), str(int(word))) for word in words[1:]}
+    return frozenset(pairs)
+
+
+def _plain(ids: list[str]) -> list[str]:
+    whole = all(WHOLE.fullmatch(text) for text in ids)
+    return [str(int(text)) for text in ids] if whole else ids
+
+
+def _number(text: str, comma: bool) -> float | None:
+    plain = text.replace(",", ".", 1) if comma else text
+    if not NUMBER.fullmatch(plain):
+        return None
+    value = float(plain)
+    return value if math.isfinite(value) else None
