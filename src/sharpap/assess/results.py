@@ -34,6 +34,7 @@ class Cell:
     Attributes:
         attack, victim, draw, seed: which; the clean run has attack "none" and draw -1.
         error: why it failed, or "".
+        traceback: the last frames of a failure in foreign code, without the folders they lie in, or "".
         train_seconds, evaluate_seconds: wall time.
         epochs, valid_ndcg: from the model's own log, if it has one.
     """
@@ -43,6 +44,7 @@ class Cell:
     draw: int
     seed: int
     error: str = ""
+    traceback: str = ""
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     epochs: int | None = None
@@ -70,6 +72,7 @@ class Results:
     poisons: dict[tuple[str, int], Poison] = field(default_factory=dict)
     sharpness: list[Landscape] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    _frame: pl.DataFrame | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def empty(cls, dataset: Dataset, config: dict[str, Any]) -> Results:
@@ -88,14 +91,17 @@ class Results:
         Recall, NDCG (at k). The clean run's accuracy does not depend on the draw and stands under draw 0. A null value is not
         available: the victim gives only lists, and shorter ones.
         """
-        return pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
+        if self._frame is None or self._frame.height != len(self.rows):  # rows are only ever added
+            self._frame = pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
+        return self._frame
 
     @property
     def cell_frame(self) -> pl.DataFrame:
         """All victim trainings with times and errors."""
         schema = {
             "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "error": pl.String,
-            "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64, "epochs": pl.Int64, "valid_ndcg": pl.Float64,
+            "traceback": pl.String, "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64, "epochs": pl.Int64,
+            "valid_ndcg": pl.Float64,
         }  # fmt: skip
         return pl.DataFrame([asdict(cell) for cell in self.cells], schema=schema)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sharpap import __version__
@@ -164,7 +166,7 @@ class Work:
         start = time.perf_counter()
         trained = 0.0
         log: dict[str, Any] = {}
-        error, found = "", None
+        error, excerpt, found = "", "", None
         try:
             train = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
             model = fit(recommender, train, dataset.valid.matrix, seed=seed)
@@ -177,12 +179,24 @@ class Work:
         except SharpAPError as problem:
             error = str(problem)
         except Exception as problem:  # a victim is foreign code: whatever it raises is its failure, not the run's
-            error = f"{type(problem).__name__}: {problem}"
+            error, excerpt = f"{type(problem).__name__}: {problem}", last_frames(problem)
         total = time.perf_counter() - start
         cell = Cell(
-            **piece.place, error=error, train_seconds=trained or total,
+            **piece.place, error=error, traceback=excerpt, train_seconds=trained or total,
             evaluate_seconds=total - trained if trained else 0.0, epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
         )  # fmt: skip
         if store and found is not None:
             store.save_cell(key, cell, found)
         return Made(value=(cell, found), seconds=total, error=error)
+
+
+def last_frames(problem: BaseException, count: int = 4) -> str:
+    """The frames in which an exception was raised, the innermost last: file and its folder, line, function, code.
+
+    A report may be passed on: it does not say where on this machine the code lies.
+    """
+    frames = traceback.extract_tb(problem.__traceback__)[-count:]
+    return "\n".join(
+        f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno} in {frame.name}\n    {(frame.line or '')[:200]}"
+        for frame in frames
+    )
