@@ -144,8 +144,9 @@ class Results:
 
     def comparisons(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
         """`paired` for all `pairs`, with attack and base in front; Holm-corrected over all pairs and victims together."""
+        frame = self.frame.filter((pl.col("metric") == metric) & (pl.col("k") == k))
         parts = [
-            self.paired(attack, base, metric, k).select(
+            summary.paired(frame, self.victims, attack, base, metric=metric, k=k).select(
                 pl.lit(attack).alias("attack"), pl.lit(base).alias("base"), pl.all()
             )
             for attack, base in self.pairs

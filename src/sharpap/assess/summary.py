@@ -23,13 +23,14 @@ def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric
 
 
 def raised(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
-    """Every attack minus no attack, on the same targets and victim seeds.
+    """Every attack minus no attack, on the same targets and victim seeds; the clean run's accuracy counts for every draw.
 
     Columns: attack, victim, mean, low, high, p (of this cell alone, not corrected), n. NaN and null as in `table`.
     """
     part = _aggregate(frame, metric, k)
-    clean = part.filter(pl.col("attack") == CLEAN).select("victim", "draw", "seed", before="value")
-    both = part.join(clean, on=["victim", "draw", "seed"]).with_columns(value=pl.col("value") - pl.col("before"))
+    keys = ["victim", "seed"] if metric in ("NDCG", "Recall") else ["victim", "draw", "seed"]
+    clean = part.filter(pl.col("attack") == CLEAN).select(*keys, before="value")
+    both = part.join(clean, on=keys).with_columns(value=pl.col("value") - pl.col("before"))
     return _grid(_by_cell(both), attacks, victims, unavailable(frame, metric, k))
 
 

@@ -128,8 +128,9 @@ def mean_of_draws(label: str, style: str, runs: Sequence[Sequence[tuple[float, f
 
 
 def style(attacks: Sequence[str], attack: str) -> str:
-    """The colour class of an attack: the same one in every chart."""
-    return f"s{attacks.index(attack) % 6}"
+    """The colour class of an attack, the same one in every chart; from the seventh on, dashed."""
+    place = attacks.index(attack)
+    return f"s{place % 6}{' dashed' if place >= 6 else ''}"
 
 
 def legend(series: Sequence[Series]) -> Markup:
