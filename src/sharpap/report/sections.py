@@ -36,7 +36,7 @@ def fits(results: Results) -> bool:
 def by_victim(results: Results, k: int) -> Any:
     """Every attack on every victim; of a large grid, the strongest attack on the most exposed victims."""
     table = results.transfer_matrix("H", k).drop_nulls("mean").drop_nans("mean")
-    drawn = shown(results, k)
+    drawn = shown(results, k) if fits(results) else []  # one colour where each row is another attack's
     groups: list[tuple[float, str, list[dict[str, Any]]]] = []
     for (victim,), part in table.partition_by("victim", as_dict=True, maintain_order=True).items():
         rows = part.to_dicts()
@@ -51,9 +51,10 @@ def by_victim(results: Results, k: int) -> Any:
 
 
 def _bar(row: dict[str, Any], drawn: list[str]) -> Bar:
-    kind = "genuine" if row["attack"] == CLEAN else charts.style(drawn, row["attack"])
+    attack = row["attack"]
+    kind = "genuine" if attack == CLEAN else charts.style(drawn, attack) if attack in drawn else "s3"
     mean, low, high = (100 * row[name] for name in ("mean", "low", "high"))
-    return Bar(label=label(row["attack"]), style=kind, mean=mean, low=low, high=high)
+    return Bar(label=label(attack), style=kind, mean=mean, low=low, high=high)
 
 
 def paired(results: Results, k: int) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ def render(page: str, scripts: Sequence[str] = (), **context: Any) -> str:
         loader=PackageLoader("sharpap.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"number": number, "hundredfold": hundredfold, "percent": signed_percent}
+    environment.filters |= {"number": number, "hundredfold": hundredfold, "percent": signed_percent, "chance": chance}
     style, theme = _file("style.css"), _file("theme.js")
     own = "\n".join(map(_file, scripts))
     hashes = " ".join(_hash(text) for text in (theme, own) if text)
@@ -55,6 +55,11 @@ def hundredfold(value: float | None) -> float | None:
 def signed_percent(value: float | None) -> str:
     """A relative change in percent."""
     return number(value) if value is None or isnan(value) else f"{100 * value:+.1f} %"
+
+
+def chance(p: float) -> str:
+    """A p-value in two digits."""
+    return number(p) if isnan(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def _file(name: str) -> str:

@@ -85,6 +85,11 @@ function svg(tag, attributes, text) {
   return element;
 }
 
+function roundStep(least) {
+  const size = 10 ** Math.floor(Math.log10(least));
+  return [1, 2, 2.5, 5, 10].map((factor) => size * factor).find((step) => step >= least * 0.999);
+}
+
 // Every training a dot, the mean a stroke, the interval a bar.
 function strip(attack, victim) {
   const figures = figuresOf(state.metric, state.k);
@@ -92,13 +97,16 @@ function strip(attack, victim) {
     .map(([each, style, name]) => ({ style, name, cell: cellOf(each, victim), runs: (values(each, victim) ?? []).filter((v) => v !== null) }))
     .filter(({ cell }) => figures.mean[cell] !== null);
   if (!lines.length) return null;
-  const [left, right, row] = [84, 600, 34];
+  const [left, right, row] = [124, 600, 36];
   const ends = lines.flatMap(({ cell, runs }) => [...runs, figures.mean[cell] + (figures.half[cell] ?? 0), figures.mean[cell] - (figures.half[cell] ?? 0)]);
-  const [low, high] = [Math.min(0, ...ends), Math.max(...ends, 1)];
+  const step = roundStep((Math.max(...ends, 1) - Math.min(0, ...ends)) / 3);
+  const ticks = [];
+  for (let tick = Math.floor(Math.min(0, ...ends) / step); (tick - 1) * step < Math.max(...ends, 1); tick += 1) ticks.push(tick * step);
+  const [low, high] = [ticks[0], ticks.at(-1)];
   const x = (value) => left + ((value - low) / (high - low)) * (right - left);
   const height = lines.length * row + 26;
   const chart = svg("svg", { viewBox: `0 0 640 ${height}`, role: "img", "aria-label": `Single trainings, ${state.metric}@${state.k}` });
-  for (const value of [0, high / 2, high]) {
+  for (const value of ticks) {
     chart.append(svg("line", { class: "grid", x1: x(value), x2: x(value), y1: 2, y2: height - 24 }));
     chart.append(svg("text", { x: x(value), y: height - 8, "text-anchor": "middle" }, show(Math.round(value))));
   }

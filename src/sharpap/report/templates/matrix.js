@@ -22,7 +22,7 @@ let state = { ...DEFAULT };
 function show(value, metric = state.metric, signed = false) {
   if (value === null || value === undefined) return "–";
   const text = metric === "H" ? (value / 1e4).toFixed(2) : (value / 1e6).toFixed(4);
-  return signed ? (value < 0 ? "−" : "+") + text.replace("-", "") : text;
+  return text.startsWith("-") ? text.replace("-", "−") : (signed ? "+" : "") + text;
 }
 
 function range(figures, cell, metric = state.metric, signed = false) {
@@ -256,7 +256,7 @@ function latex() {
     if (unknown.has(victim)) return "n/a";
     if (figures.mean[cell] === null) return "--";
     const half = state.intervals && figures.half[cell] !== null ? ` \\pm ${show(figures.half[cell])}` : "";
-    return `$${show(figures.mean[cell])}${half}$`;
+    return `$${show(figures.mean[cell])}${half}$`.replace("−", "-");
   };
   const unit = state.metric === "H" ? ", \\%" : "";
   return [
