@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 import sharpap
 from sharpap import progress
-from sharpap.assess import CLEAN, Experiment, Results, run
+from sharpap.assess import CLEAN, Experiment, Results, run, summary
 from sharpap.assess.recipe import experiment_from, names, read_recipe
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, given, read_interactions, split, synthetic
@@ -137,9 +139,29 @@ def test_one_broken_victim_does_not_stop_the_others(dataset, tmp_path):
         targets=TargetPool(draws=1), out=tmp_path / "out",
     )  # fmt: skip
     assert [cell.error for cell in found.cells if cell.victim == "broken"] == ["RuntimeError: out of cheese"] * 2
+    excerpt = next(cell.traceback for cell in found.cells if cell.victim == "broken")
+    assert excerpt.endswith('in fit\n    raise RuntimeError("out of cheese")')
+    assert "assess/test_assess.py:" in excerpt
+    assert str(Path(__file__).parents[1]) not in excerpt  # a report may be passed on
     assert "2 of 4 trainings failed" in (tmp_path / "out" / "report.html").read_text()
     with pytest.raises(TrainingError, match=r"Every victim failed.*out of cheese"):
         sharpap.stress_test(dataset, attacks={}, victims={"broken": Broken()})
+
+
+def test_what_an_attack_adds_is_a_paired_test_of_the_draws(dataset):
+    found = sharpap.stress_test(
+        dataset, attacks={"bandwagon": Bandwagon()}, victims={"floor": Popularity()},
+        targets=TargetPool(kind="head", draws=4), seeds=2,
+    )  # fmt: skip
+    row = summary.raised(found.frame, found.attacks, found.victims, metric="N", k=10).row(0, named=True)
+    part = found.frame.filter((pl.col("metric") == "N") & (pl.col("k") == 10) & (pl.col("target") == -1))
+    means = part.group_by("attack", "draw").agg(pl.col("value").mean()).sort("draw")
+    after, before = (means.filter(pl.col("attack") == name)["value"] for name in ("bandwagon", "none"))
+    test = stats.ttest_rel(after, before)
+    low, high = test.confidence_interval()
+    assert (row["attack"], row["victim"], row["n"]) == ("bandwagon", "floor", 4)
+    assert row["mean"] == pytest.approx((after - before).mean())
+    assert (row["low"], row["high"], row["p"]) == pytest.approx((low, high, test.pvalue))
 
 
 @pytest.mark.parametrize("finished", [0, 1, 2])

@@ -34,7 +34,7 @@ class Cell:
     Attributes:
         attack, victim, draw, seed: which; the clean run has attack "none" and draw -1.
         error: why it failed, or "".
-        traceback: where it failed, whole, or "".
+        traceback: the frames in which it failed, without the folders they lie in, or "".
         attempts: how often it was tried.
         train_seconds, evaluate_seconds: wall time.
         epochs, valid_ndcg: from the model's own log, if it has one.
@@ -74,6 +74,7 @@ class Results:
     poisons: dict[tuple[str, int], Poison] = field(default_factory=dict)
     sharpness: list[Landscape] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    _frame: pl.DataFrame | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def empty(cls, dataset: Dataset, config: dict[str, Any]) -> Results:
@@ -92,7 +93,9 @@ class Results:
         Recall, NDCG (at k). The clean run's accuracy does not depend on the draw and stands under draw 0. A null value is not
         available: the victim gives only lists, and shorter ones.
         """
-        return pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
+        if self._frame is None or self._frame.height != len(self.rows):  # rows are only ever added
+            self._frame = pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
+        return self._frame
 
     @property
     def cell_frame(self) -> pl.DataFrame:
@@ -143,8 +146,9 @@ class Results:
 
     def comparisons(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
         """`paired` for all `pairs`, with attack and base in front; Holm-corrected over all pairs and victims together."""
+        frame = self.frame.filter((pl.col("metric") == metric) & (pl.col("k") == k))
         parts = [
-            self.paired(attack, base, metric, k).select(
+            summary.paired(frame, self.victims, attack, base, metric=metric, k=k).select(
                 pl.lit(attack).alias("attack"), pl.lit(base).alias("base"), pl.all()
             )
             for attack, base in self.pairs

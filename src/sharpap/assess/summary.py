@@ -17,15 +17,21 @@ def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric
     Columns: attack, victim, mean, low, high, n. Repetitions are target draws, each the mean over seeds; with one draw they
     are the seeds. A mean is NaN where nothing was measured (every training failed), null where the victim cannot tell.
     """
-    part = _aggregate(frame, metric, k)
+    cells = _by_cell(_aggregate(frame, metric, k))
     unknown = unavailable(frame, metric, k)
-    rows = []
-    for attack in [CLEAN, *attacks]:
-        for victim in victims:
-            cell = part.filter((pl.col("attack") == attack) & (pl.col("victim") == victim))
-            found = _fields(interval(_repetitions(cell)))
-            rows.append((attack, victim, *((None,) * 4 if victim in unknown else found[:4]), found[4]))
-    return pl.DataFrame(rows, schema=_schema("attack", "victim"), orient="row").drop("p")
+    return _grid(cells, [CLEAN, *attacks], victims, unknown).drop("p")
+
+
+def raised(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
+    """Every attack minus no attack, on the same targets and victim seeds; the clean run's accuracy counts for every draw.
+
+    Columns: attack, victim, mean, low, high, p (of this cell alone, not corrected), n. NaN and null as in `table`.
+    """
+    part = _aggregate(frame, metric, k)
+    keys = ["victim", "seed"] if metric in ("NDCG", "Recall") else ["victim", "draw", "seed"]
+    clean = part.filter(pl.col("attack") == CLEAN).select(*keys, before="value")
+    both = part.join(clean, on=keys).with_columns(value=pl.col("value") - pl.col("before"))
+    return _grid(_by_cell(both), attacks, victims, unavailable(frame, metric, k))
 
 
 def paired(frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, metric: str, k: int) -> pl.DataFrame:
@@ -92,6 +98,26 @@ def _aggregate(frame: pl.DataFrame, metric: str, k: int) -> pl.DataFrame:
 def _repetitions(cell: pl.DataFrame) -> np.ndarray:
     cell = cell.sort("draw", "seed")
     return repetitions(*(cell[name].to_numpy() for name in ("draw", "seed", "value")))
+
+
+def _by_cell(part: pl.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """The repetitions of every (attack, victim)."""
+    cells = part.sort("draw", "seed").group_by("attack", "victim", maintain_order=True).agg("draw", "seed", "value")
+    return {
+        (attack, victim): repetitions(np.array(draws), np.array(seeds), np.array(values))
+        for attack, victim, draws, seeds, values in cells.iter_rows()
+    }
+
+
+def _grid(
+    cells: dict[tuple[str, str], np.ndarray], attacks: list[str], victims: list[str], unknown: set[str]
+) -> pl.DataFrame:
+    rows = []
+    for attack in attacks:
+        for victim in victims:
+            found = _fields(interval(cells.get((attack, victim), np.empty(0))))
+            rows.append((attack, victim, *((None,) * 4 if victim in unknown else found[:4]), found[4]))
+    return pl.DataFrame(rows, schema=_schema("attack", "victim"), orient="row")
 
 
 def _fields(found: Interval) -> tuple[float, float, float, float, int]:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sharpap.assess.cells import CellStore, fingerprint
@@ -24,7 +25,6 @@ from sharpap.threat import Goal
 
 T = TypeVar("T")
 MEASURED = ("sharpap.metrics.evaluate", "sharpap.recommenders.calls", "sharpap.attacks.poison")
-LONGEST = 20_000  # characters of a traceback that are kept
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,7 +78,7 @@ class Made:
             `Train`, with None instead of the evaluation that failed.
         seconds: wall time.
         error: why it failed, or "".
-        traceback: where it failed, whole, or "".
+        traceback: see `Cell`.
         stored: taken from the store.
         problems: files of the store that were put aside on the way.
     """
@@ -216,7 +216,7 @@ class Work:
                 ours = isinstance(problem, SharpAPError)
                 if ours or attempt > self.retries:
                     error = str(problem) if ours else f"{type(problem).__name__}: {problem}"
-                    whole = traceback.format_exc()[-LONGEST:]
+                    whole = frames_of(problem)
                     return _Tried(None, attempts=attempt, error=error, traceback=whole)
         raise ConfigError(f"retries={self.retries} must be 0 or more.")
 
@@ -227,3 +227,15 @@ class _Tried(Generic[T]):
     attempts: int
     error: str = ""
     traceback: str = ""
+
+
+def frames_of(problem: BaseException, count: int = 30) -> str:
+    """The last frames in which an exception was raised, the innermost at the end: file and its folder, line, function, code.
+
+    A report may be passed on: it does not say where on this machine the code lies.
+    """
+    frames = traceback.extract_tb(problem.__traceback__)[-count:]
+    return "\n".join(
+        f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno} in {frame.name}\n    {(frame.line or '')[:200]}"
+        for frame in frames
+    )

@@ -13,7 +13,7 @@ from math import floor, isnan, log10
 from markupsafe import Markup, escape
 
 WIDTH = 640
-LEFT, RIGHT, TOP, BOTTOM = 74, 16, 10, 44
+LEFT, RIGHT, TOP, BOTTOM = 74, 16, 10, 52
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def lines(
 
     parts = [_frame(ticks, lambda y: at(x_low, y)[1], height, x_label, y_label)]
     marks = [x_low + tick for tick in _ticks(x_high - x_low) if x_low + tick <= x_high]
-    parts += [text(at(x, 0)[0], height - BOTTOM + 16, _short(x), "middle") for x in marks]
+    parts += [text(at(x, 0)[0], height - BOTTOM + 18, _short(x), "middle") for x in marks]
     parts += [polyline(each, at) for each in series]
     return _svg(parts, height, f"{y_label} by {x_label}") + legend([each for each in series if not each.faint])
 
@@ -87,7 +87,7 @@ def intervals(groups: Sequence[tuple[str, Sequence[Bar]]], *, x_label: str) -> M
     parts = []
     for tick in ticks:
         parts.append(f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="4" y2="{height - BOTTOM}"/>')
-        parts.append(text(at(tick), height - BOTTOM + 16, _short(tick), "middle"))
+        parts.append(text(at(tick), height - BOTTOM + 18, _short(tick), "middle"))
     y = 0.0
     for title, members in groups:
         y += head
@@ -128,8 +128,9 @@ def mean_of_draws(label: str, style: str, runs: Sequence[Sequence[tuple[float, f
 
 
 def style(attacks: Sequence[str], attack: str) -> str:
-    """The colour class of an attack: the same one in every chart."""
-    return f"s{attacks.index(attack) % 6}"
+    """The colour class of an attack, the same one in every chart; from the seventh on, dashed."""
+    place = attacks.index(attack)
+    return f"s{place % 6}{' dashed' if place >= 6 else ''}"
 
 
 def legend(series: Sequence[Series]) -> Markup:

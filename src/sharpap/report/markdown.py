@@ -7,7 +7,9 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from sharpap.report import sharpness
-from sharpap.report.page import CLEAN, hundredfold, main_k, notes, number
+from sharpap.report.matrix import CLEAN
+from sharpap.report.page import main_k, notes
+from sharpap.report.template import hundredfold, number
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results

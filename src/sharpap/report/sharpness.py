@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sharpap.report.charts import Series, mean_of_draws, style
+from sharpap.report.charts import Series, legend, mean_of_draws, style
 from sharpap.report.planes import Mark, curves, heat_map, scatter
 
 if TYPE_CHECKING:
@@ -18,18 +18,29 @@ FLOOR = -1.0
 ALONG = "step along a random direction"
 
 
-def section(results: Results) -> dict[str, Any] | None:
+def section(results: Results, drawn: list[str]) -> dict[str, Any] | None:
     """Everything the template shows of sharpness; None where it was not measured."""
     if not results.sharpness:
         return None
     return {
         "k": results.sharpness[0].k,
         "rows": summary(results),
-        "curves": _curves(results),
+        "curves": _curves(results, drawn),
         "planes": _planes(results),
-        "scatter": _scatter(results),
+        "scatter": _scatter(results, drawn),
         "caption": caption(results),
+        "legend": legend(
+            [
+                Series(label=row["attack"], style=_style(drawn, row["attack"]), points=[])
+                for row in summary(results)
+                if not isnan(row["drop"])
+            ]
+        ),
     }
+
+
+def _style(drawn: list[str], attack: str) -> str:
+    return style(drawn, attack) if attack in drawn else "genuine"
 
 
 def summary(results: Results) -> list[dict[str, Any]]:
@@ -70,17 +81,19 @@ def _groups(results: Results) -> list[tuple[str, ...]]:
     return groups + ([rest] if rest else [])
 
 
-def _curves(results: Results) -> list[dict[str, Any]]:
+def _curves(results: Results, drawn: list[str]) -> list[dict[str, Any]]:
     charts = []
-    for group in _groups(results):
+    for members in _groups(results):
+        group = [name for name in members if name in drawn]
         names = ", ".join(group)
         chart = curves(
-            [line for attack in group for line in _lines(results, attack, relative=False)], x_label=ALONG, y_label="L_atk",
+            [line for attack in group for line in _lines(results, drawn, attack, relative=False)],
+            x_label=ALONG, y_label="L_atk",
             title=f"Attack loss around surrogates: {names}",
             about="The attack loss along one random direction; lower is better for the attacker, 0 is the surrogate itself.",
         )  # fmt: skip
         charts.append({"chart": chart, "text": f"Attack loss: {names}. Lower is better for the attacker."})
-    everyone = [line for attack in results.attacks for line in _lines(results, attack, relative=True)]
+    everyone = [line for attack in drawn for line in _lines(results, drawn, attack, relative=True)]
     chart = curves(
         everyone, x_label=ALONG, y_label="L_rec / L_rec at 0", title="Recommendation loss around surrogates",
         about="The recommendation loss along the same direction, as a multiple of its value at the surrogate.",
@@ -89,7 +102,7 @@ def _curves(results: Results) -> list[dict[str, Any]]:
     return [each for each in charts if each["chart"]]
 
 
-def _lines(results: Results, attack: str, *, relative: bool) -> list[Series]:
+def _lines(results: Results, drawn: list[str], attack: str, *, relative: bool) -> list[Series]:
     """The mean over draws, and each draw thin where there are several."""
     runs = []
     for found in (each for each in results.sharpness if each.attack == attack):
@@ -98,7 +111,7 @@ def _lines(results: Results, attack: str, *, relative: bool) -> list[Series]:
         runs.append([(share, value / centre) for share, value in zip(found.shares, values, strict=True)])
     if not runs:
         return []
-    return mean_of_draws(attack, style(results.attacks, attack), runs)
+    return mean_of_draws(attack, style(drawn, attack), runs)
 
 
 def _planes(results: Results) -> list[list[dict[str, Any]]]:
@@ -125,13 +138,20 @@ def _planes(results: Results) -> list[list[dict[str, Any]]]:
     return rows
 
 
-def _scatter(results: Results) -> Any:
+def _scatter(results: Results, drawn: list[str]) -> Any:
     """Drops below `FLOOR` (more hits on other victims than on the surrogate by far) stand on the edge."""
     marks = []
     for row in results.sharpness_table.iter_rows(named=True):
         label = f"{row['attack']}, draw {row['draw'] + 1}: sharpness {row['sharp_atk']:.4f}, drop {row['drop']:.3f}"
         drop = row["drop"] if isnan(row["drop"]) else max(row["drop"], FLOOR)
-        marks.append(Mark(label=label, style=style(results.attacks, row["attack"]), x=row["sharp_atk"], y=drop))
+        marks.append(
+            Mark(
+                label=label,
+                style=_style(drawn, row["attack"]),
+                x=row["sharp_atk"],
+                y=drop,
+            )
+        )
     return scatter(
         marks, x_label="sharpness of L_atk, % of 1 + |L_atk|", y_label="transfer drop",
         title="Sharpness and transfer of every poison",

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.report.page import CLEAN, finding, hundredfold, main_k, notes, number
+from sharpap.report.matrix import CLEAN
+from sharpap.report.page import finding, main_k, notes
+from sharpap.report.template import hundredfold, number
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
