@@ -12,6 +12,21 @@ import typer
 from sharpap import __version__
 from sharpap.cli import environments
 from sharpap.cli.data import data_app
+from sharpap.cli.options import (
+    Allow,
+    Commands,
+    Data,
+    Fakes,
+    Jobs,
+    Json,
+    Overwrite,
+    Quiet,
+    Seed,
+    Set,
+    Targets,
+    Threshold,
+    Victims,
+)
 from sharpap.errors import ConfigError, SharpAPError
 
 app = typer.Typer(
@@ -19,28 +34,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 app.add_typer(environments.app, name="env")
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
-Data = Annotated[
-    str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")
-]
-Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
-Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
-Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
-Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
-Victims = Annotated[
-    list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
-]
-Commands = Annotated[
-    list[str] | None,
-    typer.Option("--victim-command", metavar="CMD", help="A victim: 'python train.py {train} {scores}'; repeatable."),
-]
-Allow = Annotated[
-    bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 
 
 @app.command()
@@ -62,7 +55,7 @@ def run(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder; default: results/RECIPE.")] = None,
     overwrite: Overwrite = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")] = 1,
+    jobs: Jobs = 1,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the recipe import module:attribute.")] = False,
     settings: Set = None,
     quiet: Quiet = False,
