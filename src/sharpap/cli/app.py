@@ -131,6 +131,7 @@ def audit(
     threshold: Threshold = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,
     overwrite: Overwrite = False,
+    jobs: Jobs = 1,
     settings: Set = None,
     seed: Seed = None,
     quiet: Quiet = False,
@@ -140,7 +141,24 @@ def audit(
     from sharpap.cli.audit import run_audit
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
-    run_audit(target, shortcuts, settings or [], out, overwrite, quiet, as_json)
+    run_audit(target, shortcuts, settings or [], out, overwrite, jobs, quiet, as_json)
+
+
+@app.command()
+def detect(
+    folder: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
+    detector: Annotated[
+        list[str] | None, typer.Option(help="Only these (`sharpap list detectors`); repeatable.")
+    ] = None,
+    seed: Seed = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """How visible the fake profiles of a run are: AUC and precision of detectors that know nothing of the attack."""
+    from sharpap.cli.detect import detect_folder
+
+    detect_folder(folder, detector, settings or [], seed, quiet, as_json)
 
 
 @app.command()
