@@ -13,8 +13,8 @@ import sharpap
 
 PACKAGE = Path(sharpap.__file__).parent
 ORDER = [
-    "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "adapters", "config", "assess", "report",
-    "testing", "cli",
+    "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "detectors", "defenses", "adapters", "config",
+    "assess", "report", "testing", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -86,7 +86,7 @@ def sharpap(plugin, *arguments, cwd=None) -> str:
 
 def test_an_installed_plugin_is_listed(plugin):
     text = sharpap(plugin, "list")
-    for name in ("co-counts", "companions"):
+    for name in ("co-counts", "companions", "rare-items"):
         (line,) = [line for line in text.splitlines() if line.strip().startswith(name)]
         assert line.split()[0] == name
     assert " ".join(text.split()).count("(package sharpap-example 0.1.0)") == 2

@@ -262,29 +262,39 @@ time.sleep(100)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
-def test_a_command_does_not_outlive_us(tmp_path):
+@pytest.mark.parametrize("stubborn", [False, True], ids=["", "a child of it that ignores the request to end"])
+def test_a_command_does_not_outlive_us(stubborn, tmp_path):
     """The process that runs it is killed without a chance to clean up."""
-    child = tmp_path / "child.py"
-    child.write_text(f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(100)")
+    sleeper, child, pid = tmp_path / "sleeper.py", tmp_path / "child.py", tmp_path / "pid"
+    sleeper.write_text(
+        "import os, signal, time\n"
+        + ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if stubborn else "")
+        + f"open({str(pid) + '.part'!r}, 'w').write(str(os.getpid()))\n"
+        + f"os.rename({str(pid) + '.part'!r}, {str(pid)!r})\n"
+        + "time.sleep(100)\n"
+    )
+    child.write_text(f"import subprocess, sys; subprocess.run([sys.executable, {str(sleeper)!r}])")
     parent = (
         "import sys; from pathlib import Path; from sharpap.adapters.process import run_command; "
-        f"run_command([sys.executable, {str(child)!r}], log=Path({str(tmp_path / 'log')!r}), timeout=100)"
+        f"run_command([sys.executable, {str(child if stubborn else sleeper)!r}], "
+        f"log=Path({str(tmp_path / 'log')!r}), timeout=100)"
     )
     running = subprocess.Popen([sys.executable, "-c", parent])
-    for _ in range(200):
-        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
-            break
+    deadline = time.monotonic() + 60
+    while not pid.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     running.kill()
     running.wait()
-    assert _gone(int((tmp_path / "pid").read_text()))
+    assert _gone(int(pid.read_text()))
 
 
 def _gone(pid: int) -> bool:
-    for _ in range(50):
+    """Whether a process ends within the time that a busy machine needs for it."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
             return True
         if state == "Z":
             return True

@@ -18,6 +18,7 @@ from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Interval, evaluate, hit_ratio
 from sharpap.recommenders import WRMF, Capabilities, FactorModel, Popularity
 from sharpap.report.audit import audit_page
+from sharpap.seeds import derive_seed
 from sharpap.threat import Budget
 
 PLAN = Audit(
@@ -71,12 +72,42 @@ def test_everything_asked_for_is_there(found, dataset):
     assert sum(group.users for group in found.groups) == int((np.diff(dataset.train.matrix.indptr) > 0).sum())
     assert [group.high for group in found.groups] == sorted(group.high for group in found.groups)
     assert found.strongest == max(found.screening, key=lambda each: each.hits.mean).attack
-    assert [each.removed for each in found.remedies] == [
-        round(0.02 * dataset.num_users),
-        3 * round(0.02 * dataset.num_users),
-    ]
-    for each in found.remedies:
-        assert each.lost == pytest.approx(each.removed - each.caught * round(0.02 * dataset.num_users), abs=1)
+    fakes = round(0.02 * dataset.num_users)
+    assert [each.removed for each in found.remedies] == [fakes, 3 * fakes, fakes, 3 * fakes, 0]
+    for each in found.remedies[:-1]:
+        assert each.caught is not None
+        assert each.lost == pytest.approx(each.removed - each.caught * fakes, abs=1)
+    assert found.remedies[-1].name == "bagging"
+    assert {(each.attack, each.detector) for each in found.detections} == {
+        (attack, detector) for attack in PLAN.attacks for detector in PLAN.detectors
+    }
+
+
+def test_a_remedy_can_be_made_again_by_hand(found, dataset):
+    """Leave out those whom the detector suspects, train what is left, and look for the targets."""
+    train = dataset.train.matrix
+    best = max(
+        (each for each in found.detections if each.attack == found.strongest),
+        key=lambda each: (each.precision.mean, each.auc.mean),
+    )
+    assert best.detector in found.remedies[0].name
+    plan = Experiment(
+        dataset=dataset, attacks={}, victims={"x": VICTIM}, targets=TargetPool(draws=2), budget=Budget(fake_users=0.02)
+    )
+    caught, hits = [], []
+    for draw, goal in enumerate(plan.goals()):
+        attack = PLAN.attacks[found.strongest]
+        everyone = attack.poison(train, goal, plan.budget, seed=plan.attack_seed(draw)).inject(train)
+        seed = plan.victim_seed(draw)
+        scores = PLAN.detectors[best.detector].suspicion(everyone, seed=derive_seed(seed, "detector"))
+        out = np.argsort(-scores, kind="stable")[: found.remedies[0].removed]
+        caught.append((out >= dataset.num_users).sum() / (everyone.shape[0] - dataset.num_users))
+        dense, valid = everyone.toarray(), dataset.valid.matrix.toarray()
+        dense[out], valid[out[out < dataset.num_users]] = 0, 0
+        model = VICTIM.fit(csr_array(dense), seed=seed, valid=csr_array(valid))
+        hits.append(hit_ratio(evaluate(model, train, targets=goal.targets, ks=(10,)).ranks, 10).mean())
+    assert found.remedies[0].caught == pytest.approx(np.mean(caught))
+    assert found.remedies[0].hits.mean == pytest.approx(np.mean(hits))
 
 
 def test_levels_lie_between_the_budgets_that_miss_and_reach_them(found):
@@ -128,8 +159,13 @@ def test_an_audit_goes_on_from_its_store(dataset, tmp_path):
     trained = len(CALLS)
     again = audit(dataset, Counting(), plan, store=store)
     assert first == again
-    assert trained == 2 + 2 * 2 + 2 + 4  # clean, two attacks, the other budget, two remedies; two draws each
-    assert len(CALLS) - trained == 4  # remedies are not kept
+    # clean, two attacks, the other budget, four removals, a vote of five models; two draws each
+    assert trained == 2 * (1 + 2 + 1 + 4 + 5)
+    assert len(CALLS) == trained
+
+
+def test_several_processes_find_the_same(dataset, found):
+    assert audit(dataset, VICTIM, PLAN, name="wrmf", jobs=2) == found
 
 
 def test_a_recommender_that_fails_is_named_with_advice(dataset):
@@ -177,7 +213,12 @@ def test_a_recommender_of_short_lists_is_audited_within_them(dataset):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"budgets": (0.05, 0.01)}, "ascending"), ({"draws": 1}, "draws=1"), ({"attacks": {}}, "at least one attack")],
+    [
+        ({"budgets": (0.05, 0.01)}, "ascending"),
+        ({"draws": 1}, "draws=1"),
+        ({"attacks": {}}, "at least one attack"),
+        ({"best": -1}, "best=-1"),
+    ],
 )
 def test_settings_are_checked(change, message):
     with pytest.raises(ConfigError, match=message):
@@ -187,4 +228,4 @@ def test_settings_are_checked(change, message):
 def test_nothing_is_trained_twice_without_a_store_either(dataset):
     before = len(CALLS)
     audit(dataset, Counting(), replace(PLAN, pools=("unpopular",)))
-    assert len(CALLS) - before == 2 + 2 * 2 + 2 + 4
+    assert len(CALLS) - before == 2 * (1 + 2 + 1 + 4 + 5)

@@ -207,3 +207,30 @@ def test_audit_of_the_users_own_class(sharpap, tmp_path, monkeypatch):
     assert code == 0, err
     theirs = json.loads((tmp_path / "theirs" / "audit.json").read_text())
     assert mine["curve"] == theirs["curve"]  # a monotone function of popularity ranks as popularity does
+
+
+def test_detectors_on_a_finished_run(sharpap, tmp_path):
+    out = tmp_path / "run"
+    code, _, err = sharpap("run", *DATA, "--attack", "random", "--victim", "popularity", "--draws", "2", "-o", out)
+    assert code == 0, err
+    code, text, err = sharpap("detect", out, "--detector", "rdma", "--detector", "profile-size", "--json")
+    assert code == 0, err
+    found = json.loads(text)["detections"]
+    assert [each["detector"] for each in found] == ["rdma", "profile-size"]
+    assert found[0]["auc"]["n"] == 2
+    assert 0.5 < found[0]["auc"]["mean"] <= 1
+    assert json.loads((out / "detection.json").read_text())["detections"] == found
+    code, _, err = sharpap("detect", out, "--detector", "rdm")
+    assert code == 2
+    assert "Did you mean 'rdma'" in err
+    code, _, err = sharpap("detect", out, "--set", "data.interactions=900")
+    assert code == 1
+    assert "is not the data of this run" in err
+    code, text, err = sharpap("detect", out, "--set", "deg-sim.neighbours=2")
+    assert code == 0, err
+    assert "deg-sim" in text
+
+
+def test_detectors_and_defences_are_listed(sharpap):
+    assert "pca-varselect" in sharpap("list", "detectors")[1]
+    assert "bagging" in sharpap("list", "defenses")[1]

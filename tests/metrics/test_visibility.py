@@ -1,22 +1,13 @@
-"""The detector against a dense principal component analysis, its score against all pairs."""
+"""AUC and precision of a detector against all pairs and against all orders of ties."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_array, vstack
 
-from sharpap.attacks import Bandwagon
-from sharpap.metrics import detection_auc, suspicion
-from sharpap.threat import Budget, Goal
-
-
-def test_suspicion_is_minus_the_squared_loadings_of_a_dense_pca(blocks):
-    dense = blocks.toarray().astype(float)
-    z = (dense - dense.mean(1, keepdims=True)) / dense.std(1, keepdims=True)
-    values, vectors = np.linalg.eigh(z @ z.T)
-    loadings = vectors[:, np.argsort(-values)[:3]]
-    np.testing.assert_allclose(suspicion(blocks), -(loadings**2).sum(1), atol=1e-8)
+from sharpap.metrics import detection_auc, detection_precision
 
 
 def test_auc_counts_all_pairs():
@@ -27,17 +18,15 @@ def test_auc_counts_all_pairs():
     assert np.isnan(detection_auc(scores, np.zeros(40, bool)))
 
 
-def test_bandwagon_profiles_stand_out_on_real_data(ml100k):
-    """The source reports nearly perfect detection of such attacks."""
-    train = ml100k.train.matrix
-    made = Bandwagon().poison(train, Goal(targets=(5,)), Budget(fake_users=0.05), seed=0)
-    everyone = made.inject(train)
-    fake = np.arange(everyone.shape[0]) >= train.shape[0]
-    assert detection_auc(suspicion(everyone), fake) > 0.8
-
-
-def test_users_without_interactions_are_not_suspected(blocks):
-    padded = csr_array(vstack([blocks, csr_array((2, blocks.shape[1]))]))
-    found = suspicion(padded)
-    assert np.isneginf(found[-2:]).all()
-    np.testing.assert_allclose(found[:-2], suspicion(blocks), atol=1e-8)
+@pytest.mark.parametrize("n", [1, 3, 4, None])
+def test_precision_is_the_mean_over_all_orders_of_ties(n):
+    scores = np.array([3.0, 1.0, 1.0, 0.0, 1.0, -np.inf])
+    fake = np.array([False, True, False, False, True, False])
+    orders = [
+        order
+        for order in itertools.permutations(range(5))
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    ]
+    wanted = n or 2
+    expected = np.mean([fake[list(order[:wanted])].mean() for order in orders])
+    assert detection_precision(scores, fake, n) == pytest.approx(expected)

@@ -10,11 +10,15 @@ import pytest
 
 from sharpap.attacks import Bandwagon, Poison, RandomAttack, RevAdv
 from sharpap.attacks.profiles import to_csr
-from sharpap.errors import SharpAPError
+from sharpap.defenses import Bagging, RemoveSuspicious
+from sharpap.detectors import DegSim, PCAVarSelect, ProfilePopularity, ProfileSize, RarityDeviation, UnRAP
+from sharpap.errors import ContractError, SharpAPError
 from sharpap.recommenders import BPRMF, WRMF, ItemKNN, LightGCN, Popularity
 from sharpap.surrogates import WRMFSurrogate
-from sharpap.testing import AttackTests, RecommenderTests, check_recommender
+from sharpap.testing import AttackTests, DefenseTests, DetectorTests, RecommenderTests, check_recommender
 from sharpap.testing.attack import CHECKS, Siege
+from sharpap.testing.detector import DEFENSE_CHECKS, DETECTOR_CHECKS, Shield, Watchman
+from sharpap.testing.finding import Doubt
 
 SMALL = {"embedding_size": 8, "epochs": 20}
 
@@ -46,6 +50,39 @@ class TestBandwagon(AttackTests):
 class TestRevAdv(AttackTests):
     surrogate = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
     attack = RevAdv(surrogate=surrogate, epochs=2, k=3, rivals=6, finalists=1, final_seeds=1)
+
+
+class TestPCAVarSelect(DetectorTests):
+    detector = PCAVarSelect()
+
+
+class TestDegSim(DetectorTests):
+    detector = DegSim()
+
+
+class TestUnRAP(DetectorTests):
+    detector = UnRAP()
+
+
+class TestRarityDeviation(DetectorTests):
+    detector = RarityDeviation(kind="wda")
+
+
+class TestProfilePopularity(DetectorTests):
+    detector = ProfilePopularity()
+
+
+class TestProfileSize(DetectorTests):
+    detector = ProfileSize()
+
+
+class TestRemoveSuspicious(DefenseTests):
+    defense = RemoveSuspicious(users=3)
+
+
+class TestBagging(DefenseTests):
+    defense = Bagging(models=3)
+    recommender = WRMF(embedding_size=4, epochs=2)
 
 
 class Good:
@@ -286,3 +323,71 @@ def test_an_attacks_flaw_is_seen(flaw):
     named = {each.__name__: each for each in CHECKS}
     with pytest.raises(SharpAPError, match=words):
         named[check](Siege(Flawed(flaw)))
+
+
+def by_position(train, seed):
+    return np.arange(train.shape[0], dtype=float)
+
+
+def by_chance(train, seed):
+    return np.random.default_rng().random(train.shape[0])
+
+
+def one_short(train, seed):
+    return np.ones(train.shape[0] - 1)
+
+
+def undecided(train, seed):
+    return np.ones(train.shape[0])
+
+
+def crossing_out(train, seed):
+    train.data[:] = 0
+    return np.arange(train.shape[0], dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("defect", "check", "message"),
+    [
+        (by_position, "order_of_users", "Turning the order"),
+        (by_chance, "same_seed", "same seed differ"),
+        (one_short, "form", "shape"),
+        (undecided, "form", "equally suspicious"),
+        (crossing_out, "training_data_untouched", "changed the training matrix"),
+    ],
+)
+def test_a_detector_with_a_defect_is_seen(defect, check, message):
+    class Detector:
+        def suspicion(self, train, *, seed):
+            return defect(train, seed)
+
+    look = next(each for each in DETECTOR_CHECKS if each.__name__ == check)
+    with pytest.raises(Doubt if defect is undecided else ContractError, match=message):
+        look(Watchman(Detector()))
+
+
+@pytest.mark.parametrize(
+    ("defect", "check", "message"),
+    [
+        ("smaller", "trains", "returned shape"),
+        ("nothing", "trains", "no score method"),
+        ("chance", "same_model_for_same_seed", "same seed differ"),
+        ("emptied", "matrix_untouched", "changed the matrix"),
+    ],
+)
+def test_a_defence_with_a_defect_is_seen(defect, check, message):
+    class Defense:
+        def fit(self, recommender, train, valid=None, *, seed):
+            if defect == "nothing":
+                return None
+            if defect == "chance":
+                seed = np.random.default_rng().integers(2**31)
+            if defect == "emptied":
+                train.data[:] = 0
+            if defect == "smaller":
+                train = train[:, :-1]
+            return WRMF(embedding_size=4, epochs=1).fit(train, seed=int(seed))
+
+    look = next(each for each in DEFENSE_CHECKS if each.__name__ == check)
+    with pytest.raises(ContractError, match=message):
+        look(Shield(Defense()))

@@ -1,8 +1,8 @@
 """All a plugin's tests need: SharpAP's suites, inherited. Run: python -m pytest"""
 
-from sharpap_example import CoCounts, Companions
+from sharpap_example import CoCounts, Companions, RareItems
 
-from sharpap.testing import AttackTests, RecommenderTests
+from sharpap.testing import AttackTests, DetectorTests, RecommenderTests
 
 
 class TestCoCounts(RecommenderTests):
@@ -15,3 +15,9 @@ class TestCompanions(AttackTests):
     """See `sharpap.testing.AttackTests`."""
 
     attack = Companions()
+
+
+class TestRareItems(DetectorTests):
+    """See `sharpap.testing.DetectorTests`."""
+
+    detector = RareItems()

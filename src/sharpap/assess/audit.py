@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from sharpap import progress
+from sharpap.assess.backends import Backend, backend
 from sharpap.assess.cells import CellStore
+from sharpap.assess.detection import Detection, detect, detectors
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
+from sharpap.assess.stages import Stage, Staged, Stages, work_through
 from sharpap.assess.work import Craft, Made, Train, Work
 from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
+from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
+from sharpap.detectors import Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
-from sharpap.metrics import Evaluation, Interval, detection_auc, evaluate, hit_ratio, interval, suspicion
-from sharpap.recommenders import Recommender, capabilities_of
-from sharpap.recommenders.calls import fit
-from sharpap.threat import Budget
+from sharpap.metrics import Evaluation, Interval, hit_ratio, interval
+from sharpap.recommenders import Recommender
+from sharpap.threat import Budget, Goal
 
+FACTORS = (1.0, 3.0)
+Key = tuple[str, str, float]
 VICTIM = "audited"
 
 
@@ -33,6 +39,11 @@ def suite() -> dict[str, Attack]:
     }
 
 
+def remedies() -> dict[str, Defense]:
+    """What an audit tries besides leaving out suspicious users."""
+    return {"bagging": Bagging(models=5)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """Settings of an audit.
@@ -43,6 +54,9 @@ class Audit:
         draws: target draws of each pool.
         size: targets in a draw.
         pools: target pools compared (`data.TargetPool.kind`); the first is the one budgets are tried on.
+        detectors: name to detector; all are shown, and the best on the strongest attack are used to leave users out.
+        best: how many of them; it takes `best` x 2 x draws trainings.
+        defenses: name to defence, tried as well.
         k: list length.
         seed: the root of all randomness.
     """
@@ -52,78 +66,96 @@ class Audit:
     draws: int = 3
     size: int = 5
     pools: tuple[str, ...] = ("unpopular", "lower_torso", "head")
+    detectors: Mapping[str, Detector] = field(default_factory=detectors)
+    best: int = 2
+    defenses: Mapping[str, Defense] = field(default_factory=remedies)
     k: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.attacks or not self.budgets or not self.pools:
-            raise ConfigError("An audit needs at least one attack, one budget and one pool of targets.")
+        if not self.attacks or not self.budgets or not self.pools or not self.detectors:
+            raise ConfigError("An audit needs at least one attack, one budget, one pool of targets and one detector.")
         if list(self.budgets) != sorted(set(self.budgets)) or not 0 < self.budgets[0] <= self.budgets[-1] < 1:
             raise ConfigError(f"budgets={self.budgets} must be ascending shares between 0 and 1.")
-        if self.draws < 2 or self.size < 1 or self.k < 1:
-            raise ConfigError(f"draws={self.draws} must be 2 or more, size={self.size} and k={self.k} 1 or more.")
+        if self.draws < 2 or self.size < 1 or self.k < 1 or self.best < 0:
+            raise ConfigError(
+                f"draws={self.draws} must be 2 or more, size={self.size} and k={self.k} 1 or more, best={self.best} 0 or more."
+            )
 
 
 def audit(
-    dataset: Dataset, recommender: Recommender, settings: Audit | None = None, *, name: str = "", store: CellStore | None = None
+    dataset: Dataset, recommender: Recommender, settings: Audit | None = None, *, name: str = "",
+    store: CellStore | None = None, jobs: int = 1,
 ) -> AuditReport:  # fmt: skip
     """Attack one recommender with a suite of attacks and budgets, and measure.
 
     Args:
         dataset: training data, and validation and test data where there are some.
-        recommender: anything with `fit` and `score`; trained from scratch about attacks + budgets + pools times draws.
+        recommender: anything with `fit` and `score`; trained from scratch about attacks + budgets + pools times draws, and
+            for each remedy.
         settings: what to try.
         name: of the recommender, for the report.
-        store: a folder of finished work, from which an interrupted audit goes on.
+        store: a folder of finished work, from which an interrupted audit goes on: profiles and trainings, remedies included.
+        jobs: processes that work side by side; in a script, with more than one, the call must stand under
+            `if __name__ == "__main__"`.
 
     Raises:
         TrainingError: the recommender failed on the clean data, or on poisoned data.
         AttackError: an attack failed.
     """
-    return _Auditor(dataset, recommender, settings or Audit(), name, store).report()
+    return _Auditor(dataset, recommender, settings or Audit(), name, store).report(jobs)
 
 
 class _Auditor:
+    """Asks for work, phase by phase, and turns it into figures."""
+
     def __init__(
         self, dataset: Dataset, recommender: Recommender, settings: Audit, name: str, store: CellStore | None
     ) -> None:
-        self.dataset, self.recommender, self.settings, self.store = dataset, recommender, settings, store
+        self.dataset, self.recommender, self.settings = dataset, recommender, settings
         self.name = name or type(recommender).__name__
         self.middle = min(settings.budgets, key=lambda share: abs(np.log(share / 0.01)))
-        self.clean: dict[tuple[str, int], Evaluation] = {}
-        self.attacked: dict[tuple[str, str, float], list[tuple[Poison, Evaluation]]] = {}
+        self.first = settings.pools[0]
+        self.fakes = Budget(fake_users=self.middle).resolve(dataset.train.matrix, self._goals(self.first)[0]).num_fake
+        victims = {VICTIM: recommender} | {name: Defended(recommender=recommender, defense=defense)
+                                           for name, defense in self._defenses().items()}  # fmt: skip
+        pairs = [(self.first, share) for share in settings.budgets] + [(pool, self.middle) for pool in settings.pools]
+        works = {stage: Work(self._experiment(stage, victims), store) for stage in pairs}
+        self.stages = Stages(works[self.first, self.middle].experiment, store, works)
+        self.poisons: dict[tuple[Key, int], Poison] = {}
+        self.found: dict[tuple[Key, str, int], Evaluation] = {}
 
-    def report(self) -> AuditReport:
+    def report(self, jobs: int) -> AuditReport:
         """Try everything."""
-        settings, train = self.settings, self.dataset.train
-        first = settings.pools[0]
-        steps = len(settings.attacks) + len(settings.budgets) + len(settings.pools) + 3
-        with progress.task(f"Audit of {self.name}", steps) as task:
-            screening = []
-            for attack in settings.attacks:
-                screening.append(self._exposure(attack, first, self.middle))
-                task.advance(note=f"{attack}: H@{settings.k} {screening[-1].hits.mean:.4f}")
+        settings, train, first, middle = self.settings, self.dataset.train, self.first, self.middle
+        most = settings.best * len(FACTORS) + len(settings.defenses)
+        sets = len(settings.attacks) + len(settings.budgets) - 1 + 2 * len(settings.pools) - 1 + most
+        with (
+            progress.task(f"Audit of {self.name}", sets * settings.draws) as task,
+            backend(self.stages, jobs) as workers,
+        ):
+            self._attack(workers, task, [(attack, first, middle) for attack in settings.attacks])
+            screening = [self._exposure((attack, first, middle)) for attack in settings.attacks]
             strongest = max(screening, key=lambda each: each.hits.mean).attack
-            curve = []
-            for share in settings.budgets:
-                curve.append(self._exposure(strongest, first, share))
-                task.advance(note=f"{curve[-1].fakes} fakes: H@{settings.k} {curve[-1].hits.mean:.4f}")
-            pools = []
-            for pool in settings.pools:
-                pools.append(self._exposure(strongest, pool, self.middle))
-                task.advance(note=f"{pool}: H@{settings.k} {pools[-1].hits.mean:.4f}")
-            worst = self._attacked(strongest, first, self.middle)
-            groups = self._groups(worst)
-            lists = worst[0][1].capabilities.top_k is not None
-            remedies = [] if lists else [self._remedy(worst, factor) for factor in (1.0, 3.0)]
-            task.advance(3)
+            curve = [(strongest, first, share) for share in settings.budgets]
+            pools = [(strongest, pool, middle) for pool in settings.pools]
+            self._attack(workers, task, curve + pools)
+            made = {each.attack: self._made((each.attack, first, middle)) for each in screening}
+            seen = detect(train.matrix, made, settings.detectors, seed=settings.seed)
+            screening = [replace(each, visibility=_most(seen, each.attack)) for each in screening]
+            worst = strongest, first, middle
+            lists = self.found[worst, VICTIM, 0].capabilities.top_k is not None
+            chosen = [] if lists else self._chosen([each for each in seen if each.attack == strongest])
+            self._train(workers, task, worst, chosen)
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,
-            interactions=train.nnz, ndcg=self.clean[first, 0].ndcg.get(self._k), screening=screening, strongest=strongest,
-            curve=curve, pools=pools, groups=groups, remedies=remedies,
+            interactions=train.nnz, ndcg=self._clean(first, 0).ndcg.get(self._k), screening=screening, strongest=strongest,
+            curve=[self._exposure(key) for key in curve], pools=[self._exposure(key) for key in pools],
+            groups=self._groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
             settings={
                 "attacks": list(settings.attacks), "budgets": list(settings.budgets), "draws": settings.draws,
                 "size": settings.size, "pools": list(settings.pools), "k": settings.k, "seed": settings.seed,
+                "detectors": list(settings.detectors), "best": settings.best, "defenses": list(settings.defenses),
             },
         )  # fmt: skip
 
@@ -131,26 +163,89 @@ class _Auditor:
     def _k(self) -> int:
         return min(self.settings.k, self.dataset.num_items)
 
-    def _work(self, pool: str, share: float) -> Work:
-        settings = self.settings
-        experiment = Experiment(
-            dataset=self.dataset, attacks=settings.attacks, victims={VICTIM: self.recommender},
-            targets=TargetPool(kind=pool, size=settings.size, draws=settings.draws),  # pyright: ignore[reportArgumentType]
+    def _targets(self, pool: str) -> TargetPool:
+        return TargetPool(kind=pool, size=self.settings.size, draws=self.settings.draws)  # pyright: ignore[reportArgumentType]
+
+    def _experiment(self, stage: Stage, victims: Mapping[str, Recommender]) -> Experiment:
+        settings, (pool, share) = self.settings, stage
+        return Experiment(
+            dataset=self.dataset, attacks=settings.attacks, victims=victims, targets=self._targets(pool),
             budget=Budget(fake_users=share), ks=(settings.k,), seed=settings.seed,
         )  # fmt: skip
-        return Work(experiment, self.store)
 
-    def _train(self, pool: str, share: float, attack: str, poison: Poison | None, draw: int) -> Evaluation:
-        work = self._work(pool, share)
-        targets = work.experiment.goals()[draw].targets
-        piece = Train(attack=attack, draw=draw, victim=VICTIM, seed=draw, poison=poison, targets=targets)
-        made = work.do(piece)
-        cell, found = made.value
+    @cache  # noqa: B019 - lives as long as the audit
+    def _goals(self, pool: str) -> list[Goal]:
+        return self._experiment((pool, self.middle), {VICTIM: self.recommender}).goals()
+
+    def _defenses(self) -> dict[str, Defense]:
+        """All that may be tried, before it is known which detectors are good: settings only, nothing is trained."""
+        removals = {
+            self._removal(name, factor): RemoveSuspicious(detector=detector, users=max(1, round(factor * self.fakes)))
+            for name, detector in self.settings.detectors.items()
+            for factor in FACTORS
+        }
+        return removals | dict(self.settings.defenses)
+
+    def _removal(self, detector: str, factor: float) -> str:
+        return f"leave out the {max(1, round(factor * self.fakes))} users that {detector} suspects most"
+
+    def _chosen(self, seen: list[Detection]) -> list[str]:
+        """Remedies by name: the best detectors on the strongest attack, and the other defences."""
+        best = sorted(seen, key=lambda each: (-each.precision.mean, -each.auc.mean))[: self.settings.best]
+        return [self._removal(each.detector, factor) for each in best for factor in FACTORS] + list(
+            self.settings.defenses
+        )
+
+    def _attack(self, workers: Backend, task: progress.Task, wanted: list[Key]) -> None:
+        """Craft and train what is not made yet, each draw with a victim seed of its own, which its clean run shares."""
+        keys = [key for key in dict.fromkeys(wanted) if (key, VICTIM, 0) not in self.found]
+        pools = [pool for pool in dict.fromkeys(key[1] for key in keys) if (_none(pool), VICTIM, 0) not in self.found]
+        first = [
+            self._training((CLEAN, pool, self.middle), VICTIM, draw)
+            for pool in pools
+            for draw in range(self.settings.draws)
+        ]
+        first += [
+            Staged(attack=key[0], draw=draw, stage=key[1:], piece=Craft(attack=key[0], draw=draw, goal=goal))
+            for key in keys
+            for draw, goal in enumerate(self._goals(key[1]))
+        ]
+        for piece, made, ready in work_through(workers, first):
+            key = (piece.attack, *piece.stage)
+            if isinstance(piece.piece, Craft):
+                _warn(made)
+                event = {"attack": piece.attack, "draw": piece.draw, "seconds": round(made.seconds, 3)}
+                progress.event("poison", **event, error=made.error)
+                if made.value is None:
+                    raise AttackError(f"{piece.attack}, draw {piece.draw}: {made.error}")
+                self.poisons[key, piece.draw] = made.value
+                ready.appendleft(self._training(key, VICTIM, piece.draw))
+            else:
+                self._take(piece, made, task)
+
+    def _train(self, workers: Backend, task: progress.Task, key: Key, victims: list[str]) -> None:
+        """Train defended victims on profiles that are made."""
+        first = [self._training(key, victim, draw) for victim in victims for draw in range(self.settings.draws)]
+        for piece, made, _ in work_through(workers, first):
+            self._take(piece, made, task)
+
+    def _training(self, key: Key, victim: str, draw: int) -> Staged:
+        attack, pool, share = key
+        piece = Train(
+            attack=attack, draw=draw, victim=victim, seed=draw, poison=None if attack == CLEAN else self.poisons[key, draw],
+            targets=self._goals(pool)[draw].targets,
+        )  # fmt: skip
+        return Staged(attack=attack, draw=draw, stage=(pool, share), piece=piece)
+
+    def _take(self, piece: Staged, made: Made, task: progress.Task) -> None:
+        training, (cell, found) = piece.piece, made.value
+        if not isinstance(training, Train):
+            raise TypeError(f"{type(training).__name__} is no training.")
         _warn(made)
-        progress.event("cell", **piece.place, seconds=round(made.seconds, 3), error=made.error)
+        progress.event("cell", **training.place, seconds=round(made.seconds, 3), error=made.error)
         if found is None:
             raise TrainingError(
-                f"{self.name} failed {'on the clean data' if poison is None else f'on {attack}'}: {cell.error}",
+                f"{self.name} failed {'on the clean data' if piece.attack == CLEAN else f'on {piece.attack}'}: {cell.error}",
                 hint="`sharpap check-recommender` looks at a recommender step by step.",
             )
         longest = found.capabilities.top_k
@@ -159,49 +254,43 @@ class _Auditor:
                 f"{self.name} gives lists of {longest}; the audit counts in the best {self.settings.k}.",
                 hint=f"Set k={longest}.",
             )
-        return found
+        pool, share = piece.stage
+        self.found[
+            _none(pool) if piece.attack == CLEAN else (piece.attack, pool, share), training.victim, piece.draw
+        ] = found
+        hits = float(np.nanmean(hit_ratio(found.ranks, self.settings.k)))
+        what = piece.attack if training.victim == VICTIM else training.victim
+        task.advance(note=f"{what}, {pool}, {100 * share:g} %: H@{self.settings.k} {hits:.4f}")
 
-    def _attacked(self, attack: str, pool: str, share: float) -> list[tuple[Poison, Evaluation]]:
-        """One attack, one budget, one pool, by draw; a draw has a victim seed of its own, shared with its clean run."""
-        key = attack, pool, share
-        if key not in self.attacked:
-            work, made = self._work(pool, share), []
-            for draw, goal in enumerate(work.experiment.goals()):
-                crafted = work.do(Craft(attack=attack, draw=draw, goal=goal))
-                _warn(crafted)
-                progress.event(
-                    "poison", attack=attack, draw=draw, seconds=round(crafted.seconds, 3), error=crafted.error
-                )
-                if crafted.value is None:
-                    raise AttackError(f"{attack}, draw {draw}: {crafted.error}")
-                if (pool, draw) not in self.clean:
-                    self.clean[pool, draw] = self._train(pool, share, CLEAN, None, draw)
-                made.append((crafted.value, self._train(pool, share, attack, crafted.value, draw)))
-            self.attacked[key] = made
-        return self.attacked[key]
+    def _clean(self, pool: str, draw: int) -> Evaluation:
+        return self.found[_none(pool), VICTIM, draw]
 
-    def _exposure(self, attack: str, pool: str, share: float) -> Exposure:
-        """What `_attacked` gave, in figures."""
-        train, made = self.dataset.train.matrix, self._attacked(attack, pool, share)
-        before = [self.clean[pool, draw] for draw in range(len(made))]
-        poisons, found = [poison for poison, _ in made], [seen for _, seen in made]
+    def _made(self, key: Key) -> list[Poison]:
+        return [self.poisons[key, draw] for draw in range(self.settings.draws)]
+
+    def _seen(self, key: Key, victim: str = VICTIM) -> list[Evaluation]:
+        return [self.found[key, victim, draw] for draw in range(self.settings.draws)]
+
+    def _exposure(self, key: Key) -> Exposure:
+        """What was found, in figures."""
+        attack, pool, share = key
+        poisons = self._made(key)
         return Exposure(
             attack=attack, pool=pool, share=share, fakes=poisons[0].num_fake,
-            profile_size=int(poisons[0].profile_sizes.max()), hits=self._hits(found),
-            before=self._hits(before).mean, accuracy=self._accuracy(found, before),
-            visibility=float(np.mean([_auc(poison, train) for poison in poisons])),
+            profile_size=int(poisons[0].profile_sizes.max()), hits=self._hits(self._seen(key)),
+            before=self._hits(self._seen(_none(pool))).mean, accuracy=self._accuracy(self._seen(key), pool), visibility=None,
         )  # fmt: skip
 
     def _hits(self, found: list[Evaluation]) -> Interval:
         return interval(np.array([float(np.nanmean(hit_ratio(each.ranks, self.settings.k))) for each in found]))
 
-    def _accuracy(self, found: list[Evaluation], before: list[Evaluation]) -> Interval | None:
-        k = self._k
+    def _accuracy(self, found: list[Evaluation], pool: str) -> Interval | None:
+        k, before = self._k, self._seen(_none(pool))
         if any(k not in each.ndcg or each.ndcg[k] == 0 for each in before):
             return None
         return interval(np.array([now.ndcg[k] / old.ndcg[k] - 1 for now, old in zip(found, before, strict=True)]))
 
-    def _groups(self, made: list[tuple[Poison, Evaluation]]) -> list[Group]:
+    def _groups(self, key: Key) -> list[Group]:
         """Quarters of users by activity, under attack."""
         sizes = np.diff(self.dataset.train.matrix.indptr)
         users = np.flatnonzero(sizes)
@@ -210,37 +299,27 @@ class _Auditor:
         for rows in np.array_split(order, 4):
             if len(rows) == 0:
                 continue
-            hits = [np.nanmean(hit_ratio(found.ranks[rows], self.settings.k)) for _, found in made]
+            hits = [np.nanmean(hit_ratio(found.ranks[rows], self.settings.k)) for found in self._seen(key)]
             own = sizes[users[rows]]
             groups.append(Group(low=int(own.min()), high=int(own.max()), users=len(rows), hits=float(np.mean(hits))))
         return groups
 
-    def _remedy(self, made: list[tuple[Poison, Evaluation]], factor: float) -> Remedy:
-        """Leave out `factor` times as many users as there are fakes, the most suspicious ones, and train again."""
-        train = self.dataset.train.matrix
-        found, caught, lost = [], [], []
-        removed = 0
-        for draw, (poison, _) in enumerate(made):
-            everyone = poison.inject(train)
-            removed = min(round(factor * poison.num_fake), everyone.shape[0] - 1)
-            out = np.argsort(-suspicion(everyone), kind="stable")[:removed]
-            fakes = int((out >= train.shape[0]).sum())
-            caught.append(fakes / poison.num_fake)
-            lost.append(removed - fakes)
-            kept = ~np.isin(np.arange(everyone.shape[0]), out)
-            everyone.data *= np.repeat(kept, np.diff(everyone.indptr))
-            everyone.eliminate_zeros()
-            seed = self._work(self.settings.pools[0], self.middle).experiment.victim_seed(draw)
-            model = fit(self.recommender, everyone, self.dataset.valid.matrix, seed=seed)
-            seen = evaluate(
-                model, train, targets=poison.goal.targets, held_out=self.dataset.test.matrix, ks=(self.settings.k,),
-                capabilities=capabilities_of(self.recommender, model),
-            )  # fmt: skip
-            found.append(seen)
-        before = [self.clean[self.settings.pools[0], draw] for draw in range(len(found))]
+    def _remedy(self, key: Key, name: str) -> Remedy:
+        """One remedy, and for a removal whom it removed."""
+        defense, train = self._defenses()[name], self.dataset.train.matrix
+        removed, caught, lost = 0, None, 0
+        if isinstance(defense, RemoveSuspicious):
+            shares, genuine = [], []
+            for draw, poison in enumerate(self._made(key)):
+                out = defense.suspects(poison.inject(train), seed=self.stages.experiment.victim_seed(draw))
+                removed, fakes = len(out), int((out >= train.shape[0]).sum())
+                shares.append(fakes / poison.num_fake)
+                genuine.append(removed - fakes)
+            caught, lost = float(np.mean(shares)), round(float(np.mean(genuine)))
+        found = self._seen(key, name)
         return Remedy(
-            removed=removed, caught=float(np.mean(caught)), lost=round(float(np.mean(lost))), hits=self._hits(found),
-            accuracy=self._accuracy(found, before),
+            name=name, removed=removed, caught=caught, lost=lost, hits=self._hits(found),
+            accuracy=self._accuracy(found, self.first),
         )  # fmt: skip
 
 
@@ -249,6 +328,9 @@ def _warn(made: Made) -> None:
         progress.event("warning", message=problem)
 
 
-def _auc(poison: Poison, train: csr_array) -> float:
-    everyone = poison.inject(train)
-    return detection_auc(suspicion(everyone), np.arange(everyone.shape[0]) >= train.shape[0])
+def _none(pool: str) -> Key:
+    return CLEAN, pool, 0.0
+
+
+def _most(seen: list[Detection], attack: str) -> float:
+    return max(each.auc.mean for each in seen if each.attack == attack)

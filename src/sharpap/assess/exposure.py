@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sharpap.assess.detection import Detection
 from sharpap.metrics import Interval
 
 
@@ -18,7 +19,7 @@ class Exposure:
         hits: H@k, and its interval over draws.
         before: the same without attack.
         accuracy: relative change of NDCG@k for genuine users, None without held-out interactions.
-        visibility: chance that the detector ranks a fake user above a genuine one.
+        visibility: chance that the best of the detectors ranks a fake user above a genuine one; None where it was not measured.
     """
 
     attack: str
@@ -29,7 +30,7 @@ class Exposure:
     hits: Interval
     before: float
     accuracy: Interval | None
-    visibility: float
+    visibility: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +51,20 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
-    """Users left out of training, the most suspicious first, against the strongest attack.
+    """A defence against the strongest attack.
 
     Attributes:
-        removed: users left out.
-        caught: share of the fake users among them.
+        name: in words.
+        removed: users that it leaves out of training, the most suspicious first; 0 for a defence of another kind.
+        caught: share of the fake users that are among them, None for a defence of another kind.
         lost: genuine users among them.
         hits: H@k afterwards.
         accuracy: relative change of NDCG@k from the clean run, None without held-out interactions.
     """
 
+    name: str
     removed: int
-    caught: float
+    caught: float | None
     lost: int
     hits: Interval
     accuracy: Interval | None
@@ -82,8 +85,9 @@ class AuditReport:
         pools: the strongest attack with about 1 % fakes on each pool.
         groups: users by activity, quarters of equal size, on the first pool.
         LEVELS: the shares of lists that are asked for.
-        remedies: what removing suspicious users does; empty for a recommender that gives only lists, since those of users
-            without training rows hold what they own.
+        detections: every detector on every attack of the screening.
+        remedies: what leaving out suspicious users, and other defences, do; empty for a recommender that gives only lists,
+            since those of users without training rows hold what they own.
     """
 
     dataset: str
@@ -98,6 +102,7 @@ class AuditReport:
     curve: list[Exposure]
     pools: list[Exposure]
     groups: list[Group]
+    detections: list[Detection]
     remedies: list[Remedy]
     LEVELS: ClassVar[tuple[float, ...]] = (0.01, 0.05, 0.10)
 

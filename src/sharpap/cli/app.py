@@ -12,6 +12,21 @@ import typer
 from sharpap import __version__
 from sharpap.cli import environments
 from sharpap.cli.data import data_app
+from sharpap.cli.options import (
+    Allow,
+    Commands,
+    Data,
+    Fakes,
+    Jobs,
+    Json,
+    Overwrite,
+    Quiet,
+    Seed,
+    Set,
+    Targets,
+    Threshold,
+    Victims,
+)
 from sharpap.errors import ConfigError, SharpAPError
 
 app = typer.Typer(
@@ -19,28 +34,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 app.add_typer(environments.app, name="env")
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
-Data = Annotated[
-    str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")
-]
-Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
-Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
-Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
-Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
-Victims = Annotated[
-    list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
-]
-Commands = Annotated[
-    list[str] | None,
-    typer.Option("--victim-command", metavar="CMD", help="A victim: 'python train.py {train} {scores}'; repeatable."),
-]
-Allow = Annotated[
-    bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 
 
 @app.command()
@@ -161,6 +154,7 @@ def audit(
     threshold: Threshold = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,
     overwrite: Overwrite = False,
+    jobs: Jobs = 1,
     settings: Set = None,
     seed: Seed = None,
     quiet: Quiet = False,
@@ -170,7 +164,24 @@ def audit(
     from sharpap.cli.audit import run_audit
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
-    run_audit(target, shortcuts, settings or [], out, overwrite, quiet, as_json)
+    run_audit(target, shortcuts, settings or [], out, overwrite, jobs, quiet, as_json)
+
+
+@app.command()
+def detect(
+    folder: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
+    detector: Annotated[
+        list[str] | None, typer.Option(help="Only these (`sharpap list detectors`); repeatable.")
+    ] = None,
+    seed: Seed = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """How visible the fake profiles of a run are: AUC and precision of detectors that know nothing of the attack."""
+    from sharpap.cli.detect import detect_folder
+
+    detect_folder(folder, detector, settings or [], seed, quiet, as_json)
 
 
 @app.command()

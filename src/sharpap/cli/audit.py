@@ -20,11 +20,12 @@ from sharpap.files import write_text
 from sharpap.report.audit import audit_page
 
 PAGE, RECORD, CELLS = "audit.md", "audit.json", "cells"
+SECTIONS = {"attacks": "attack", "detectors": "detector", "defenses": "defense"}
 
 
 def run_audit(
-    target: str, shortcuts: dict[str, Any], settings: list[str], out: Path | None, overwrite: bool, quiet: bool,
-    as_json: bool,
+    target: str, shortcuts: dict[str, Any], settings: list[str], out: Path | None, overwrite: bool, jobs: int,
+    quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Audit a victim by name or ``module:attribute``.
 
@@ -37,17 +38,15 @@ def run_audit(
     own = [entry if entry.startswith(("data.", "victim.")) else f"audit.{entry}" for entry in settings]
     apply(recipe, shortcuts, None, None, own)
     options = dict(recipe["audit"])
-    chosen = options.pop("attacks", None)
+    named = {section: options.pop(section) for section in SECTIONS if section in options}
     plan = construct(Audit, options, where="audit")
-    if chosen is not None:
+    for section, chosen in named.items():
         tables = chosen if isinstance(chosen, dict) else {key: {} for key in chosen}
-        plan = replace(
-            plan,
-            attacks={
-                name: build("attack", {"name": name} | options, where=f"attacks.{name}")
-                for name, options in tables.items()
-            },
-        )
+        made = {
+            name: build(SECTIONS[section], {"name": name} | options, where=f"{section}.{name}")
+            for name, options in tables.items()
+        }
+        plan = replace(plan, **{section: made})
     if locate.is_code(target):
         recommender = locate.recommender(target, recipe["victim"], where="victim")
     else:
@@ -57,7 +56,7 @@ def run_audit(
         store.clear()
     with reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite), store.session():
         dataset, _ = dataset_from(recipe.get("data", {}))
-        found = audit(dataset, recommender, plan, name=target, store=store)
+        found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
     page = audit_page(found)
     record = asdict(found) | {
         "needed": {f"{level:g}": found.needed(level) for level in found.LEVELS},

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sharpap.cli.options import Json, Quiet, Set, Threshold
+
 
 class _ShowByDefault(TyperGroup):
     """A group whose first word may be left out."""
@@ -23,10 +25,6 @@ data_app = typer.Typer(
     cls=_ShowByDefault, no_args_is_help=True, rich_markup_mode=None,
 )  # fmt: skip
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
-Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
 File = Annotated[Path, typer.Argument(help="A file of interactions, gzip or not.")]
 Form = Annotated[str | None, typer.Option("--format", help="csv, tsv, parquet, npz, recbole, adjacency, movielens-...")]
 Separator = Annotated[str | None, typer.Option(help="Between the fields of a CSV; \\t is a tab.")]

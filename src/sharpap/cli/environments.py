@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from sharpap.cli.options import Json, Quiet
+
 app = typer.Typer(help="Environments for RecBole and RecTools, outside SharpAP's own.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="recbole or rectools.")]
 
 
 @app.command(name="list")
-def show(as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")] = False) -> None:
+def show(as_json: Json = False) -> None:
     """Which environments there are, and whether they are made."""
     from rich.table import Table
     from rich.text import Text
@@ -35,7 +37,7 @@ def create(
     name: Name,
     python: Annotated[str | None, typer.Option(help="Interpreter to make it from; default: SharpAP's own.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace one that is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make an environment from the pinned requirements that ship with SharpAP (minutes, a GB or two)."""
     from sharpap.adapters.environment import Environment

@@ -32,6 +32,16 @@ from sharpap.attacks.step import Step
 from sharpap.attacks.worst_case import WorstCase
 from sharpap.config import plugins
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
+from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
+from sharpap.detectors import (
+    DegSim,
+    Detector,
+    PCAVarSelect,
+    ProfilePopularity,
+    ProfileSize,
+    RarityDeviation,
+    UnRAP,
+)
 from sharpap.errors import ConfigError
 from sharpap.recommenders import (
     BPRMF,
@@ -118,6 +128,18 @@ REGISTRY: dict[str, Names] = {
         "rectools": (RecToolsRecommender, {}),
         "command": (CommandRecommender, {}),
         "remote": (RemoteRecommender, {}),
+        "defended": (Defended, {}),
+    },
+    "defense": {"remove": (RemoveSuspicious, {}), "bagging": (Bagging, {})},
+    "detector": {
+        "pca-varselect": (PCAVarSelect, {}),
+        "deg-sim": (DegSim, {}),
+        "unrap": (UnRAP, {}),
+        "rdma": (RarityDeviation, {}),
+        "wdma": (RarityDeviation, {"kind": "wdma"}),
+        "wda": (RarityDeviation, {"kind": "wda"}),
+        "profile-popularity": (ProfilePopularity, {}),
+        "profile-size": (ProfileSize, {}),
     },
     "surrogate": {"wrmf": (WRMFSurrogate, {}), "wrmf-masked": (MaskedWRMFSurrogate, {}), "als": (ALSSurrogate, {}),
         "bpr-mf": (PairwiseSurrogate, {}),
@@ -141,7 +163,7 @@ REGISTRY: dict[str, Names] = {
 # A field annotated with one of these is built from a nested table or a name.
 PROTOCOLS: dict[Any, str] = {
     attacks.Attack: "attack", recommenders.Recommender: "victim", Surrogate: "surrogate",
-    Objective: "objective", Step: "step", WorstCase: "worst_case", Split: "split",
+    Objective: "objective", Step: "step", WorstCase: "worst_case", Split: "split", Defense: "defense", Detector: "detector",
 }  # fmt: skip
 # These run what the recipe says, or send data where it says: built from a table only with permission (`build.allowing`).
 GUARDED: tuple[type, ...] = (CommandRecommender, RemoteRecommender)

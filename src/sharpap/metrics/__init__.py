@@ -3,9 +3,9 @@
 from sharpap.metrics.evaluate import Evaluation, evaluate
 from sharpap.metrics.exposure import any_hit_ratio, hit_ratio, mean_rank, ndcg
 from sharpap.metrics.significance import Interval, holm, interval, repetitions
-from sharpap.metrics.visibility import detection_auc, suspicion
+from sharpap.metrics.visibility import detection_auc, detection_precision
 
 __all__ = [
-    "Evaluation", "Interval", "any_hit_ratio", "detection_auc", "evaluate", "hit_ratio", "holm", "interval", "mean_rank",
-    "ndcg", "repetitions", "suspicion",
+    "Evaluation", "Interval", "any_hit_ratio", "detection_auc", "detection_precision", "evaluate", "hit_ratio", "holm",
+    "interval", "mean_rank", "ndcg", "repetitions",
 ]  # fmt: skip

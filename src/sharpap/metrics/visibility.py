@@ -1,63 +1,20 @@
-"""How visible fake profiles are: an unsupervised detector's ranking of all users, and how good it is."""
+"""How good a detector's ranking of all users is, where it is known who is fake."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.linalg import LinearOperator, svds
 from scipy.stats import rankdata
 
-from sharpap.seeds import rng
-
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def suspicion(profiles: csr_array, *, components: int = 3, seed: int = 0) -> Array:
-    """How much each user looks like one of a group of fakes, (num_users,); higher is more suspicious.
-
-    Each user's row is brought to mean 0 and deviation 1 over the catalogue. Users of an attack agree with one another
-    and with nobody else, so that they contribute little to the leading directions of the whole population: minus the
-    squared loadings of a user on the first `components` principal components. Users without interactions get -inf.
-
-    Args:
-        profiles: (num_users, num_items) binary CSR.
-        components: principal components, at most min(shape) - 1.
-        seed: of the iterative solver's start.
-
-    Source: Mehta and Nejdl 2009, *Unsupervised strategies for shilling detection* (PCA-VarSelect). Deviations: for binary
-    feedback; centred implicitly, so that O(nnz) memory and O(nnz) time a component suffice.
-    """
-    num_items = profiles.shape[1]
-    sizes = np.diff(profiles.indptr).astype(np.float64)
-    share = sizes / num_items
-    spread = np.sqrt(share * (1 - share))
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    matrix = profiles.astype(np.float64)
-
-    def forward(items: Array) -> Array:
-        items = items.ravel()
-        return scale * (matrix @ items - share * items.sum())
-
-    def back(users: Array) -> Array:
-        users = users.ravel() * scale
-        return matrix.T @ users - (share @ users)
-
-    count = max(1, min(components, min(profiles.shape) - 1))
-    operator: Any = LinearOperator(profiles.shape, matvec=forward, rmatvec=back, dtype=np.float64)
-    start: Any = rng(seed, "suspicion").standard_normal(min(profiles.shape))
-    loadings = svds(operator, k=count, v0=start, return_singular_vectors="u")[0]
-    found = -(loadings**2).sum(1)
-    found[sizes == 0] = -np.inf
-    return found
 
 
 def detection_auc(scores: Array, fake: Array) -> float:
     """Chance that a random fake user scores above a random genuine one, ties half: 0.5 is guessing; NaN without either.
 
     Args:
-        scores: (num_users,) suspicion.
+        scores: (num_users,) suspicion; -inf is not counted.
         fake: (num_users,) bool.
     """
     known = np.isfinite(scores)
@@ -67,3 +24,21 @@ def detection_auc(scores: Array, fake: Array) -> float:
         return float("nan")
     ranks = rankdata(scores)
     return float((ranks[fake].sum() - count * (count + 1) / 2) / (count * (len(fake) - count)))
+
+
+def detection_precision(scores: Array, fake: Array, n: int | None = None) -> float:
+    """Share of fake users among the n most suspicious; users tied at the border count by their share of fakes.
+
+    Args:
+        scores, fake: as in `detection_auc`.
+        n: None: as many as there are fakes. Guessing then gives their share of all users.
+    """
+    known = np.isfinite(scores)
+    n = int(fake.sum()) if n is None else n
+    scores, fake = scores[known], fake[known]
+    n = min(n, len(scores))
+    if n < 1:
+        return float("nan")
+    border = np.partition(scores, len(scores) - n)[len(scores) - n]
+    above, tied = scores > border, scores == border
+    return float((fake[above].sum() + (n - above.sum()) * fake[tied].mean()) / n)

@@ -42,8 +42,10 @@ def audit_page(found: AuditReport) -> str:
         "## What does it cost genuine users?",
         _cost(found, middle),
         "## How visible are the fakes?",
-        f"A detector that knows nothing of the attack (principal components of the profiles) ranks a fake user above a genuine "
-        f"one in {100 * middle.visibility:.0f} % of the cases (50: guessing).",
+        f"Detectors that know neither the attack nor its targets, on {middle.fakes} fakes. AUC is the chance that one ranks a "
+        "fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, the share of "
+        "fakes among as many suspects as there are fakes.",
+        _detectors(found),
         "## What would help?",
         _remedies(found, middle),
         "## What this does not say",
@@ -77,10 +79,10 @@ def _table(points: list[Exposure], *, first: bool) -> str:
 
 def _attacks(points: list[Exposure]) -> str:
     rows = [
-        [each.attack, _percent(each.before), _interval(each.hits), _change(each.accuracy), f"{each.visibility:.2f}"]
+        [each.attack, _percent(each.before), _interval(each.hits), _change(each.accuracy), _auc(each)]
         for each in points
     ]
-    return table(["attack", "without it", "lists with a target", "change of NDCG", "detector's AUC"], rows)
+    return table(["attack", "without it", "lists with a target", "change of NDCG", "best detector's AUC"], rows)
 
 
 def _strongest(found: AuditReport) -> str:
@@ -112,21 +114,37 @@ def _remedies(found: AuditReport, middle: Exposure) -> str:
         return "Not available for a recommender that gives only lists."
     rows = [["none", "", "", _interval(middle.hits), _change(middle.accuracy)]] + [
         [
-            f"leave out the {each.removed} most suspicious users", f"{100 * each.caught:.0f} %", f"{each.lost}",
-            _interval(each.hits), _change(each.accuracy),
+            each.name, "" if each.caught is None else f"{100 * each.caught:.0f} %",
+            "" if each.caught is None else f"{each.lost}", _interval(each.hits), _change(each.accuracy),
         ]
         for each in found.remedies
     ]  # fmt: skip
     text = table(["remedy", "fakes caught", "genuine users lost", "lists with a target", "change of NDCG"], rows)
     best = min(found.remedies, key=lambda each: each.hits.mean)
-    if best.hits.mean < middle.hits.mean / 2:
-        return (
-            text
-            + f"\n\nLeaving out the {best.removed} most suspicious users takes away more than half of the exposure."
-        )
-    return (
-        text + "\n\nLeaving out suspicious users, as this detector finds them, does not take away half of the exposure."
-    )
+    much = best.hits.mean < middle.hits.mean / 2
+    verdict = f"Best: {best.name}; it takes away more than half of the exposure." if much else (
+        "None of them takes away half of the exposure."
+    )  # fmt: skip
+    caveat = "The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
+    return f"{text}\n\n{verdict} {caveat}"
+
+
+def _detectors(found: AuditReport) -> str:
+    mine = [each for each in found.detections if each.attack == found.strongest]
+    best = sorted(mine, key=lambda each: -each.auc.mean)
+    rows = [
+        [each.detector, _bounded(each.auc, 2), f"{_bounded(each.precision, 2)}", f"{each.guessing:.2f}"]
+        for each in best
+    ]
+    return table(["detector", "AUC", "precision", "precision of guessing"], rows)
+
+
+def _bounded(found: Interval, digits: int) -> str:
+    return f"{found.mean:.{digits}f} ({max(found.low, 0):.{digits}f} to {min(found.high, 1):.{digits}f})"
+
+
+def _auc(each: Exposure) -> str:
+    return "n/a" if each.visibility is None else f"{each.visibility:.2f}"
 
 
 def _percent(value: float) -> str:

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 from scipy.sparse import csr_array
 
+from sharpap.recommenders import Popularity
 from sharpap.testing.attack import CHECKS as ATTACK_CHECKS
 from sharpap.testing.attack import Siege
+from sharpap.testing.detector import DEFENSE_CHECKS, DETECTOR_CHECKS, Shield, Watchman
 from sharpap.testing.finding import Doubt
 from sharpap.testing.recommender import CHECKS as RECOMMENDER_CHECKS
 from sharpap.testing.recommender import speed
@@ -79,3 +81,41 @@ class AttackTests:
     def subject(cls) -> Siege:
         """The attack and its data."""
         return Siege(cls.attack, cls.directions, cls.data)
+
+
+@_one_test_each(DETECTOR_CHECKS)
+class DetectorTests:
+    """Conformance of a detector.
+
+    Attributes:
+        detector: an instance.
+        data: a training matrix of one's own; None: 150 users x 100 items made up.
+    """
+
+    detector: ClassVar[Any] = None
+    data: ClassVar[csr_array | None] = None
+
+    @classmethod
+    def subject(cls) -> Watchman:
+        """The detector and its data."""
+        return Watchman(cls.detector, cls.data)
+
+
+@_one_test_each(DEFENSE_CHECKS)
+class DefenseTests:
+    """Conformance of a defence.
+
+    Attributes:
+        defense: an instance with small settings.
+        recommender: what is trained under it, five times.
+        data: a training matrix of one's own; None: 150 users x 100 items made up.
+    """
+
+    defense: ClassVar[Any] = None
+    recommender: ClassVar[Any] = Popularity()
+    data: ClassVar[csr_array | None] = None
+
+    @classmethod
+    def subject(cls) -> Shield:
+        """The defence, the recommender and the data."""
+        return Shield(cls.defense, cls.recommender, cls.data)

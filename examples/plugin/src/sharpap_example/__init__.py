@@ -1,4 +1,4 @@
-"""A recommender and an attack for SharpAP: frozen dataclasses of settings, named by entry points."""
+"""A recommender, an attack and a detector for SharpAP: frozen dataclasses of settings, named by entry points."""
 
 from __future__ import annotations
 
@@ -67,3 +67,20 @@ class Companions:
         return Poison(
             profiles=csr_array(dense), goal=goal, attack="companions", settings={"share": self.share}, seed=seed
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RareItems:
+    """Suspects users whose items hardly anybody else has.
+
+    Attributes:
+        rare: an item with fewer users than this is rare.
+    """
+
+    rare: int = 5
+
+    def suspicion(self, train: csr_array, *, seed: int) -> np.ndarray:
+        """(num_users,) shares of rare items in each profile; -inf for users without any."""
+        rare = np.bincount(train.indices, minlength=train.shape[1]) < self.rare
+        sizes = np.diff(train.indptr)
+        return np.where(sizes > 0, (train @ rare.astype(float)) / np.maximum(sizes, 1), -np.inf)

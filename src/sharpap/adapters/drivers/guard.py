@@ -16,6 +16,7 @@ import threading
 import time
 
 GRACE_SECONDS = 3.0
+ending = threading.Event()
 
 
 def watch() -> None:
@@ -23,6 +24,7 @@ def watch() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 1024):
             pass
+    ending.set()
     os.killpg(0, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os.killpg(0, signal.SIGKILL)
@@ -35,8 +37,11 @@ def main() -> None:
         running = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
     except OSError as error:
         sys.exit(f"{sys.argv[1]}: {error.strerror}")
-    threading.Thread(target=watch, daemon=True).start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     status = running.wait()
+    if ending.is_set():
+        watcher.join()  # what the command has started may outlive it, and is killed when the grace is over
     if status < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with contextlib.suppress(OSError, ValueError):  # SIGKILL has no handler

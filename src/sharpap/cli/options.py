@@ -1,0 +1,30 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")
+]
+Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
+Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
+Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
+Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
+Victims = Annotated[
+    list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
+]
+Commands = Annotated[
+    list[str] | None,
+    typer.Option("--victim-command", metavar="CMD", help="A victim: 'python train.py {train} {scores}'; repeatable."),
+]
+Allow = Annotated[
+    bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")]

@@ -1,0 +1,7 @@
+"""Training so that fake users have less say: by leaving users out, or by a vote of models."""
+
+from sharpap.defenses.bagging import Bagging
+from sharpap.defenses.base import Defended, Defense
+from sharpap.defenses.remove import RemoveSuspicious
+
+__all__ = ["Bagging", "Defended", "Defense", "RemoveSuspicious"]
