@@ -71,6 +71,8 @@ def run(
         jobs: processes that work side by side; in a script, with more than one, the call must stand under
             `if __name__ == "__main__"`.
     """
+    config = config or experiment_config(experiment)
+    progress.offer("config", config)
     watch = Watch(experiment.dataset)
     grid = _Grid(experiment)
     for name, attack in experiment.attacks.items():
@@ -89,10 +91,11 @@ def run(
                 overall.advance(isinstance(piece, Train))
     except KeyboardInterrupt:
         watch.interrupted = True
-    results = grid.results(config or experiment_config(experiment))
+    results = grid.results(config)
     results.provenance.update(watch.facts())
     if results.cells and all(cell.error for cell in results.cells):
         raise TrainingError(f"Every victim failed; the first: {results.cells[0].error}")
+    progress.offer("results", results)
     return results
 
 
@@ -128,6 +131,7 @@ class _Grid:
         if isinstance(piece, Craft):
             poison = self.poisons[piece.attack, piece.draw] = made.value
             progress.event("poison", attack=piece.attack, draw=piece.draw, seconds=seconds)
+            progress.offer("poison", poison, attack=piece.attack, draw=piece.draw)
             explore = [Explore(attack=piece.attack, draw=piece.draw, poison=poison)]
             return [
                 *(explore if self.experiment.sharpness else []),
@@ -191,6 +195,7 @@ class _Grid:
                 for draw, goal in enumerate(self.goals):
                     rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0)
                     self.rows[CLEAN, draw, piece.victim, piece.seed] = rows
+                    progress.offer("rows", rows, **piece.place | {"draw": draw})
             for each in waiting:
                 self._rows(*each, found)
         elif found is not None and own in self.clean:
@@ -202,6 +207,7 @@ class _Grid:
         before = clean and _only(clean, self.goals[piece.draw])
         rows = rows_of(found, before, self.experiment.ks, True)
         self.rows[piece.attack, piece.draw, piece.victim, piece.seed] = rows
+        progress.offer("rows", rows, **piece.place)
 
 
 def _only(found: Evaluation, goal: Goal) -> Evaluation:

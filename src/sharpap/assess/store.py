@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import tomli_w
 
+from sharpap import progress
 from sharpap.assess.landscape import LANDSCAPES
 from sharpap.assess.results import SCHEMA, Cell, Results
 from sharpap.attacks import Poison
@@ -88,6 +89,7 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
     else:
         (folder / SHARPNESS).unlink(missing_ok=True)
     write_html(results, folder / "report.html")
+    progress.offer("saved", folder)
     return folder
 
 
