@@ -1,300 +1,185 @@
-"""Tuning: the settings of an attack or a victim that are best on draws and seeds which no assessment reports."""
+"""Tuning: the settings of an attack or a victim that are best on draws and seeds which the assessment does not report."""
 
 from __future__ import annotations
 
 import copy
-import json
 import shutil
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import polars as pl
 import tomli_w
 
-from sharpap import __version__, progress
-from sharpap.assess.candidates import Candidates, Values, with_values
-from sharpap.config.space import Dimension
-from sharpap.errors import ConfigError, SharpAPError, TrainingError
+from sharpap.assess.candidates import AttackCandidates, Candidates, VictimCandidates
+from sharpap.assess.cells import CellStore
+from sharpap.assess.experiment import Experiment
+from sharpap.assess.recipe import entries, experiment_from, read_recipe, table_of
+from sharpap.assess.store import CELLS, drop_cells
+from sharpap.assess.study import STUDY, Plan, Tuned, search
+from sharpap.attacks import Poison
+from sharpap.config import allowing, construct, suggest
+from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
+from sharpap.data import TargetPool
+from sharpap.data.targets import TuningPool
+from sharpap.errors import ConfigError
 from sharpap.files import replacing, write_text
 from sharpap.seeds import derive_seed
 
-STUDY, TRIALS, BEST = "study.journal", "trials.parquet", "best.toml"
-STARTUP = 5
-SEED_LIMIT = 2**32
+TRIALS, BEST = "trials.parquet", "best.toml"
+FILES = {STUDY, TRIALS, BEST, CELLS, "log.jsonl"}
+SECTIONS = ("attack", "budget", "victim")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How to search.
+def tune(
+    recipe: dict[str, Any] | str | Path,
+    space: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path,
+    judges: tuple[str, ...] = (),
+    code: frozenset[str] = frozenset(),
+    allow_commands: bool = False,
+    **options: Any,
+) -> Tuned:
+    """Search the settings of one attack or one victim of a recipe, and write best.toml, which `sharpap run` takes.
 
-    Attributes:
-        attack, victim: which one of the recipe is tuned; a victim beside an attack is the one that judges it.
-        trials: candidates in all, those of an earlier, interrupted call included. The first is the recipe's own setting,
-            where it lies in the space.
-        draws: target draws an attack is judged on; none of them is reported.
-        seeds: trainings of each victim.
-        k: list length; None: 10 for an attack's H@k, 20 for a victim's NDCG@k.
-        pruner: "median" ends a candidate that is worse than the median of the others at the same step; "halving" goes on
-            with the best of each rung (asynchronous successive halving); "none".
-    """
-
-    attack: str | None = None
-    victim: str | None = None
-    trials: int = 20
-    draws: int = 3
-    seeds: int = 1
-    k: int | None = None
-    pruner: Literal["median", "halving", "none"] = "median"
-
-    def __post_init__(self) -> None:
-        for name in ("trials", "draws", "seeds"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")
-        if self.k is not None and self.k < 1:
-            raise ConfigError(f"k={self.k} must be 1 or more.")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Tuned:
-    """What a search found.
-
-    Attributes:
-        metric: what was compared.
-        values: the best settings, by path.
-        value: their score.
-        tables: all settings of what was tuned, the best in place.
-        trials: one row a candidate: number, state, value, steps (intermediate values), error, and one column a path.
-        importance: share of the spread of scores that a setting explains (PED-ANOVA); empty with few candidates.
-    """
-
-    metric: str
-    values: Values
-    value: float
-    tables: dict[str, Any]
-    trials: pl.DataFrame
-    importance: dict[str, float] = field(default_factory=dict)
-
-
-def search(
-    candidates: Candidates, space: tuple[Dimension, ...], plan: Plan, *, folder: Path, settings: dict[str, Any], seed: int
-) -> Tuned:  # fmt: skip
-    """Try candidates one after the other, or go on with those of an earlier call; the same seed tries the same.
+    Nothing that the recipe reports is used: targets come from the other end of the pool (`TuningPool`), attacks and victims
+    have seeds of a stream of their own, and victims are judged on validation interactions.
 
     Args:
-        candidates: what is compared.
-        space: what is searched.
-        plan: how.
-        folder: keeps the study, a journal of JSON lines, after every candidate.
-        settings: JSON-ready; all that the scores depend on. A study in `folder` must have the same.
-        seed: of the sampler.
+        recipe: name, path or table; its [tune] table may hold `options` and `space`.
+        space: dotted path to a range "LOW:HIGH[:log]" or a list of choices; paths start with attack, budget or victim.
+        out: folder for the study, the table of candidates and best.toml. A search that is there goes on.
+        judges: victims that judge an attack; none: all of the recipe's.
+        code, allow_commands: as in `experiment_from`.
+        **options: fields of `Plan`, over those of the recipe.
 
     Raises:
-        ConfigError: Optuna is missing, a setting does not exist or does not take a value of the space, or the folder holds
-            a study of other settings. TrainingError: every candidate failed.
+        ConfigError: Optuna is missing, or a setting or a range that does not fit. DataError: the pool is too small to keep
+            tuning and reported targets apart. TrainingError: every candidate failed.
     """
-    optuna = _optuna()
-    for dimension in space:
-        for probe in dimension.probes:
-            candidates.check({dimension.path: probe})
-    distributions = {dimension.path: _distribution(optuna, dimension) for dimension in space}
-    with _quiet(optuna):
-        study = _study(optuna, plan, candidates.maximise, folder / STUDY)
-        _same(study, json.loads(json.dumps({"version": __version__, "seed": seed, **settings}, default=str)), folder)
-        states = optuna.trial.TrialState
-        if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(_own(candidates.tables, space))
-        done = len(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED, states.FAIL)))
-        with progress.task("Tuning", plan.trials) as task:
-            task.advance(done)
-            for number in range(done, plan.trials):
-                study.sampler = _sampler(optuna, seed, number)
-                trial = _next(optuna, study, distributions)
-                note = _try(optuna, study, trial, candidates)
-                task.advance(note=note)
-        return _tuned(optuna, study, candidates, list(distributions))
+    folder = Path(out)
+    table = copy.deepcopy(recipe) if isinstance(recipe, dict) else read_recipe(recipe)
+    section = dict(table_of(table, "tune"))
+    section.pop("tuned_on", None)
+    dimensions = read_space([*flatten(table_of(section, "space")), *(space or {}).items()])
+    section.pop("space", None)
+    plan = construct(Plan, section | options, where="tune")
+    chosen = _choose(table, plan, judges, dimensions)
+    table.pop("tune", None)
+    experiment, config = experiment_from(table, code, allow_commands=allow_commands)
+    candidates, tuned_on = _candidates(experiment, config, plan, chosen, folder, frozenset(code))
+    ranges = {dimension.path: list(dimension.choices) or dimension.text for dimension in dimensions}
+    how = {field.name: getattr(plan, field.name) for field in fields(Plan)} | {"space": ranges}
+    how |= {chosen.section.removesuffix("s"): chosen.name}
+    settings = {
+        "recipe": config, "data": experiment.dataset.fingerprint, "judges": chosen.judges,
+        "plan": {key: value for key, value in how.items() if key != "trials"},
+    }  # fmt: skip
+    with allowing(commands=allow_commands):
+        found = search(candidates, dimensions, plan, folder=folder, settings=settings, seed=experiment.seed)
+    kept = {key: value for key, value in how.items() if value is not None}
+    _write(found, folder, _best(config, found, chosen) | {"tune": kept | {"tuned_on": tuned_on}})
+    drop_cells(folder)
+    return found
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raise `ConfigError` if a folder holds anything but a study; with `overwrite` the study is removed."""
+    """Raise `ConfigError` if a folder holds anything but a search; with `overwrite` that is removed."""
     if not folder.exists():
         return
-    if not folder.is_dir() or ({entry.name for entry in folder.iterdir()} - {STUDY, TRIALS, BEST, "log.jsonl", "cells"}):
+    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - FILES:
         raise ConfigError(f"{folder} holds other files.", hint="Name a new folder with --out.")
     if overwrite:
         for name in (STUDY, TRIALS, BEST):
             (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / "cells", ignore_errors=True)
+        shutil.rmtree(folder / CELLS, ignore_errors=True)
 
 
-def write(found: Tuned, folder: Path, recipe: dict[str, Any]) -> None:
-    """Write best.toml, the recipe with the best settings, and trials.parquet."""
-    how = recipe["tune"]
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What is tuned: the section of the recipe, the name there, and who judges."""
+
+    section: str
+    name: str
+    judges: tuple[str, ...]
+
+
+def _choose(table: dict[str, Any], plan: Plan, judges: tuple[str, ...], space: tuple[Dimension, ...]) -> _Choice:
+    """What the paths speak of; names that the recipe lacks are added with their defaults."""
+    if not space:
+        raise ConfigError("There is nothing to search.", hint=f"Give --space. {EXAMPLE}")
+    heads = {dimension.path.partition(".")[0] for dimension in space}
+    for head in sorted(heads - set(SECTIONS)):
+        raise ConfigError(f"A path of a search cannot start with {head!r}.", hint=suggest(head, SECTIONS))
+    for dimension in space:
+        if "." not in dimension.path:
+            raise ConfigError(f"{dimension.path} names no setting.", hint=EXAMPLE)
+    if "victim" in heads and len(heads) > 1:
+        raise ConfigError("A victim and an attack cannot be tuned together.", hint="Tune one after the other.")
+    table["attacks"], table["victims"] = entries(table, "attacks"), entries(table, "victims")
+    if "victim" in heads:
+        wanted = judges or ((plan.victim,) if plan.victim else ())
+        name = _one(table["victims"], wanted, "victim")
+        return _Choice(section="victims", name=name, judges=())
+    name = _one(table["attacks"], (plan.attack,) if plan.attack else (), "attack")
+    wanted = judges or ((plan.victim,) if plan.victim else ())
+    for victim in wanted:
+        table["victims"].setdefault(victim, {})
+    return _Choice(section="attacks", name=name, judges=wanted or tuple(table["victims"]))
+
+
+def _one(have: dict[str, Any], wanted: tuple[str, ...], kind: str) -> str:
+    found = wanted or tuple(have)
+    if len(found) != 1:
+        names = ", ".join(found) or "none"
+        raise ConfigError(f"Which {kind} is to be tuned? There are: {names}.", hint=f"Name one with --{kind}.")
+    have.setdefault(found[0], {})
+    return found[0]
+
+
+def _candidates(
+    experiment: Experiment, config: dict[str, Any], plan: Plan, chosen: _Choice, folder: Path, code: frozenset[str]
+) -> tuple[Candidates, list[Any]]:  # fmt: skip
+    """What is compared, and the external ids of the targets it is compared on."""
+    inner = replace(
+        experiment, attacks={}, seeds=plan.seeds, seed=derive_seed(experiment.seed, "tune"), sharpness=False,
+    )  # fmt: skip
+    if chosen.section == "victims":
+        inner = replace(inner, ks=(plan.k or 20,))
+        return VictimCandidates(tables={"victim": config["victims"][chosen.name]}, experiment=inner, code=code), []
+    if isinstance(experiment.attacks[chosen.name], Poison):
+        raise ConfigError(f"{chosen.name} is a file of finished profiles; it has no settings to tune.")
+    pool = experiment.targets
+    if pool.items:
+        raise ConfigError(
+            "Named targets are those that are reported; tuning needs others.",
+            hint="Tune on a pool (--targets unpopular), then run best.toml with your --targets.",
+        )
+    shared = {field.name: getattr(pool, field.name) for field in fields(TargetPool)}
+    targets = TuningPool(**shared | {"draws": plan.draws}, root=experiment.seed, reported=pool.draws)
+    victims = {name: experiment.victims[name] for name in chosen.judges}
+    inner = replace(inner, ks=(plan.k or 10,), targets=targets, victims=victims)
+    candidates = AttackCandidates(
+        name=chosen.name, tables={"attack": config["attacks"][chosen.name], "budget": config["budget"]},
+        experiment=inner, store=CellStore(folder / CELLS),
+    )  # fmt: skip
+    numbers = sorted(target for goal in inner.goals() for target in goal.targets)
+    return candidates, experiment.dataset.train.item_ids[numbers].tolist()
+
+
+def _best(config: dict[str, Any], found: Tuned, chosen: _Choice) -> dict[str, Any]:
+    """The whole recipe with the best settings in place."""
+    tables = found.tables
+    made = config | {chosen.section: config[chosen.section] | {chosen.name: tables[chosen.section.removesuffix("s")]}}
+    return made | ({"budget": tables["budget"]} if "budget" in tables else {})
+
+
+def _write(found: Tuned, folder: Path, recipe: dict[str, Any]) -> None:
+    """best.toml and trials.parquet."""
     head = f"# Written by sharpap tune: {found.metric} {found.value:.6f}, the best of {found.trials.height} candidates.\n"
-    if how["tuned_on"]:
-        head += "# Chosen on the targets of [tune] tuned_on; `sharpap run` on this file measures on others.\n"
+    if recipe["tune"]["tuned_on"]:
+        head += "# Chosen on the targets of [tune] tuned_on; `sharpap run` with this file measures on others.\n"
     write_text(folder / BEST, head + tomli_w.dumps(recipe))
     with replacing(folder / TRIALS) as temporary:
         found.trials.write_parquet(temporary)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigError(
-            "Tuning needs Optuna, which is not installed.", hint="Install it: pip install 'sharpap[tune]'"
-        ) from None
-    return optuna
-
-
-@contextmanager
-def _quiet(optuna: Any) -> Iterator[None]:
-    """Without Optuna's own log lines and its notes on experimental parts."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
-
-
-def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pruners = {
-        "median": optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
-        "halving": optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),
-        "none": optuna.pruners.NopPruner(),
-    }
-    try:
-        return optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))),
-            study_name="sharpap", load_if_exists=True, pruner=pruners[plan.pruner],
-            direction="maximize" if maximise else "minimize",
-        )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}).", hint="Start anew: --overwrite.") from None
-
-
-def _same(study: Any, settings: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with a study of other settings."""
-    if not study.user_attrs:
-        for key, value in settings.items():
-            study.set_user_attr(key, value)
-    kept = study.user_attrs
-    other = [key for key in settings if kept.get(key) != settings[key]]
-    if other:
-        raise ConfigError(
-            f"{folder} holds a study that differs in {', '.join(other)}.", hint="Name another --out, or pass --overwrite."
-        )
-
-
-def _distribution(optuna: Any, dimension: Dimension) -> Any:
-    kinds = optuna.distributions
-    if dimension.choices:
-        return kinds.CategoricalDistribution(dimension.choices)
-    kind = kinds.IntDistribution if dimension.whole else kinds.FloatDistribution
-    return kind(dimension.low, dimension.high, log=dimension.log)
-
-
-def _sampler(optuna: Any, seed: int, number: int) -> Any:
-    """A sampler for one candidate, seeded by its number: a study that goes on tries what an unbroken one would have."""
-    return optuna.samplers.TPESampler(
-        seed=derive_seed(seed, "sampler", number) % SEED_LIMIT, n_startup_trials=STARTUP
-    )
-
-
-def _own(tables: dict[str, Any], space: tuple[Dimension, ...]) -> Values:
-    """The present settings, as far as they lie in the space."""
-    found: Values = {}
-    for dimension in space:
-        value: Any = tables
-        for key in dimension.path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        if dimension.holds(value):
-            found[dimension.path] = value
-    return found
-
-
-def _next(optuna: Any, study: Any, distributions: dict[str, Any]) -> Any:
-    """The candidate that an interrupt left unfinished, or a new one."""
-    unfinished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    if not unfinished:
-        return study.ask(distributions)
-    trial = optuna.trial.Trial(study, unfinished[0]._trial_id)
-    for path, distribution in distributions.items():
-        trial._suggest(path, distribution)
-    return trial
-
-
-def _try(optuna: Any, study: Any, trial: Any, candidates: Candidates) -> str:
-    """Score one candidate and tell the study; returns a note for the progress line."""
-    reported = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
-    states = optuna.trial.TrialState
-
-    def report(step: int, value: float) -> None:
-        if step not in reported:
-            trial.report(value, step)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    try:
-        value = candidates.score(trial.params, report)
-    except optuna.TrialPruned:
-        study.tell(trial, state=states.PRUNED)
-        note = "pruned"
-    except Exception as problem:  # settings that do not go together, or a victim, which is foreign code
-        error = str(problem) if isinstance(problem, SharpAPError) else f"{type(problem).__name__}: {problem}"
-        trial.set_user_attr("error", error)
-        study.tell(trial, state=states.FAIL)
-        note = "failed"
-    else:
-        study.tell(trial, value)
-        note = f"{candidates.metric} {value:.4f}"
-    error = trial.user_attrs.get("error", "")
-    progress.event("trial", number=trial.number, result=note, error=error, **trial.params)
-    return note
-
-
-def _tuned(optuna: Any, study: Any, candidates: Candidates, paths: list[str]) -> Tuned:
-    trials = study.get_trials(deepcopy=False)
-    complete = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
-    if not complete:
-        errors = [trial.user_attrs.get("error", "pruned") for trial in trials]
-        raise TrainingError(f"Every candidate failed; the first: {errors[0] if errors else 'there is none'}")
-    best = study.best_trial
-    importance: dict[str, float] = {}
-    if len(paths) > 1 and len({trial.value for trial in complete}) > STARTUP:
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        importance = dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
-    return Tuned(
-        metric=candidates.metric, values=dict(best.params), value=best.value,
-        tables=with_values(copy.deepcopy(candidates.tables), best.params), trials=_frame(trials, paths),
-        importance=importance,
-    )  # fmt: skip
-
-
-def _frame(trials: list[Any], paths: list[str]) -> pl.DataFrame:
-    columns: dict[str, Any] = {
-        "number": pl.Series([trial.number for trial in trials], dtype=pl.Int32),
-        "state": [trial.state.name.lower() for trial in trials],
-        "value": pl.Series([trial.value for trial in trials], dtype=pl.Float64),
-        "steps": pl.Series(
-            [[value for _, value in sorted(trial.intermediate_values.items())] for trial in trials],
-            dtype=pl.List(pl.Float64),
-        ),
-        "error": [trial.user_attrs.get("error", "") for trial in trials],
-    }
-    for path in paths:
-        values = [trial.params.get(path) for trial in trials]
-        kinds = {type(value) for value in values if value is not None}
-        columns[path] = values if len(kinds) == 1 else [None if value is None else str(value) for value in values]
-    return pl.DataFrame(columns)

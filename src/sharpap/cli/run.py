@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from sharpap import tracking
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.assess.store import CELLS, check_folder, drop_cells
@@ -25,6 +27,7 @@ def run_recipe(
     name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
     fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
     allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
+    track: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results."""
     out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
@@ -32,11 +35,15 @@ def run_recipe(
     if overwrite:
         drop_cells(out)
     more = command_victims(commands)
+    trackers = [tracking.parse(text, out) for text in track or []]
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)
     code = only_victims(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
-    with reporting(quiet=quiet, log=out / "log.jsonl"):
+    with ExitStack() as stack:
+        for tracker in trackers:
+            stack.enter_context(tracker)
+        stack.enter_context(reporting(quiet=quiet, log=out / "log.jsonl"))
         experiment, config = experiment_from(recipe, code, more_victims=more, allow_commands=allow_commands)
         results = run(experiment, config, cells=out / CELLS, jobs=jobs)
         results.save(out, overwrite=True)
