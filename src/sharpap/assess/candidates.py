@@ -169,7 +169,9 @@ class VictimCandidates:
                 model = fit(recommender, train, valid, seed=seed)
             reached = evaluate(model, train, targets=(), held_out=valid, ks=(k,)).ndcg
             if k not in reached:
-                raise ConfigError(f"The victim's lists, or the catalogue, are shorter than {k}.", hint="Set a smaller --k.")
+                raise ConfigError(
+                    f"The victim's lists, or the catalogue, are shorter than {k}.", hint="Set a smaller --k."
+                )
             found.append(reached[k])
         return float(np.mean(found))
 

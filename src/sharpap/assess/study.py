@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,12 +118,11 @@ def search(
 
 def _optuna() -> Any:
     try:
-        import optuna
+        return import_module("optuna")
     except ImportError:
         raise ConfigError(
             "Tuning needs Optuna, which is not installed.", hint="Install it: pip install 'sharpap[tune]'"
         ) from None
-    return optuna
 
 
 @contextmanager
@@ -139,9 +139,7 @@ def _quiet(optuna: Any) -> Iterator[None]:
 
 
 def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
+    journal, name = import_module("optuna.storages.journal"), str(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pruners = {
         "median": optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
@@ -150,7 +148,9 @@ def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
     }
     try:
         return optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))),
+            storage=optuna.storages.JournalStorage(
+                journal.JournalFileBackend(name, lock_obj=journal.JournalFileOpenLock(name))
+            ),
             study_name="sharpap", load_if_exists=True, pruner=pruners[plan.pruner],
             direction="maximize" if maximise else "minimize",
         )  # fmt: skip
@@ -167,7 +167,8 @@ def _same(study: Any, settings: dict[str, Any], folder: Path) -> None:
     other = [key for key in settings if kept.get(key) != settings[key]]
     if other:
         raise ConfigError(
-            f"{folder} holds a study that differs in {', '.join(other)}.", hint="Name another --out, or pass --overwrite."
+            f"{folder} holds a study that differs in {', '.join(other)}.",
+            hint="Name another --out, or pass --overwrite.",
         )
 
 
@@ -180,9 +181,7 @@ def _suggest(trial: Any, dimension: Dimension) -> Value:
 
 def _sampler(optuna: Any, seed: int, number: int) -> Any:
     """A sampler for one candidate, seeded by its number: a study that goes on tries what an unbroken one would have."""
-    return optuna.samplers.TPESampler(
-        seed=derive_seed(seed, "sampler", number) % SEED_LIMIT, n_startup_trials=STARTUP
-    )
+    return optuna.samplers.TPESampler(seed=derive_seed(seed, "sampler", number) % SEED_LIMIT, n_startup_trials=STARTUP)
 
 
 def _own(tables: dict[str, Any], space: tuple[Dimension, ...]) -> Values:

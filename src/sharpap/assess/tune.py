@@ -20,7 +20,6 @@ from sharpap.assess.study import STUDY, Plan, Tuned, search
 from sharpap.attacks import Poison
 from sharpap.config import allowing, construct, suggest
 from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
-from sharpap.data import TargetPool
 from sharpap.data.targets import TuningPool
 from sharpap.errors import ConfigError
 from sharpap.files import replacing, write_text
@@ -156,8 +155,10 @@ def _candidates(
             "Named targets are those that are reported; tuning needs others.",
             hint="Tune on a pool (--targets unpopular), then run best.toml with your --targets.",
         )
-    shared = {field.name: getattr(pool, field.name) for field in fields(TargetPool)}
-    targets = TuningPool(**shared | {"draws": plan.draws}, root=experiment.seed, reported=pool.draws)
+    targets = TuningPool(
+        kind=pool.kind, size=pool.size, min_count=pool.min_count, draws=plan.draws, root=experiment.seed,
+        reported=pool.draws,
+    )  # fmt: skip
     victims = {name: experiment.victims[name] for name in chosen.judges}
     inner = replace(inner, ks=(plan.k or 10,), targets=targets, victims=victims)
     candidates = AttackCandidates(
@@ -177,7 +178,9 @@ def _best(config: dict[str, Any], found: Tuned, chosen: _Choice) -> dict[str, An
 
 def _write(found: Tuned, folder: Path, recipe: dict[str, Any]) -> None:
     """best.toml and trials.parquet."""
-    head = f"# Written by sharpap tune: {found.metric} {found.value:.6f}, the best of {found.trials.height} candidates.\n"
+    head = (
+        f"# Written by sharpap tune: {found.metric} {found.value:.6f}, the best of {found.trials.height} candidates.\n"
+    )
     if recipe["tune"]["tuned_on"]:
         head += "# Chosen on the targets of [tune] tuned_on; `sharpap run` with this file measures on others.\n"
     write_text(folder / BEST, head + tomli_w.dumps(recipe))

@@ -42,7 +42,9 @@ Allow = Annotated[
 ]
 Track = Annotated[
     list[str] | None,
-    typer.Option(metavar="KIND[:DIR]", help="Log to tensorboard or mlflow, in DIR (default: the results folder)."),
+    typer.Option(
+        metavar="KIND[:DIR]", help="Log to tensorboard or mlflow, in DIR (default: beside the results folder)."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 
@@ -103,7 +105,9 @@ def tune(
     targets: Targets = None,
     fakes: Fakes = None,
     trials: Annotated[int | None, typer.Option(help="Candidates in all; default: 20.")] = None,
-    draws: Annotated[int | None, typer.Option(help="Target draws to tune on, none of them reported; default: 3.")] = None,
+    draws: Annotated[
+        int | None, typer.Option(help="Target draws to tune on, none of them reported; default: 3.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim; default: 1.")] = None,
     k: Annotated[int | None, typer.Option(help="List length; default: 10 for H@k, 20 for NDCG@k.")] = None,
     pruner: Annotated[str | None, typer.Option(help="median, halving or none; default: median.")] = None,

@@ -103,7 +103,7 @@ def _choice(path: str, text: str, values: list[Any]) -> Dimension:
 
 def _range(path: str, text: str) -> Dimension:
     parts = [part.strip() for part in text.split(":")]
-    low, high = (_scalar(part) for part in (parts + [""])[:2])
+    low, high = (_scalar(part) for part in [*parts, ""][:2])
     if len(parts) > 3 or not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high)):
         raise ConfigError(f"{path}={text} is not a range LOW:HIGH or LOW:HIGH:log.", hint=EXAMPLE)
     if len(parts) == 3 and parts[2] != "log":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ class _Run:
     def __init__(self, folder: Path) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing leaves this machine
         try:
-            import sqlalchemy  # noqa: F401  # pyright: ignore[reportMissingImports]
-            from mlflow import entities  # pyright: ignore[reportMissingImports]
-            from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
+            import_module("sqlalchemy")  # mlflow-skinny does without, its SQLite store does not
+            self.entities: Any = import_module("mlflow.entities")
+            make: Any = import_module("mlflow.tracking").MlflowClient
         except ImportError:
             raise ConfigError(
                 "Tracking by MLflow needs its package, which is not installed.",
@@ -40,19 +41,18 @@ class _Run:
             ) from None
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
-        self.entities: Any = entities
-        self.client: Any = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+        self.client: Any = make(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
         found = self.client.get_experiment_by_name(EXPERIMENT)
-        experiment = (
+        self.experiment: str = (
             self.client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
             if found is None
             else found.experiment_id
         )
-        self.run: str = self.client.create_run(experiment).info.run_id
+        self.run: str | None = None
 
     def config(self, settings: dict[str, str]) -> None:
-        if "title" in settings:
-            self.client.update_run(self.run, name=settings["title"][:250])
+        self.close(failed=False)
+        self.run = self.client.create_run(self.experiment, run_name=settings.get("title")).info.run_id
         made = [self.entities.Param(_name(name), value[:LONGEST]) for name, value in settings.items()]
         for start in range(0, len(made), BATCH):
             self.client.log_batch(self.run, params=made[start : start + BATCH])
@@ -71,7 +71,8 @@ class _Run:
             self.client.log_artifact(self.run, str(path))
 
     def close(self, *, failed: bool) -> None:
-        self.client.set_terminated(self.run, "FAILED" if failed else "FINISHED")
+        if self.run is not None:
+            self.client.set_terminated(self.run, "FAILED" if failed else "FINISHED")
 
 
 def _name(name: str) -> str:

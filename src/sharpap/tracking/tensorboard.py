@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from pathlib import Path
+from typing import Any
 
 from sharpap.errors import ConfigError
 from sharpap.tracking.tracker import Tracker
 
 
 class TensorBoardTracker(Tracker):
-    """Logs to event files in `folder`: scalars, the configuration and the tables as text. Files are not copied there."""
+    """Logs each run to event files in a folder of its own under `folder`: scalars, and configuration and tables as text.
+
+    Files are not copied there.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(_Events(folder))
@@ -24,9 +30,12 @@ class _Events:
                 "Tracking by TensorBoard needs its package, which is not installed.",
                 hint="Install it: pip install 'sharpap[tensorboard]'",
             ) from None
-        self.writer = SummaryWriter(str(folder))
+        self.make, self.folder = SummaryWriter, folder
+        self.writer: Any = None
 
     def config(self, settings: dict[str, str]) -> None:
+        self.close(failed=False)
+        self.writer = self.make(str(_fresh(self.folder)))
         rows = "".join(f"| {name} | {_cell(value)} |\n" for name, value in settings.items())
         self.text("config", f"| setting | value |\n|---|---|\n{rows}")
 
@@ -40,7 +49,17 @@ class _Events:
     def artifact(self, path: Path) -> None: ...
 
     def close(self, *, failed: bool) -> None:
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _fresh(folder: Path) -> Path:
+    """A folder by the time, so that TensorBoard does not draw two runs as one."""
+    name = time.strftime("%Y%m%d-%H%M%S")
+    tries = (
+        folder / f"{name}{suffix}" for suffix in itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    )
+    return next(path for path in tries if not path.exists())
 
 
 def _cell(value: str) -> str:
