@@ -14,7 +14,7 @@ import sharpap
 PACKAGE = Path(sharpap.__file__).parent
 ORDER = [
     "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "adapters", "config", "assess", "report",
-    "testing", "cli",
+    "tracking", "testing", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
