@@ -160,10 +160,9 @@ def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
 
 def _same(study: Any, settings: dict[str, Any], folder: Path) -> None:
     """Refuse to go on with a study of other settings."""
-    if not study.user_attrs:
-        for key, value in settings.items():
-            study.set_user_attr(key, value)
-    kept = study.user_attrs
+    if "settings" not in study.user_attrs:
+        study.set_user_attr("settings", settings)
+    kept = study.user_attrs["settings"]
     other = [key for key in settings if kept.get(key) != settings[key]]
     if other:
         raise ConfigError(
