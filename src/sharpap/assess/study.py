@@ -217,6 +217,8 @@ def _try(optuna: Any, study: Any, trial: Any, candidates: Candidates) -> str:
 
     try:
         value = candidates.score(trial.params, report)
+        if value != value:
+            raise TrainingError("There was nothing to measure.")
     except optuna.TrialPruned:
         study.tell(trial, state=states.PRUNED)
         note = "pruned"
