@@ -42,7 +42,7 @@ class Candidates(Protocol):
     def tables(self) -> dict[str, Any]: ...  # noqa: D102
 
     def check(self, values: Values) -> None:
-        """Raise `ConfigError` unless an object can be made with these values."""
+        """Raise `ConfigError` or `BudgetError` unless an object can be made with these values."""
         ...
 
     def score(self, values: Values, report: Report) -> float:
@@ -85,8 +85,9 @@ class AttackCandidates:
         return self.experiment.direction == "promote"
 
     def check(self, values: Values) -> None:
-        """See `Candidates`."""
-        self._made(values)
+        """See `Candidates`; a budget that cannot be met counts, too."""
+        made = self._made(values)
+        made.budget.resolve(made.dataset.train.matrix, made.goals()[0])
 
     def score(self, values: Values, report: Report) -> float:
         """See `Candidates`; step d is the mean over draws 0 to d."""

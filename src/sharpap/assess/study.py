@@ -93,7 +93,7 @@ def search(
 
     Raises:
         ConfigError: Optuna is missing, a setting does not exist or does not take a value of the space, or the folder holds
-            a study of other settings. TrainingError: every candidate failed.
+            a study of other settings. BudgetError: a budget of the space cannot be met. TrainingError: every candidate failed.
     """
     optuna = _optuna()
     for dimension in space:
