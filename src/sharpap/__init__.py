@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sharpap.adapters.isolated import RecBoleRecommender, RecToolsRecommender
     from sharpap.adapters.remote import RemoteRecommender
     from sharpap.assess import Experiment, Results, run, stress_test
+    from sharpap.assess.tune import tune
     from sharpap.attacks import DPA2DL, RAPUR, Bandwagon, Poison, RandomAttack, RandomDirection, RevAdv, SharpnessAware
     from sharpap.attacks.poison_io import load_poison, save_poison
     from sharpap.data import Dataset, Interactions, TargetPool, load, read_interactions, split, synthetic
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, WRMFSurrogate
     from sharpap.threat import Budget, Goal
+    from sharpap.tracking import track
 
 __version__ = "0.1.0"
 # Where each public name lives; imported on first use, so that `import sharpap` costs nothing.
@@ -40,6 +42,7 @@ _HOME = {
     "adapters.isolated": ("RecBoleRecommender", "RecToolsRecommender"),
     "adapters.remote": ("RemoteRecommender",),
     "assess": ("Experiment", "Results", "run", "stress_test"),
+    "assess.tune": ("tune",),
     "attacks": ("DPA2DL", "RAPUR", "Bandwagon", "Poison", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware"),
     "attacks.poison_io": ("load_poison", "save_poison"),
     "data": ("Dataset", "Interactions", "TargetPool", "load", "read_interactions", "split", "synthetic"),
@@ -49,6 +52,7 @@ _HOME = {
     ),
     "surrogates": ("ALSSurrogate", "MaskedWRMFSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
     "threat": ("Budget", "Goal"),
+    "tracking": ("track",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
@@ -58,7 +62,7 @@ __all__ = [
     "MaskedWRMFSurrogate", "MultVAE", "NeuMF", "PairwiseSurrogate", "Poison", "Popularity", "RandomAttack", "RandomDirection",
     "RecBoleRecommender", "RecToolsRecommender", "RemoteRecommender", "Results", "RevAdv", "SharpnessAware", "SimGCL",
     "TargetPool", "WRMFSurrogate", "XSimGCL", "load", "load_poison", "read_interactions", "run", "save_poison", "split",
-    "stress_test", "synthetic",
+    "stress_test", "synthetic", "track", "tune",
 ]  # fmt: skip
 
 

@@ -4,11 +4,13 @@ with progress.task("RevAdv on WRMF", total=30) as step:
     for epoch in range(30):
         ...
         step.advance(note=f"H@10 {hits:.4f}")
+
+Beside it, `offer` hands what was just made (a poison, a cell's measurements, the results) to listeners such as trackers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
@@ -77,3 +79,28 @@ def task(description: str, total: int | None = None) -> Iterator[Task]:
 def event(kind: str, **fields: object) -> None:
     """One log record, e.g. ``event("cell", attack="revadv", victim="bpr", seconds=2.1)``."""
     _reporter.get().event(kind, **fields)
+
+
+Listener = Callable[..., None]
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("sharpap_listeners", default=())
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Call ``listener(kind, made, **place)`` for everything offered inside the block, beside the listeners around it."""
+    token = _listeners.set((*_listeners.get(), listener))
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
+
+
+def offer(kind: str, made: object, **place: object) -> None:
+    """Hand something just made to whoever listens; nobody does by default, and it is never printed or logged.
+
+    Kinds: "config" (the recipe), "poison" (`Poison`; attack, draw), "rows" (measurements of a cell; attack, victim, draw,
+    seed), "validation" (NDCG; epoch, name), "results" (`Results`), "saved" (the results folder). What a listener raises
+    ends the work.
+    """
+    for listener in _listeners.get():
+        listener(kind, made, **place)

@@ -121,7 +121,7 @@ class _Auditor:
                                            for name, defense in self._defenses().items()}  # fmt: skip
         pairs = [(self.first, share) for share in settings.budgets] + [(pool, self.middle) for pool in settings.pools]
         works = {stage: Work(self._experiment(stage, victims), store) for stage in pairs}
-        self.stages = Stages(works[self.first, self.middle].experiment, store, works)
+        self.stages = Stages(works[self.first, self.middle].experiment, store, works=works)
         self.poisons: dict[tuple[Key, int], Poison] = {}
         self.found: dict[tuple[Key, str, int], Evaluation] = {}
 

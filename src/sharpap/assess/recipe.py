@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from sharpap import progress
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
@@ -21,7 +22,7 @@ from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
 
 SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
-SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "title", "reported")
+SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "title", "reported", "tune")
 
 
 def names() -> list[str]:
@@ -72,23 +73,25 @@ def experiment_from(
     title: dict[str, Any] = {"title": str(table["title"])} if "title" in table else {}
     if "reported" in table:
         title["reported"] = [describe(figure) for figure in _reported(table["reported"])]
-    targets = construct(TargetPool, _table(table, "targets"), where="targets")
-    budget = construct(Budget, _table(table, "budget"), where="budget")
+    tuned = table_of(table, "tune")
+    title |= {"tune": tuned} if tuned else {}
+    targets = construct(TargetPool, table_of(table, "targets"), where="targets")
+    budget = construct(Budget, table_of(table, "budget"), where="budget")
     victims, described_victims = {}, {}
     with allowing(commands=allow_commands):
-        for name, value in _entries(table, "victims").items():
+        for name, value in entries(table, "victims").items():
             victims[name], described_victims[name] = _victim(name, _named(name, value), code)
         attacks = {
             name: value
             if isinstance(value, dict) and "file" in value
             else build("attack", _named(name, value), where=f"attacks.{name}")
-            for name, value in _entries(table, "attacks").items()
+            for name, value in entries(table, "attacks").items()
         }
     for name, victim in (more_victims or {}).items():
         if name in victims:
             raise ConfigError(f"There are two victims called {name!r}.")
         victims[name], described_victims[name] = victim, describe(victim, "victim")
-    dataset, data = dataset_from(_table(table, "data"))
+    dataset, data = dataset_from(table_of(table, "data"))
     described = {
         name: attack if isinstance(attack, dict) else describe(attack, "attack") for name, attack in attacks.items()
     }
@@ -97,6 +100,7 @@ def experiment_from(
         attacks={name: _finished(attack, dataset, name) for name, attack in attacks.items()},
         victims=victims, targets=targets, budget=budget, **settings,
     )  # fmt: skip
+    _compare_targets(experiment, tuned.get("tuned_on", []))
     return experiment, {
         **title, **experiment.facts(), "data": data, "targets": describe(targets), "budget": describe(budget),
         "attacks": described, "victims": described_victims,
@@ -120,25 +124,40 @@ def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
     return load(source, **given, **extra), {"source": source, **extra, **describe(given)}
 
 
+def _compare_targets(experiment: Experiment, tuned_on: Any) -> None:
+    """Warn of reported targets on which the recipe's settings were chosen."""
+    if not tuned_on:
+        return
+    if not isinstance(tuned_on, list):
+        raise ConfigError(f"tune.tuned_on: expected a list of item ids, not {tuned_on!r}.")
+    ids = experiment.dataset.train.item_ids
+    reported = {str(ids[target]) for goal in experiment.goals() for target in goal.targets}
+    both = sorted(reported & {str(item) for item in tuned_on})
+    if both:
+        message = f"{len(both)} of the targets are among those the settings were tuned on: {', '.join(both[:5])}."
+        progress.event("warning", message=message)
+
+
 def _reported(value: Any) -> list[Reported]:
     if not isinstance(value, list) or not all(isinstance(figure, dict) for figure in value):
         raise ConfigError("reported: expected a list of tables, [[reported]].")
     return [construct(Reported, figure, where=f"reported[{place}]") for place, figure in enumerate(value)]
 
 
-def _table(recipe: dict[str, Any], key: str) -> dict[str, Any]:
+def table_of(recipe: dict[str, Any], key: str) -> dict[str, Any]:
+    """A section that must be a table; empty where there is none."""
     value = recipe.get(key, {})
     if not isinstance(value, dict):
         raise ConfigError(f"{key}: expected a table, not {value!r}.")
     return value
 
 
-def _entries(recipe: dict[str, Any], key: str) -> dict[str, Any]:
+def entries(recipe: dict[str, Any], key: str) -> dict[str, Any]:
     """The attacks or victims of a recipe: a table of tables, or a list of names."""
     value = recipe.get(key, {})
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return {name: {} for name in value}
-    return _table(recipe, key)
+    return table_of(recipe, key)
 
 
 def _named(key: str, value: Any) -> Any:

@@ -86,6 +86,8 @@ def run(
         TrainingError, AttackError: every training, or every attack failed.
         StorageError: `cells` cannot be written to. What was finished before is kept.
     """
+    config = config or experiment_config(experiment)
+    progress.offer("config", config)
     watch = Watch(experiment.dataset)
     grid = _Grid(experiment)
     for name, attack in experiment.attacks.items():
@@ -110,9 +112,10 @@ def run(
                 overall.advance(len(grid.cells) - before)
     except KeyboardInterrupt:
         watch.interrupted = True
-    results = grid.results(config or experiment_config(experiment))
+    results = grid.results(config)
     results.provenance.update(watch.facts(), done=len(results.cells), planned=experiment.num_cells)
     _check_not_all_failed(results, grid)
+    progress.offer("results", results)
     return results
 
 
@@ -162,6 +165,7 @@ class _Grid:
                 self._fail(piece, made)
                 return []
             poison = self.poisons[piece.attack, piece.draw] = made.value
+            progress.offer("poison", poison, attack=piece.attack, draw=piece.draw)
             explore = [Explore(attack=piece.attack, draw=piece.draw, poison=poison)]
             return [
                 *(explore if self.experiment.sharpness else []),
@@ -233,6 +237,7 @@ class _Grid:
                 for draw, goal in enumerate(self.goals):
                     rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0)
                     self.rows[CLEAN, draw, piece.victim, piece.seed] = rows
+                    progress.offer("rows", rows, **piece.place | {"draw": draw})
             for each in waiting:
                 self._rows(*each, found)
         elif found is not None and own in self.clean:
@@ -244,6 +249,7 @@ class _Grid:
         before = clean and _only(clean, self.goals[piece.draw])
         rows = rows_of(found, before, self.experiment.ks, True)
         self.rows[piece.attack, piece.draw, piece.victim, piece.seed] = rows
+        progress.offer("rows", rows, **piece.place)
 
 
 def _only(found: Evaluation, goal: Goal) -> Evaluation:

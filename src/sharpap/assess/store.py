@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import tomli_w
 
+from sharpap import progress
 from sharpap.assess.landscape import LANDSCAPES
 from sharpap.assess.results import SCHEMA, Cell, Results
 from sharpap.attacks import Poison
@@ -109,6 +110,7 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _write(results, folder)
+    progress.offer("saved", folder)
     return folder
 
 

@@ -25,6 +25,7 @@ from sharpap.cli.options import (
     Set,
     Targets,
     Threshold,
+    Track,
     Victims,
 )
 from sharpap.errors import ConfigError, SharpAPError
@@ -82,6 +83,7 @@ def run(
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    track: Track = None,
 ) -> None:
     """Craft attacks, retrain victims, write tables and a report."""
     from sharpap.cli.run import run_recipe
@@ -94,7 +96,49 @@ def run(
     run_recipe(
         recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
         as_json, allow_code, victim_command, allow_commands, store, retries, backend,
-        {"address": address, "cpus": cpus_per_job, "gpus": gpus_per_job, "memory_gib": memory_per_job},
+        {"address": address, "cpus": cpus_per_job, "gpus": gpus_per_job, "memory_gib": memory_per_job}, track,
+    )  # fmt: skip
+
+
+@app.command()
+def tune(
+    recipe: Annotated[str, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path.")] = "demo",
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH=RANGE", help="attack.worst_case.rho=0.001:0.5:log or victim.embedding_size=16,32; repeatable."
+        ),
+    ] = None,
+    data: Data = None,
+    threshold: Threshold = None,
+    attack: Annotated[str | None, typer.Option(help="The attack to tune.")] = None,
+    victim: Annotated[list[str] | None, typer.Option(help="The victim to tune, or those that judge an attack.")] = None,
+    targets: Targets = None,
+    fakes: Fakes = None,
+    trials: Annotated[int | None, typer.Option(help="Candidates in all; default: 20.")] = None,
+    draws: Annotated[
+        int | None, typer.Option(help="Target draws to tune on, none of them reported; default: 3.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each victim; default: 1.")] = None,
+    k: Annotated[int | None, typer.Option(help="List length; default: 10 for H@k, 20 for NDCG@k.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="median, halving or none; default: median.")] = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/tune-RECIPE.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew instead of going on.")] = False,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the recipe import module:attribute.")] = False,
+    allow_commands: Allow = False,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Search settings of an attack or a victim, on draws and seeds that are not reported."""
+    from sharpap.cli.tune import run_tune
+
+    shortcuts = {"data.source": data, "data.threshold": threshold, "seed": seed}
+    plan = {"attack": attack, "trials": trials, "draws": draws, "seeds": seeds, "k": k, "pruner": pruner}
+    run_tune(
+        recipe, space or [], shortcuts, plan, victim, targets, fakes, settings or [], out, overwrite, allow_code,
+        allow_commands, quiet, as_json,
     )  # fmt: skip
 
 

@@ -28,3 +28,9 @@ Allow = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND[:DIR]", help="Log to tensorboard or mlflow, in DIR (default: beside the results folder)."
+    ),
+]

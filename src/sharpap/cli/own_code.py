@@ -33,7 +33,23 @@ def only_victims(recipe: dict[str, Any], wanted: list[str] | None, *, trusted: b
     only(recipe, "victims", labels or None)
     for label, target in own.items():
         recipe["victims"][label] = {"name": target}
-    code = set(own.values())
+    return _trusted(recipe, set(own.values()), trusted)
+
+
+def own_names(
+    recipe: dict[str, Any], wanted: list[str] | None, *, trusted: bool = False
+) -> tuple[tuple[str, ...], frozenset[str]]:  # fmt: skip
+    """As `only_victims`, but the recipe keeps its other victims; returns the labels of the named ones, too."""
+    named: dict[str, Any] = dict(recipe)
+    code = only_victims(named, wanted, trusted=trusted)
+    if not wanted:
+        return (), code
+    have = recipe.get("victims", {})
+    recipe["victims"] = ({name: {} for name in have} if isinstance(have, list) else have) | named["victims"]
+    return tuple(named["victims"]), _trusted(recipe, set(code), trusted)
+
+
+def _trusted(recipe: dict[str, Any], code: set[str], trusted: bool) -> frozenset[str]:
     if trusted:
         victims = recipe.get("victims", {})
         tables = victims.values() if isinstance(victims, dict) else victims

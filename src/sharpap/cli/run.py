@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sharpap import tracking
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import experiment_from, read_recipe
@@ -31,6 +32,7 @@ def run_recipe(
     fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int | None, quiet: bool,
     as_json: bool, allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
     store: Path | None = None, retries: int = 1, backend: str | None = None, cluster: dict[str, Any] | None = None,
+    track: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Run a recipe with overrides, save and show its results. Finished work stays, for runs that go on or ask for more."""
     workers = _workers(backend, cluster or {})
@@ -42,11 +44,16 @@ def run_recipe(
             f"{out} cannot be results and store in one.", hint=f"Name another --store, e.g. {out / CELLS}."
         )
     more = command_victims(commands)
+    trackers = [tracking.parse(text, out) for text in track or []]
     recipe = read_recipe(name)
     only(recipe, "attacks", attacks)
     code = only_victims(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
-    with _holding(out), reporting(quiet=quiet, log=out / "log.jsonl", append=not overwrite):
+    with ExitStack() as stack:
+        stack.enter_context(_holding(out))
+        for tracker in trackers:
+            stack.enter_context(tracker)
+        stack.enter_context(reporting(quiet=quiet, log=out / "log.jsonl", append=not overwrite))
         experiment, config = experiment_from(recipe, code, more_victims=more, allow_commands=allow_commands)
         if overwrite and store is None:
             CellStore(cells).clear()

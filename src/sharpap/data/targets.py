@@ -80,6 +80,37 @@ class TargetPool:
         return tuple(sorted(order[start : start + self.size].tolist()))
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuningPool(TargetPool):
+    """Draws for choosing settings: from the same pool as the reported ones, counted from its other end.
+
+    The first round of draws cuts one permutation of the pool into parts; an assessment takes them from the front, tuning
+    from the back. No target is in both, whatever the seeds of attacks and victims, as long as both fit.
+
+    Attributes:
+        root: the assessment's seed, which orders the pool.
+        reported: draws of the assessment.
+    """
+
+    root: int
+    reported: int
+
+    def draw(self, train: Interactions, draw: int, *, seed: int) -> tuple[int, ...]:
+        """See `TargetPool.draw`; `seed` plays no part.
+
+        Raises:
+            DataError: the pool has no room for tuning and reported draws without a common target.
+        """
+        parts = len(self.pool(train)) // self.size
+        if self.draws + self.reported > parts:
+            raise DataError(
+                f"The pool {self.kind!r} has room for {parts} draws of {self.size} targets; {self.reported} reported and "
+                f"{self.draws} for tuning do not fit without a common target.",
+                hint="Choose fewer draws, fewer targets, or a larger pool.",
+            )
+        return super().draw(train, parts - 1 - draw, seed=self.root)
+
+
 def _by_id(train: Interactions, wanted: tuple[str | int, ...]) -> tuple[int, ...]:
     number = {str(item): index for index, item in enumerate(train.item_ids.tolist())}
     missing = [str(item) for item in wanted if str(item) not in number]

@@ -95,6 +95,7 @@ class Training:
                     now = model()
                     score = validation_ndcg(now, self.train, self.valid, users)
                     self.checks.append((epoch, score))
+                    progress.offer("validation", score, epoch=epoch, name=self.name)
                     waited += 1
                     if score > self.best:
                         waited, self.best, self.best_epoch = 0, score, epoch

@@ -1,0 +1,187 @@
+"""Tuning: the settings of an attack or a victim that are best on draws and seeds which the assessment does not report."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from sharpap.assess.candidates import AttackCandidates, Candidates, VictimCandidates
+from sharpap.assess.cells import CellStore
+from sharpap.assess.experiment import Experiment
+from sharpap.assess.recipe import entries, experiment_from, read_recipe, table_of
+from sharpap.assess.store import CELLS
+from sharpap.assess.study import STUDY, Plan, Tuned, search
+from sharpap.attacks import Poison
+from sharpap.config import allowing, construct, suggest
+from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
+from sharpap.data.targets import TuningPool
+from sharpap.errors import ConfigError
+from sharpap.files import replacing, write_text
+from sharpap.seeds import derive_seed
+
+TRIALS, BEST = "trials.parquet", "best.toml"
+FILES = {STUDY, TRIALS, BEST, CELLS, "log.jsonl"}
+SECTIONS = ("attack", "budget", "victim")
+
+
+def tune(
+    recipe: dict[str, Any] | str | Path,
+    space: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path,
+    judges: tuple[str, ...] = (),
+    code: frozenset[str] = frozenset(),
+    allow_commands: bool = False,
+    **options: Any,
+) -> Tuned:
+    """Search the settings of one attack or one victim of a recipe, and write best.toml, which `sharpap run` takes.
+
+    Nothing that the recipe reports is used: targets come from the other end of the pool (`TuningPool`), attacks and victims
+    have seeds of a stream of their own, and victims are judged on validation interactions.
+
+    Args:
+        recipe: name, path or table; its [tune] table may hold `options` and `space`.
+        space: dotted path to a range "LOW:HIGH[:log]" or a list of choices; paths start with attack, budget or victim.
+        out: folder for the study, the table of candidates and best.toml. A search that is there goes on.
+        judges: victims that judge an attack; none: all of the recipe's.
+        code, allow_commands: as in `experiment_from`.
+        **options: fields of `Plan`, over those of the recipe.
+
+    Raises:
+        ConfigError: Optuna is missing, or a setting or a range that does not fit. DataError: the pool is too small to keep
+            tuning and reported targets apart. TrainingError: every candidate failed.
+    """
+    folder = Path(out)
+    table = copy.deepcopy(recipe) if isinstance(recipe, dict) else read_recipe(recipe)
+    section = dict(table_of(table, "tune"))
+    section.pop("tuned_on", None)
+    dimensions = read_space([*flatten(table_of(section, "space")), *(space or {}).items()])
+    section.pop("space", None)
+    plan = construct(Plan, section | options, where="tune")
+    chosen = _choose(table, plan, judges, dimensions)
+    table.pop("tune", None)
+    experiment, config = experiment_from(table, code, allow_commands=allow_commands)
+    candidates, tuned_on = _candidates(experiment, config, plan, chosen, folder, frozenset(code))
+    ranges = {dimension.path: list(dimension.choices) or dimension.text for dimension in dimensions}
+    how = {field.name: getattr(plan, field.name) for field in fields(Plan)} | {"space": ranges}
+    how |= {chosen.section.removesuffix("s"): chosen.name}
+    settings = {
+        "recipe": config, "data": experiment.dataset.fingerprint, "judges": chosen.judges,
+        "plan": {key: value for key, value in how.items() if key != "trials"},
+    }  # fmt: skip
+    with allowing(commands=allow_commands):
+        found = search(candidates, dimensions, plan, folder=folder, settings=settings, seed=experiment.seed)
+    kept = {key: value for key, value in how.items() if value is not None}
+    _write(found, folder, _best(config, found, chosen) | {"tune": kept | {"tuned_on": tuned_on}})
+    return found
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Raise `ConfigError` if a folder holds anything but a search; with `overwrite` that is removed."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - FILES:
+        raise ConfigError(f"{folder} holds other files.", hint="Name a new folder with --out.")
+    if overwrite:
+        for name in (STUDY, TRIALS, BEST):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / CELLS, ignore_errors=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What is tuned: the section of the recipe, the name there, and who judges."""
+
+    section: str
+    name: str
+    judges: tuple[str, ...]
+
+
+def _choose(table: dict[str, Any], plan: Plan, judges: tuple[str, ...], space: tuple[Dimension, ...]) -> _Choice:
+    """What the paths speak of; names that the recipe lacks are added with their defaults."""
+    if not space:
+        raise ConfigError("There is nothing to search.", hint=f"Give --space. {EXAMPLE}")
+    heads = {dimension.path.partition(".")[0] for dimension in space}
+    for head in sorted(heads - set(SECTIONS)):
+        raise ConfigError(f"A path of a search cannot start with {head!r}.", hint=suggest(head, SECTIONS))
+    for dimension in space:
+        if "." not in dimension.path:
+            raise ConfigError(f"{dimension.path} names no setting.", hint=EXAMPLE)
+    if "victim" in heads and len(heads) > 1:
+        raise ConfigError("A victim and an attack cannot be tuned together.", hint="Tune one after the other.")
+    table["attacks"], table["victims"] = entries(table, "attacks"), entries(table, "victims")
+    if "victim" in heads:
+        wanted = judges or ((plan.victim,) if plan.victim else ())
+        name = _one(table["victims"], wanted, "victim")
+        return _Choice(section="victims", name=name, judges=())
+    name = _one(table["attacks"], (plan.attack,) if plan.attack else (), "attack")
+    wanted = judges or ((plan.victim,) if plan.victim else ())
+    for victim in wanted:
+        table["victims"].setdefault(victim, {})
+    return _Choice(section="attacks", name=name, judges=wanted or tuple(table["victims"]))
+
+
+def _one(have: dict[str, Any], wanted: tuple[str, ...], kind: str) -> str:
+    found = wanted or tuple(have)
+    if len(found) != 1:
+        names = ", ".join(found) or "none"
+        raise ConfigError(f"Which {kind} is to be tuned? There are: {names}.", hint=f"Name one with --{kind}.")
+    have.setdefault(found[0], {})
+    return found[0]
+
+
+def _candidates(
+    experiment: Experiment, config: dict[str, Any], plan: Plan, chosen: _Choice, folder: Path, code: frozenset[str]
+) -> tuple[Candidates, list[Any]]:  # fmt: skip
+    """What is compared, and the external ids of the targets it is compared on."""
+    inner = replace(
+        experiment, attacks={}, seeds=plan.seeds, seed=derive_seed(experiment.seed, "tune"), sharpness=False,
+    )  # fmt: skip
+    if chosen.section == "victims":
+        inner = replace(inner, ks=(plan.k or 20,))
+        return VictimCandidates(tables={"victim": config["victims"][chosen.name]}, experiment=inner, code=code), []
+    if isinstance(experiment.attacks[chosen.name], Poison):
+        raise ConfigError(f"{chosen.name} is a file of finished profiles; it has no settings to tune.")
+    pool = experiment.targets
+    if pool.items:
+        raise ConfigError(
+            "Named targets are those that are reported; tuning needs others.",
+            hint="Tune on a pool (--targets unpopular), then run best.toml with your --targets.",
+        )
+    targets = TuningPool(
+        kind=pool.kind, size=pool.size, min_count=pool.min_count, draws=plan.draws, root=experiment.seed,
+        reported=pool.draws,
+    )  # fmt: skip
+    victims = {name: experiment.victims[name] for name in chosen.judges}
+    inner = replace(inner, ks=(plan.k or 10,), targets=targets, victims=victims)
+    candidates = AttackCandidates(
+        name=chosen.name, tables={"attack": config["attacks"][chosen.name], "budget": config["budget"]},
+        experiment=inner, store=CellStore(folder / CELLS),
+    )  # fmt: skip
+    numbers = sorted(target for goal in inner.goals() for target in goal.targets)
+    return candidates, experiment.dataset.train.item_ids[numbers].tolist()
+
+
+def _best(config: dict[str, Any], found: Tuned, chosen: _Choice) -> dict[str, Any]:
+    """The whole recipe with the best settings in place."""
+    tables = found.tables
+    made = config | {chosen.section: config[chosen.section] | {chosen.name: tables[chosen.section.removesuffix("s")]}}
+    return made | ({"budget": tables["budget"]} if "budget" in tables else {})
+
+
+def _write(found: Tuned, folder: Path, recipe: dict[str, Any]) -> None:
+    """best.toml and trials.parquet."""
+    head = (
+        f"# Written by sharpap tune: {found.metric} {found.value:.6f}, the best of {found.trials.height} candidates.\n"
+    )
+    if recipe["tune"]["tuned_on"]:
+        head += "# Chosen on the targets of [tune] tuned_on; `sharpap run` with this file measures on others.\n"
+    write_text(folder / BEST, head + tomli_w.dumps(recipe))
+    with replacing(folder / TRIALS) as temporary:
+        found.trials.write_parquet(temporary)
