@@ -173,7 +173,8 @@ def test_the_median_pruner_ends_the_worse_half_early(tmp_path):
             step = len(steps) - 1
             peers = [other[step] for other in earlier if len(other) > step]
             assert max(steps) < np.median(peers)
-        earlier.append(steps)
+        else:
+            earlier.append(steps)
     best = found.trials.filter(state="complete").sort("value")[-1]
     assert found.values == {"victim.learning_rate": best["victim.learning_rate"][0]}
 
