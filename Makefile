@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow lint typecheck bench results clean
+.PHONY: help demo test test-slow test-lenskit lint typecheck bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -28,6 +28,14 @@ test: $(STAMP)  ## Run the test suite
 test-slow: $(STAMP)  ## Run the checks that take minutes
 	$(BIN)/python -m pytest -q -m slow
 
+test-lenskit:  ## Test the LensKit adapter in an environment of its own, with pandas 2
+	$(PYTHON) -m venv .venv-lenskit
+	grep -v '^pandas==' constraints.txt > .venv-lenskit/constraints.txt
+	printf 'pandas==2.3.3\nlenskit==2025.8.1\n' >> .venv-lenskit/constraints.txt
+	.venv-lenskit/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lenskit/constraints.txt \
+		--editable '.[dev,lenskit]'
+	.venv-lenskit/bin/python -m pytest -q tests/adapters/test_libraries.py
+
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,5 +53,5 @@ results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
 	$(BIN)/sharpap run gowalla --out results/gowalla --overwrite
 
 clean:  ## Remove the environment, caches and results
-	rm -rf $(VENV) results .pytest_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) .venv-lenskit results .pytest_cache .ruff_cache .hypothesis build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

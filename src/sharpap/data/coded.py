@@ -10,7 +10,8 @@ import polars as pl
 
 from sharpap.data.columns import Column, is_date, number_of, text_of, time_of
 from sharpap.data.layout import Layout
-from sharpap.data.scan import collect
+from sharpap.data.scan import batches, collect
+from sharpap.data.spill import spill
 from sharpap.data.structure import Pairs
 
 
@@ -42,11 +43,12 @@ class Coded:
             numbered = numbered.join(codes, left_on=role, right_on="id").drop(role).rename({"number": role})
         return numbered
 
-    def pairs(self) -> Pairs:
-        """Distinct pairs, from an array of 8 bytes a row that is sorted in place."""
-        key = pl.col("user") * pl.lit(max(self.items.height, 1), dtype=pl.UInt64) + pl.col("item")
-        keys = collect(self.coded().select(key=key), self.path)["key"].to_numpy(writable=True)
-        return Pairs.from_keys(keys, self.users.height, self.items.height)
+    def pairs(self, folder: Path) -> Pairs:
+        """Distinct pairs, sorted in files of a folder."""
+        m = max(self.items.height, 1)
+        key = pl.col("user") * pl.lit(m, dtype=pl.UInt64) + pl.col("item")
+        keys = (batch["key"].to_numpy() for batch in batches(self.coded().select(key=key), self.path))
+        return spill(keys, self.users["rows"].to_numpy().astype(np.int64), m, folder)
 
 
 def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path: Path) -> Coded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sharpap.data.advice import Advice, advise
@@ -13,7 +14,7 @@ from sharpap.data.layout import Format, Layout, decompressed, detect
 from sharpap.data.matrix import read_adjacency
 from sharpap.data.ratings import Ratings, Times, ratings_of, times_of
 from sharpap.data.scan import rows_of
-from sharpap.data.structure import Core, Pairs, Spread, core_size, gini, shares
+from sharpap.data.structure import Core, Spread, core_size, gini, shares
 from sharpap.data.suspicious import Suspicion, in_ids, in_profiles, in_rows, in_time, in_values
 from sharpap.data.table import Columns
 from sharpap.errors import DataError
@@ -90,7 +91,7 @@ def profile(
     layout = detect(path, format=format, header=header, separator=separator)
     if layout.format == "adjacency":
         read_adjacency(path, decompressed(path).removeprefix(b"\xef\xbb\xbf"), "merge")  # its errors name the line
-    with rows_of(path, layout) as rows:
+    with rows_of(path, layout) as rows, TemporaryDirectory(prefix="sharpap-") as folder:
         found, count = columns_of(rows.frame, layout, path)
         if count == 0:
             raise DataError("There is no interaction in it.", path=path)
@@ -100,7 +101,7 @@ def profile(
         usable = int(coded.users["rows"].sum())
         if usable == 0:
             raise DataError("No row can be used.", path=path, hint=f"Of {count:,} rows: {coded.dropped}.")
-        pairs = coded.pairs()
+        pairs = coded.pairs(Path(folder))
         ratings = ratings_of(coded, by_role["rating"], path) if "rating" in by_role else None
         times = times_of(coded, by_role["timestamp"], path) if "timestamp" in by_role else None
         cores = tuple(core_size(pairs, k) for k in CORES)
@@ -109,18 +110,16 @@ def profile(
             *in_time(coded, times, path),
         )  # fmt: skip
         ragged = rows.ragged
+        size, popularity = Spread.of(pairs.user_counts), Spread.of(pairs.item_counts)
+        distinct = len(pairs)
     exact = {"user": pairs.num_users, "item": pairs.num_items}
     found = tuple(replace(column, distinct=exact.get(column.role, column.distinct)) for column in found)
-    size, popularity = Spread.of(pairs.user_counts), Spread.of(pairs.item_counts)
     stops = any(suspicion.stops for suspicion in suspicions)
     return Profile(
         path=str(path), bytes=path.stat().st_size, layout=layout, columns=found, rows=count, usable=usable,
         dropped=coded.dropped, blank_lines=ragged.blank, users=pairs.num_users, items=pairs.num_items,
-        pairs=len(pairs.users), repeats=pairs.repeats, density=_density(pairs), profile_size=size, popularity=popularity,
+        pairs=distinct, repeats=pairs.repeats, density=distinct / (pairs.num_users * pairs.num_items),
+        profile_size=size, popularity=popularity,
         gini=gini(pairs.item_counts), top_shares=shares(pairs.item_counts), cores=cores, ratings=ratings, times=times,
         suspicions=suspicions, advice=advise(path, layout, found, ratings, times, size, cores, drop=stops),
     )  # fmt: skip
-
-
-def _density(pairs: Pairs) -> float:
-    return len(pairs.users) / (pairs.num_users * pairs.num_items)

@@ -21,6 +21,7 @@ from sharpap.data.quotes import quoted_rows
 from sharpap.errors import DataError
 
 SHOWN = 10
+BATCH = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,14 @@ def collect(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
     """Run a query block by block; what polars cannot read becomes a `DataError`."""
     try:
         return frame.collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(path, error) from None
+
+
+def batches(frame: pl.LazyFrame, path: Path) -> Iterator[pl.DataFrame]:
+    """The rows of a query in blocks, in any order, none of which is held once it is used; errors as in `collect`."""
+    try:
+        yield from frame.collect_batches(chunk_size=BATCH, maintain_order=False, engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 

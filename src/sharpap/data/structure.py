@@ -1,8 +1,11 @@
-"""Shape of a set of (user, item) pairs: profile sizes, popularity, cores, equal profiles. Arrays of pairs, no CSR twice."""
+"""Shape of a set of (user, item) pairs: profile sizes, popularity, cores, equal profiles. Block by block."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,47 +13,81 @@ import numpy as np
 from sharpap.seeds import rng
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+BLOCK = 1 << 20
 CURVE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pairs:
-    """Distinct pairs, sorted by user and item: 8 bytes each.
+    """Distinct pairs, sorted by user and item, looked at block by block.
 
     Attributes:
-        users, items: (pairs,) int32 numbers.
+        keys: (pairs,) uint64 ``user * num_items + item``, or a file of them (see `spill`).
         num_users, num_items: sizes of the vocabularies.
         repeats: rows beyond the first of a pair.
     """
 
-    users: np.ndarray[Any, np.dtype[np.int32]]
-    items: np.ndarray[Any, np.dtype[np.int32]]
+    keys: Keys | Path
     num_users: int
     num_items: int
     repeats: int
 
     @classmethod
-    def from_keys(cls, keys: np.ndarray[Any, np.dtype[np.uint64]], num_users: int, num_items: int) -> Pairs:
-        """From (rows,) ``user * num_items + item``, which is sorted in place."""
-        rows = len(keys)
-        keys.sort()
-        first = np.empty(rows, dtype=bool)
-        first[:1] = True
-        np.not_equal(keys[1:], keys[:-1], out=first[1:])
-        keys = keys[first]
-        users = (keys // np.uint64(num_items)).astype(np.int32)
-        items = (keys % np.uint64(num_items)).astype(np.int32)
-        return cls(users=users, items=items, num_users=num_users, num_items=num_items, repeats=rows - len(keys))
+    def from_keys(cls, keys: Keys, num_users: int, num_items: int) -> Pairs:
+        """From (rows,) keys, which are sorted in place."""
+        rows, distinct = len(keys), distinct_of(keys)
+        return cls(keys=distinct, num_users=num_users, num_items=num_items, repeats=rows - len(distinct))
 
-    @property
+    def __len__(self) -> int:
+        return self.keys.stat().st_size // 8 if isinstance(self.keys, Path) else len(self.keys)
+
+    def blocks(self) -> Iterator[tuple[Counts, Counts]]:
+        """Users and items of a block of pairs, in order."""
+        for start in range(0, len(self), BLOCK):
+            if isinstance(self.keys, Path):
+                keys = np.fromfile(self.keys, np.uint64, count=BLOCK, offset=8 * start)
+            else:
+                keys = self.keys[start : start + BLOCK]
+            yield (
+                (keys // np.uint64(self.num_items)).astype(np.int64),
+                (keys % np.uint64(self.num_items)).astype(np.int64),
+            )
+
+    @cached_property
     def user_counts(self) -> Counts:
         """(num_users,) items of each user."""
-        return np.bincount(self.users, minlength=self.num_users)
+        return self._counts[0]
 
-    @property
+    @cached_property
     def item_counts(self) -> Counts:
         """(num_items,) users of each item."""
-        return np.bincount(self.items, minlength=self.num_items)
+        return self._counts[1]
+
+    @cached_property
+    def _counts(self) -> tuple[Counts, Counts]:
+        everyone, everything = np.ones(self.num_users, bool), np.ones(self.num_items, bool)
+        return counts_within(self, everyone, everything)
+
+
+def distinct_of(keys: Keys) -> Keys:
+    """The distinct ones of (rows,) keys, ascending; `keys` is sorted in place."""
+    keys.sort()
+    first = np.empty(len(keys), dtype=bool)
+    first[:1] = True
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    return keys[first]
+
+
+def counts_within(pairs: Pairs, users: Mask, items: Mask) -> tuple[Counts, Counts]:
+    """(num_users,) and (num_items,) pairs of each, counting those whose user and item are both in a mask."""
+    by_user, by_item = np.zeros(pairs.num_users, np.int64), np.zeros(pairs.num_items, np.int64)
+    for rows, columns in pairs.blocks():
+        keep = users[rows] & items[columns]
+        np.add.at(by_user, rows[keep], 1)
+        np.add.at(by_item, columns[keep], 1)
+    return by_user, by_item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +130,11 @@ def shares(counts: Counts, tops: tuple[float, ...] = CURVE) -> dict[float, float
 
 
 def core_size(pairs: Pairs, k: int) -> Core:
-    """Size of the k-core, by removing what has fewer than k again and again."""
-    users, items = pairs.users, pairs.items
-    while len(users):
-        strong_users = np.bincount(users, minlength=pairs.num_users) >= k
-        strong_items = np.bincount(items, minlength=pairs.num_items) >= k
-        keep = strong_users[users] & strong_items[items]
-        if keep.all():
-            break
-        users, items = users[keep], items[keep]
-    return Core(k=k, users=len(np.unique(users)), items=len(np.unique(items)), pairs=len(users))
+    """Size of the k-core, by removing what has fewer than k again and again; a pass over the pairs each time."""
+    users, items, left = pairs.user_counts, pairs.item_counts, -1
+    while left != (left := int(users.sum())) and left:
+        users, items = counts_within(pairs, users >= k, items >= k)
+    return Core(k=k, users=int((users > 0).sum()), items=int((items > 0).sum()), pairs=left)
 
 
 def equal_profiles(pairs: Pairs, *, least: int) -> list[Counts]:
@@ -113,14 +145,9 @@ def equal_profiles(pairs: Pairs, *, least: int) -> list[Counts]:
     """
     codes = rng(0, "profile codes").integers(0, 2**64, size=pairs.num_items, dtype=np.uint64)
     counts = pairs.user_counts
-    starts = np.concatenate([[0], np.cumsum(counts)])
     sums = np.zeros(pairs.num_users, dtype=np.uint64)
-    block = max(1, 4_000_000 * pairs.num_users // max(len(pairs.users), 1))
-    for low in range(0, pairs.num_users, block):
-        high = min(low + block, pairs.num_users)
-        running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes[pairs.items[starts[low] : starts[high]]])])
-        ends = starts[low : high + 1] - starts[low]
-        sums[low:high] = running[ends[1:]] - running[ends[:-1]]  # wraps around, as it should
+    for users, items in pairs.blocks():
+        np.add.at(sums, users, codes[items])  # wraps around, as it should
     long = np.flatnonzero(counts >= least)
     order = long[np.lexsort((counts[long], sums[long]))]
     same = (sums[order][1:] == sums[order][:-1]) & (counts[order][1:] == counts[order][:-1])

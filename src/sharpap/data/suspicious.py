@@ -13,7 +13,7 @@ from sharpap.data.coded import Coded, id_text
 from sharpap.data.columns import Column, text_of
 from sharpap.data.layout import Layout
 from sharpap.data.ratings import Ratings, Times
-from sharpap.data.scan import Rows, collect
+from sharpap.data.scan import Rows, batches, collect
 from sharpap.data.structure import Pairs, equal_profiles
 
 LEAST_EQUAL = 5  # shorter profiles are equal by chance
@@ -158,17 +158,14 @@ def in_time(coded: Coded, times: Times | None, path: Path) -> Iterator[Suspicion
     if times is None or times.unit == "order":
         return
     day = 86_400 * times.per_second
-    if times.high - times.low < BURST_SPAN * day or coded.items.height * FOLDS >= 2**32:
+    if times.high - times.low < BURST_SPAN * day:
         return
     day_of = (pl.col("time") / day).floor().cast(pl.Int64)
     # Days folded to 16 first: who has nine tenths on one day has them in one fold, and folds of all items are few.
     key = pl.col("item") * pl.lit(FOLDS, dtype=pl.UInt64) + (day_of % FOLDS).cast(pl.UInt64)
-    keys = collect(coded.coded("item").select(key=key.cast(pl.UInt32)), path)["key"].to_numpy()
     folds = np.zeros(coded.items.height * FOLDS, dtype=np.int64)
-    block = max(1 << 20, len(folds) // 4)
-    for start in range(0, len(keys), block):
-        folds += np.bincount(keys[start : start + block], minlength=len(folds))
-    del keys
+    for batch in batches(coded.coded("item").select(key=key), path):
+        np.add.at(folds, batch["key"].to_numpy(), 1)
     by_item = folds.reshape(-1, FOLDS)
     rows, most = by_item.sum(axis=1), by_item.max(axis=1)
     candidates = np.flatnonzero((rows >= BURST_ROWS) & (most >= BURST_SHARE * rows))
