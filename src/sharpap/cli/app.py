@@ -227,5 +227,5 @@ def main() -> None:
         typer.echo("interrupted", err=True)
         sys.exit(130)
     except OSError as error:
-        typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        typer.echo(_safe(f"error: {error.filename or ''}: {error.strerror or error}"), err=True)
         sys.exit(1)

@@ -51,7 +51,7 @@ def write_interactions(
         ("user", interactions.user_ids[interactions.user_counts > 0]),
         ("item", interactions.item_ids[interactions.item_counts > 0]),
     ):
-        _check_ids(ids, role, path, separator)
+        check_ids(ids, role, path, separator)
     with replacing(path) as temporary:
         if suffix == ".parquet":
             _write_parquet(interactions, temporary)
@@ -131,7 +131,7 @@ def _write_parquet(interactions: Interactions, path: Path) -> None:
     register_io_source(source, schema=first.schema).sink_parquet(path)
 
 
-def _check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
+def check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
     """Refuse ids that would be read back as others."""
     if ids.dtype.kind in "iu":
         return
