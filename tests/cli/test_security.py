@@ -36,12 +36,12 @@ RUNS = {
 
 def calls() -> list[tuple[str, str, ast.Call]]:
     """(file, dotted name, call) of every call in the package."""
-    found = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call):
-                found.append((path.relative_to(SOURCE).as_posix(), ast.unparse(node.func), node))
-    return found
+    return [
+        (path.relative_to(SOURCE).as_posix(), ast.unparse(node.func), node)
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def test_nothing_is_unpickled_or_evaluated():
@@ -94,10 +94,10 @@ def zipped(path: Path, members: dict[str, bytes], *, link: str = "") -> Path:
 def test_only_what_was_asked_for_comes_out_of_an_archive(tmp_path):
     hostile = {"../../outside": b"x", "/tmp/absolute": b"x", "in/u.data": b"good", "in/other": b"x"}
     archive = zipped(tmp_path / "a.zip", hostile)
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     extract(archive, {"in/u.data": ("u.data", "")}, tmp_path / "out" / "ml")
     assert (tmp_path / "out" / "ml" / "u.data").read_bytes() == b"good"
-    after = {path for path in tmp_path.rglob("*")} - before
+    after = set(tmp_path.rglob("*")) - before
     assert after == {tmp_path / "out", tmp_path / "out" / "ml", tmp_path / "out" / "ml" / "u.data"}
     with pytest.raises(DownloadError):
         extract(archive, {"in/u.data": ("../u.data", "")}, tmp_path / "out" / "other")
