@@ -26,7 +26,8 @@ def write_interactions(
 
     ``.npz`` is a scipy CSR matrix with ``user_ids``, ``item_ids`` and ``timestamps`` as further arrays. The tables have
     columns user_id and item_id, and timestamp where there is one (seconds); they are written in blocks of a million rows,
-    so that no second copy is held. The file appears under its name only when it is whole.
+    so that no second copy is held. The file appears under its name only when it is whole. Ids are written as they are, also
+    those that a spreadsheet would take for a formula (``=1+1``): the files are for programs, and a changed id is another id.
 
     Args:
         interactions: what to write.
