@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-lenskit lint typecheck bench results clean
+.PHONY: help demo test test-slow test-lenskit lint typecheck audit audit-tool bench results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -42,6 +42,12 @@ lint: $(STAMP)  ## ruff
 
 typecheck: $(STAMP)  ## basedpyright
 	$(BIN)/basedpyright
+
+audit: audit-tool  ## Known vulnerabilities of the pinned packages (asks the advisory database)
+	.ci/audit $(BIN)/pip-audit
+
+audit-tool: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[audit]'
 
 bench: $(STAMP)  ## Kernels beside torch's own, and what the worst case costs
 	$(BIN)/python benchmarks/kernels.py

@@ -33,7 +33,10 @@ class Goal:
     def check(self, num_items: int) -> None:
         """Raise `BudgetError` when a target lies outside the catalogue."""
         if self.targets[0] < 0 or self.targets[-1] >= num_items:
-            raise BudgetError(f"Target items {self.targets} are not all in 0..{num_items - 1}.")
+            raise BudgetError(
+                f"Target items {self.targets} are not all in 0..{num_items - 1}.",
+                hint="Targets are columns of the training matrix.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,14 @@ class Budget:
             )
         count = max(1, round(share * num_users)) if isinstance(share, float) else int(share)
         if count < 1:
-            raise BudgetError(f"fake_users={share} leaves no fake user.")
+            raise BudgetError(f"fake_users={share} leaves no fake user.", hint="Allow one or more.")
         active = np.diff(train.indptr)
         active = active[active > 0]
         if active.size == 0:
-            raise BudgetError("The training data has no interaction, so there is nothing to attack.")
+            raise BudgetError(
+                "The training data has no interaction, so there is nothing to attack.",
+                hint="Check the data and its split.",
+            )
         size = max(1, round(float(active.mean()))) if self.profile_size is None else int(self.profile_size)
         if self.profile_size is None:
             size = min(max(size, len(goal.targets)), num_items)
@@ -75,7 +81,11 @@ class Budget:
                 hint="Raise profile_size or name fewer targets.",
             )
         if size > num_items:
-            raise BudgetError(f"profile_size={size} exceeds the catalogue of {num_items} items.")
+            raise BudgetError(
+                f"profile_size={size} exceeds the catalogue of {num_items} items.", hint="Lower profile_size."
+            )
+        if size < 1:
+            raise BudgetError(f"profile_size={size} leaves empty profiles.", hint="Allow one item or more.")
         return Allowance(num_fake=count, profile_size=size)
 
 

@@ -165,3 +165,15 @@ def test_shapes_of_synthetic_data_that_make_no_sense(change):
     data = {"source": "synthetic", "users": 30, "items": 40, "interactions": 200}
     with pytest.raises(ConfigError):
         experiment_from({"data": data | change, "victims": ["popularity"]})
+
+
+def test_a_parquet_file_that_makes_polars_panic(tmp_path, monkeypatch):
+    """Found by flipping bytes; which ones do depends on the version of polars, so that the panic is played here."""
+    pl.DataFrame({"user": [1], "item": [2]}).write_parquet(tmp_path / "x.parquet")
+
+    def panic(*args, **kwargs):
+        raise pl.exceptions.PanicException("assertion failed: offset + length <= self.length")
+
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with pytest.raises(DataError, match="damaged or incomplete"):
+        read_interactions(tmp_path / "x.parquet")

@@ -22,8 +22,8 @@ from pathlib import Path
 from fuzz_check import Finding, check
 from fuzz_mutate import KINDS, case
 
-CLI_EVERY = 40
-DEEP_EVERY = 3
+CLI_EVERY = 200
+DEEP_EVERY = 10
 BATCH = 200
 
 

@@ -162,7 +162,7 @@ def _table_lists(path: Path, parquet: bool, num_users: int, num_items: int, sour
     """Lists from a long table; ranks may count from 0 or from 1."""
     try:
         table = pl.read_parquet(path) if parquet else pl.read_csv(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         problem = (str(error).splitlines() or ["no reason given"])[0]
         raise ContractError(f"{source}: {path.name} cannot be read ({problem}).") from None
     missing = [name for name in ("user", "item", "rank") if name not in table.columns]

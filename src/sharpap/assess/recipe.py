@@ -182,6 +182,8 @@ def _finished(attack: Attack | dict[str, Any], dataset: Dataset, name: str) -> A
         return attack
     if set(attack) != {"file"}:
         raise ConfigError(f"attacks.{name}: an attack from a file takes no further options.")
+    if not isinstance(attack["file"], str):
+        raise ConfigError(f"attacks.{name}.file: expected a path, not {attack['file']!r}.")
     return load_poison(Path(attack["file"]), dataset.train)
 
 

@@ -15,6 +15,7 @@ from sharpap.attacks.poison import Poison
 from sharpap.data.arrays import stored_arrays
 from sharpap.data.interactions import Interactions
 from sharpap.data.read import read_interactions
+from sharpap.data.write import check_ids
 from sharpap.errors import DataError
 from sharpap.files import replacing, write_text
 from sharpap.threat import Direction, Goal
@@ -36,7 +37,7 @@ def save_poison(poison: Poison, path: Path, train: Interactions) -> Path:
     beside them in ``<path>.json``.
 
     Raises:
-        DataError: another suffix.
+        DataError: another suffix, or an item id that the form cannot hold.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -52,6 +53,9 @@ def save_poison(poison: Poison, path: Path, train: Interactions) -> Path:
             )  # fmt: skip
         return path
     rows = np.repeat(np.arange(csr.shape[0]), np.diff(csr.indptr))
+    if path.suffix != ".parquet":
+        held = train.item_ids[np.unique(csr.indices)]
+        check_ids(held, "item", path, "," if path.suffix == ".csv" else "\t")
     table = pl.DataFrame({"user_id": [f"fake-{row}" for row in rows], "item_id": train.item_ids[csr.indices]})
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
@@ -60,7 +64,7 @@ def save_poison(poison: Poison, path: Path, train: Interactions) -> Path:
             table.write_csv(temporary)
         else:
             named = table.rename({"user_id": "user_id:token", "item_id": "item_id:token"})
-            named.write_csv(temporary, separator="\t")
+            named.write_csv(temporary, separator="\t", quote_style="never")
     write_text(path.with_name(path.name + ".json"), json.dumps(facts, indent=2))
     return path
 

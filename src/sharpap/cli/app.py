@@ -305,5 +305,5 @@ def main() -> None:
         typer.echo(_safe(str(stop)) or "interrupted", err=True)
         sys.exit(130)
     except OSError as error:
-        typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+        typer.echo(_safe(f"error: {error.filename or ''}: {error.strerror or error}"), err=True)
         sys.exit(1)

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
 from sharpap import progress
 from sharpap.files import explained
@@ -29,7 +31,7 @@ from sharpap.files import explained
 
 def stdout() -> Console:
     """Where results go; at least 100 columns where it is no terminal, so that tables in logs are whole."""
-    return Console() if sys.stdout.isatty() else Console(width=110)
+    return safe(Console() if sys.stdout.isatty() else Console(width=110))
 
 
 def printable(text: object, limit: int | None = None) -> str:
@@ -38,6 +40,35 @@ def printable(text: object, limit: int | None = None) -> str:
     shown = whole if limit is None or len(whole) <= limit else whole[:limit]
     safe = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in shown)
     return safe if len(shown) == len(whole) else f"{safe}... ({len(whole):,} characters)"
+
+
+class Escaped(RenderHook):
+    """What a console is asked to print, with control and format characters of its text as escapes.
+
+    Titles, ids, file names and errors may hold anything; rich escapes markup, but lets an escape sequence through.
+    """
+
+    class _Shown:
+        def __init__(self, inner: ConsoleRenderable) -> None:
+            self.inner = inner
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for segment in console.render(self.inner, options):
+                text = "\n".join(printable(line) for line in segment.text.split("\n"))
+                yield segment if segment.control else Segment(text, segment.style)
+
+        def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+            return Measurement.get(console, options, self.inner)
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """See `rich.console.RenderHook`."""
+        return [self._Shown(each) for each in renderables]
+
+
+def safe(console: Console) -> Console:
+    """The same console; what it prints cannot drive the terminal."""
+    console.push_render_hook(Escaped())
+    return console
 
 
 class Handle:
@@ -64,7 +95,7 @@ class Reporter:
 
     def __init__(self, *, quiet: bool, log: IO[str] | None) -> None:
         self.log, self.quiet, self.start_time = log, quiet, time.perf_counter()
-        self.console = Console(stderr=True)
+        self.console = safe(Console(stderr=True))
         self.bars: Progress | None = None
         if not quiet and self.console.is_terminal:
             self.bars = Progress(
@@ -90,7 +121,7 @@ class Reporter:
             self._write(json.dumps(record, default=str) + "\n")
         if self.quiet:
             return
-        shown = " ".join(f"{key}={value}" for key, value in fields.items() if value not in ("", None))
+        shown = " ".join(f"{key}={printable(value)}" for key, value in fields.items() if value not in ("", None))
         if self.bars is None:
             print(f"[{time.perf_counter() - self.start_time:7.1f} s] {kind} {shown}", file=sys.stderr, flush=True)
         elif kind in ("warning", "duplicates") or fields.get("error"):

@@ -11,15 +11,18 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 
 from sharpap import progress
+from sharpap.data.arrays import most_unpacked
 from sharpap.errors import DownloadError
 
 CHUNK = 1 << 16
+MOST_BYTES = 4 << 30
 
 
-def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0) -> Path:
+def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0, most: int = MOST_BYTES) -> Path:
     """Fetch `url` to `path`; a transfer that broke off leaves ``path.part`` and goes on from there next time.
 
     Args:
@@ -27,16 +30,17 @@ def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0) -> P
         path: final place; its folder is created.
         checksum: ``sha256:...`` or ``md5:...``.
         timeout: seconds without a byte before giving up.
+        most: bytes after which the transfer is given up, so that no server fills the disk.
 
     Raises:
-        DownloadError: no connection, an HTTP error, or a wrong checksum (the file is then removed).
+        DownloadError: no connection, an HTTP error, too many bytes, or a wrong checksum (the file is then removed).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - address and checksum are the catalogue's
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout) as reply:  # noqa: S310 - as above
             resumed = have > 0 and reply.status == 206
             left = reply.headers.get("Content-Length")
             expected = None if left is None else int(left) + (have if resumed else 0)
@@ -44,16 +48,23 @@ def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0) -> P
                 part.open("ab" if resumed else "wb") as file,
                 progress.task(f"Downloading {url.rsplit('/', 1)[-1]}", None if left is None else int(left)) as task,
             ):
+                size = have if resumed else 0
                 while chunk := reply.read(CHUNK):
+                    size += len(chunk)
+                    if size > most:
+                        break
                     file.write(chunk)
                     task.advance(len(chunk))
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the partial file is as long as the whole one, or longer
             part.unlink()
-            return download(url, path, checksum, timeout=timeout)
+            return download(url, path, checksum, timeout=timeout, most=most)
         raise DownloadError(f"{url}: HTTP {error.code} {error.reason}.") from None
     except (OSError, ValueError) as error:
         raise DownloadError(f"{url}: {getattr(error, 'reason', None) or error}.") from None
+    if size > most:
+        part.unlink()
+        raise DownloadError(f"{url}: more than {most:,} bytes came, and the file was removed.")
     if expected is not None and part.stat().st_size < expected:
         raise DownloadError(f"{url}: the connection closed early.", hint="Try again; it goes on where it stopped.")
     if not matches(part, checksum):
@@ -71,7 +82,7 @@ def matches(path: Path, checksum: str) -> bool:
 
 
 def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) -> None:
-    """Take single files out of a zip archive.
+    """Take single files out of a zip archive. Names on disk are the caller's, never the archive's; links are not made.
 
     Args:
         archive: the zip file.
@@ -79,7 +90,7 @@ def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) ->
         folder: created with all files at once, or not at all.
 
     Raises:
-        DownloadError: a member is missing or its checksum is wrong.
+        DownloadError: a member is missing, its checksum is wrong, or it would unpack to far more than such files do.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=folder.name + ".") as made:
@@ -87,11 +98,14 @@ def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) ->
             with zipfile.ZipFile(archive) as opened:
                 for member, (name, checksum) in members.items():
                     target = Path(made) / name
+                    size, most = opened.getinfo(member).file_size, most_unpacked(archive.stat().st_size)
+                    if size > most or target.parent != Path(made):
+                        raise DownloadError(f"{archive.name}: {member} would unpack to {size:,} bytes.")
                     with opened.open(member) as source, target.open("wb") as file:
                         shutil.copyfileobj(source, file)
                     if checksum and not matches(target, checksum):
                         raise DownloadError(f"{archive.name}: the checksum of {member} is wrong.")
-        except (KeyError, zipfile.BadZipFile) as error:
+        except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DownloadError(f"{archive.name} is not the archive it should be ({error}).") from None
         folder.mkdir(exist_ok=True)
         for file in Path(made).iterdir():

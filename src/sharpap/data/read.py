@@ -18,6 +18,7 @@ from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Format, Layout, decompressed, detect
 from sharpap.data.matrix import from_matrix, read_adjacency, read_npz
 from sharpap.data.quotes import quoted_fields, quoted_rows
+from sharpap.data.scan import UNREADABLE
 from sharpap.data.table import BadRows, Columns, Drops, Duplicates, Table
 from sharpap.errors import DataError
 
@@ -153,7 +154,7 @@ def _read_object(
 def _read_parquet(path: Path) -> Table:
     try:
         frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"The Parquet file is damaged or incomplete ({reason}).", path=path) from None
     return Table(frame=frame, header=True, path=str(path))
@@ -197,7 +198,7 @@ def _parse(body: bytes, names: list[str], separator: str, quote: bool) -> pl.Dat
             body, separator=separator, has_header=False, new_columns=names, infer_schema=False,
             quote_char='"' if quote else None,
         )  # fmt: skip
-    except pl.exceptions.PolarsError:
+    except UNREADABLE:
         return None
     return frame if frame.width == len(names) else None
 

@@ -22,6 +22,8 @@ from sharpap.errors import DataError
 
 SHOWN = 10
 BATCH = 1 << 18
+# What polars raises for a file it cannot read; a damaged Parquet file may make it panic, which is no `Exception`.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def collect(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
     """Run a query block by block; what polars cannot read becomes a `DataError`."""
     try:
         return frame.collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from None
 
 
@@ -106,7 +108,7 @@ def _parquet(path: Path) -> pl.LazyFrame:
     frame = pl.scan_parquet(path, glob=False)
     try:
         frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from None
     return frame
 
@@ -157,7 +159,7 @@ def _table(path: Path, layout: Layout, skip: int) -> pl.LazyFrame:
 def _is_regular(frame: pl.LazyFrame, layout: Layout) -> bool:
     try:
         empty = frame.select(pl.any_horizontal(pl.col(*layout.names).is_null()).any()).collect(engine="streaming")
-    except pl.exceptions.PolarsError:
+    except UNREADABLE:
         return False
     return not empty.item()
 
@@ -237,7 +239,7 @@ def _check_zero_bytes(path: Path) -> bool:
 def _check_encoding(path: Path) -> None:
     try:
         _lines(path, strict=True).select(pl.col("line").str.len_chars().sum()).collect(engine="streaming")
-    except pl.exceptions.PolarsError:
+    except UNREADABLE:
         raw = decompressed(path)
         try:
             raw.decode()

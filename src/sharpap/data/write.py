@@ -26,7 +26,8 @@ def write_interactions(
 
     ``.npz`` is a scipy CSR matrix with ``user_ids``, ``item_ids`` and ``timestamps`` as further arrays. The tables have
     columns user_id and item_id, and timestamp where there is one (seconds); they are written in blocks of a million rows,
-    so that no second copy is held. The file appears under its name only when it is whole.
+    so that no second copy is held. The file appears under its name only when it is whole. Ids are written as they are, also
+    those that a spreadsheet would take for a formula (``=1+1``): the files are for programs, and a changed id is another id.
 
     Args:
         interactions: what to write.
@@ -51,7 +52,7 @@ def write_interactions(
         ("user", interactions.user_ids[interactions.user_counts > 0]),
         ("item", interactions.item_ids[interactions.item_counts > 0]),
     ):
-        _check_ids(ids, role, path, separator)
+        check_ids(ids, role, path, separator)
     with replacing(path) as temporary:
         if suffix == ".parquet":
             _write_parquet(interactions, temporary)
@@ -131,7 +132,7 @@ def _write_parquet(interactions: Interactions, path: Path) -> None:
     register_io_source(source, schema=first.schema).sink_parquet(path)
 
 
-def _check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
+def check_ids(ids: np.ndarray, role: str, path: Path, separator: str) -> None:
     """Refuse ids that would be read back as others."""
     if ids.dtype.kind in "iu":
         return
