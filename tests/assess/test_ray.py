@@ -271,9 +271,11 @@ def test_ctrl_c_ends_the_program_and_the_cluster_it_started(tmp_path):
         sys.executable, "-m", "sharpap", "run", "--data", "log.csv", "--attack", "random", "--victim", "victims:Slow",
         "--draws", "1", "--seeds", "1", "--backend", "ray", "--out", "out", "--json",
     ]  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would pass on SIG_IGN
     process = subprocess.Popen(
         command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    signal.signal(signal.SIGINT, before)
     log = tmp_path / "out" / "log.jsonl"
     while process.poll() is None and not (log.exists() and '"poison"' in log.read_text()):
         time.sleep(0.2)
