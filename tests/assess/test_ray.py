@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -281,7 +280,7 @@ def test_ctrl_c_ends_the_program_and_the_cluster_it_started(tmp_path):
         time.sleep(0.2)
     assert process.poll() is None, process.communicate()
     family = descendants(process.pid)
-    heard = listening(family)
+    guarded = any(b"RAY_AUTH_MODE=token" in Path(f"/proc/{pid}/environ").read_bytes() for pid in family if alive(pid))
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
@@ -289,12 +288,7 @@ def test_ctrl_c_ends_the_program_and_the_cluster_it_started(tmp_path):
     assert json.loads(stdout)["out"] == "out"
     assert json.loads((tmp_path / "out" / "provenance.json").read_text())["interrupted"]
     assert len(family) > 2
-    assert heard
-    assert heard <= {
-        "0100007F",
-        "0" * 24 + "01000000",
-        "0000000000000000FFFF00000100007F",
-    }  # loopback, as the kernel writes it
+    assert guarded  # whoever reaches the ports of a cluster without a token can run code
     deadline = time.monotonic() + 60
     while left := [pid for pid in family if alive(pid)]:
         assert time.monotonic() < deadline, left
@@ -311,19 +305,6 @@ def descendants(pid: int) -> list[int]:
         front = [child for each in front for child in children.get(each, [])]
         found += front
     return found
-
-
-def listening(pids: list[int]) -> set[str]:
-    """Addresses at which processes accept TCP connections, in the kernel's notation."""
-    own = set()
-    for pid in pids:
-        for handle in Path(f"/proc/{pid}/fd").glob("*"):
-            with suppress(OSError):
-                own.add(os.readlink(handle))
-    lines = [
-        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-    ]
-    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in own}
 
 
 def alive(pid: int) -> bool:
