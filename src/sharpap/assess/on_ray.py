@@ -22,7 +22,6 @@ from sharpap.errors import ConfigError, TrainingError
 LOCAL = {  # a cluster that we start
     "include_dashboard": False,
     "object_store_memory": 256 * 2**20,  # bytes of shared memory; what does not fit lies on disk
-    "_node_ip_address": "127.0.0.1",  # Ray runs what anyone who reaches its ports sends: only this machine may
 }
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
