@@ -2,7 +2,7 @@
 
     python benchmarks/kill_and_resume.py --kills 100 --data ml-100k
 
-A grid is run once whole. Then it is run in another folder in a process that is killed after a random delay, again and again until it
+A grid is run once whole, then in another folder in a process that is killed after a random delay, again and again until it
 comes to its end; grids follow each other until there were enough kills. Checked after each: every record that was in the store
 before is the same file with the same content, so that nothing was computed again. Checked at each end: the tables, byte for
 byte; the profiles; nothing left over in the folders. Runs are forked from a process that has only imported everything, so that
