@@ -263,8 +263,8 @@ def main() -> None:
             typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
         typer.echo(f"error: {_safe(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except KeyboardInterrupt as stop:
-        typer.echo(_safe(str(stop)) or "interrupted", err=True)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
         sys.exit(130)
     except OSError as error:
         typer.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
