@@ -80,7 +80,7 @@ def killed_after(words: list[str], folder: Path, new: int, delay: float) -> bool
             if status:
                 raise SystemExit(f"The run ended with status {os.waitstatus_to_exitcode(status)}.")
             return False
-        if end is None and (not new or len(list((folder / "cells").glob("*.record"))) - before >= new):
+        if end is None and (not new or len(list((folder / "cells").glob("[!.]*.record"))) - before >= new):
             end = time.monotonic() + delay
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
@@ -92,7 +92,7 @@ def records(folder: Path) -> dict[str, tuple[int, str]]:
     return {
         path.name: (path.stat().st_ino, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in (folder / "cells").glob("*.record")
-        if not path.name.startswith("state-")  # checkpoints of a long attack go when its profiles are stored
+        if not path.name.startswith((".", "state-"))  # half files, which the next run removes, and checkpoints
     }
 
 
