@@ -65,7 +65,7 @@ def test_a_record_is_found_by_its_whole_key(tmp_path):
     assert store.get("cell", KEY | {"seed": 4}, bytes) is None
     assert store.get("poison", KEY, bytes) is None
     assert not store.problems
-    store.drop("cell", KEY)
+    store.drop("cell")
     assert store.get("cell", KEY, bytes) is None
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import asdict
+import time
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sharpap.assess.landscape import LANDSCAPES, Landscape
 from sharpap.assess.records import Key, RecordStore
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison
+from sharpap.checkpoints import State
 from sharpap.data import Interactions
 from sharpap.metrics import Evaluation
 from sharpap.recommenders import Capabilities
@@ -77,6 +79,51 @@ class CellStore(RecordStore):
     def save_landscape(self, key: Key, found: Landscape) -> None:
         """Store a landscape."""
         self.put("sharpness", key, LANDSCAPES.dump_json([found]))
+
+
+@dataclass
+class Checkpoints:
+    """The states of long steps within one piece of work (`sharpap.checkpoints.Keeper`), until it is finished.
+
+    Attributes:
+        store: where they lie, as records of a kind of their own.
+        key: of the piece.
+        every: seconds between two; a state is as cheap to write as a cell, and a step may take a tenth of a second.
+    """
+
+    store: CellStore
+    key: Key
+    every: float = 5.0
+    last: float = field(default_factory=time.monotonic)
+
+    def due(self) -> bool:
+        """See `Keeper`."""
+        return time.monotonic() - self.last >= self.every
+
+    def load(self, name: str) -> State | None:
+        """See `Keeper`."""
+
+        def decode(content: bytes) -> State:
+            arrays, facts = _unpacked(content)
+            return facts | arrays
+
+        return self.store.get(self._kind, self.key | {"step": name}, decode)
+
+    def save(self, name: str, state: State) -> None:
+        """See `Keeper`."""
+        arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+        facts = {key: value for key, value in state.items() if key not in arrays}
+        self.store.put(self._kind, self.key | {"step": name}, _packed(facts, **arrays))
+        self.last = time.monotonic()
+
+    def drop(self) -> None:
+        """The piece is finished."""
+        self.store.drop(self._kind)
+
+    @property
+    def _kind(self) -> str:
+        text = json.dumps(self.key, sort_keys=True, default=str)
+        return f"state-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def fingerprint(poison: Poison) -> str:

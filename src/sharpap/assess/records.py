@@ -65,10 +65,11 @@ class RecordStore:
         with explained(self.folder), replacing(self._path(kind, key)) as temporary:
             temporary.write_bytes(json.dumps(head).encode() + b"\n" + rest)
 
-    def drop(self, kind: str, key: Key) -> None:
-        """Forget what is stored under `key`."""
+    def drop(self, kind: str) -> None:
+        """Forget all records of a kind."""
         with explained(self.folder):
-            self._path(kind, key).unlink(missing_ok=True)
+            for path in self.folder.glob(f"{kind}-*{SUFFIX}"):
+                path.unlink(missing_ok=True)
 
     def taken_problems(self) -> tuple[str, ...]:
         """The messages so far; they are then forgotten here."""

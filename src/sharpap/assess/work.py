@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from sharpap.assess.cells import CellStore, fingerprint
+from sharpap import checkpoints
+from sharpap.assess.cells import CellStore, Checkpoints, fingerprint
 from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.landscape import measure
@@ -134,6 +136,7 @@ class Work:
             "code": code_version(attack, modules=("sharpap.attacks.base",)), "data": train.fingerprint,
             "attack": describe(attack, "attack"), "goal": describe(goal), "budget": describe(experiment.budget), "seed": seed,
         }  # fmt: skip
+        kept = Checkpoints(store, key) if store else None
         if store and (stored := store.load_poison(key, train)):
             return Made(value=stored, seconds=time.perf_counter() - start, stored=True)
 
@@ -142,9 +145,11 @@ class Work:
             check_poison(made, train.num_items, experiment.budget.resolve(train.matrix, goal))
             return replace(made, data_fingerprint=train.fingerprint)
 
-        tried = self._try(craft)
-        if store and tried.value is not None:
+        with checkpoints.keeping(kept) if kept else nullcontext():
+            tried = self._try(craft)
+        if store and kept and tried.value is not None:
             store.save_poison(key, tried.value)
+            kept.drop()
         return Made(
             value=tried.value, seconds=time.perf_counter() - start, error=tried.error, traceback=tried.traceback
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from sharpap import progress
+from sharpap import checkpoints, progress
 from sharpap.attacks.base import Attack
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.revadv import RevAdv
@@ -76,14 +77,20 @@ class Portfolio:
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""
         start = time.perf_counter()
-        candidates, found = [], []
-        with progress.task("Portfolio: candidates", len(self.attacks) * self.restarts) as task:
-            for attack in self.attacks:
-                for trial in range(self.restarts):
-                    own = seed if trial == 0 else derive_seed(seed, "restart", trial)
-                    candidates.append(attack.poison(train, goal, budget, seed=own))
-                    found.append(self._tried(candidates[-1], train, goal, seed))
-                    task.advance(note=f"H@{self.k} {np.mean(found[-1]):.4f}")
+        place = f"portfolio {seed} {hashlib.sha256(repr(self).encode()).hexdigest()[:16]}"
+        kept = checkpoints.load(place) or {"found": [], "seconds": 0.0}
+        found, candidates = kept["found"], [_candidate(kept, number, goal) for number in range(len(kept["found"]))]
+        spent = kept["seconds"]
+        plan = [(attack, trial) for attack in self.attacks for trial in range(self.restarts)]
+        with progress.task("Portfolio: candidates", len(plan)) as task:
+            task.advance(len(found))
+            for attack, trial in plan[len(found) :]:
+                own = seed if trial == 0 else derive_seed(seed, "restart", trial)
+                candidates.append(attack.poison(train, goal, budget, seed=own))
+                found.append(self._tried(candidates[-1], train, goal, seed))
+                task.advance(note=f"H@{self.k} {np.mean(found[-1]):.4f}")
+                seconds = spent + time.perf_counter() - start
+                checkpoints.save(place, {"found": found, "seconds": seconds} | _state(candidates))
         hits = np.array(found)
         share = hits / np.maximum(hits.max(0), 1e-12) * (1 if goal.direction == "promote" else -1)
         scores = share.mean(1) if self.by == "mean" else share.min(1)
@@ -94,7 +101,7 @@ class Portfolio:
             attack="portfolio",
             settings=asdict(self),
             seed=seed,
-            seconds=time.perf_counter() - start,
+            seconds=spent + time.perf_counter() - start,
             history=candidates[chosen].history,
             notes={"chosen": chosen, "scores": scores.tolist(), "judge_hit_ratios": hits.tolist(), "k": self.k},
         )
@@ -118,3 +125,19 @@ class Portfolio:
         users = np.flatnonzero(np.diff(train.indptr))
         blocks = score_blocks(model, users, train.shape[1])
         return scan_scores(blocks, users, train, goal, k=self.k, rivals=self.k, dtype=torch.float32).hit_ratio
+
+
+def _state(candidates: list[Poison]) -> checkpoints.State:
+    """What is used of candidates: profiles and histories."""
+    state: checkpoints.State = {"items": candidates[0].profiles.shape[1]}
+    for number, each in enumerate(candidates):
+        state |= {f"indices {number}": each.profiles.indices, f"indptr {number}": each.profiles.indptr}
+        state |= {f"history {number}": each.history}
+    return state
+
+
+def _candidate(kept: checkpoints.State, number: int, goal: Goal) -> Poison:
+    indices, indptr = kept[f"indices {number}"], kept[f"indptr {number}"]
+    shape = len(indptr) - 1, kept["items"]
+    profiles = csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
+    return Poison(profiles=profiles, goal=goal, attack="candidate", history=tuple(kept[f"history {number}"]))

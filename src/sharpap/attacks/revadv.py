@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -12,12 +13,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sharpap import progress
+from sharpap import checkpoints, progress
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import copied_profiles, pinned_items, to_csr
 from sharpap.attacks.scan import scan
-from sharpap.attacks.step import Step, SwapStep
+from sharpap.attacks.step import Mover, Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
 from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
@@ -101,11 +102,17 @@ class RevAdv:
         popularity = np.bincount(train.indices, minlength=num_items)
         mover = self.step.begin(allowance.num_fake, num_items, torch.tensor(goal.targets), popularity)
         moves = rng(seed, "moves")
-        best: list[tuple[float, float, int, Tensor]] = []
+        best: Best = []
         history = []
         name = self.name
+        place = f"{name} {seed} {hashlib.sha256(repr(self).encode()).hexdigest()[:16]}"
+        first_epoch, spent = 0, 0.0
+        if (kept := checkpoints.load(place)) is not None:
+            first_epoch, spent = kept["epoch"], kept["seconds"]
+            fillers, best, history = _restored(kept, mover, moves)
         with progress.task(f"{name}: profiles", self.epochs) as task:
-            for epoch in range(self.epochs):
+            task.advance(first_epoch)
+            for epoch in range(first_epoch, self.epochs):
                 fake = self._profiles(fillers, pinned, num_items)
                 users = self._users(num_users, seed, epoch)
                 seen = [
@@ -125,6 +132,11 @@ class RevAdv:
                     gradients = [each.trained.profile_gradient(each.grad, each.earlier) for each in seen]
                     gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients)
                     fillers = mover.move(fillers, gradient, done=epoch / self.epochs, generator=moves)
+                if checkpoints.due():
+                    seconds = spent + time.perf_counter() - start
+                    checkpoints.save(
+                        place, {"epoch": epoch + 1, "seconds": seconds} | _state(fillers, best, history, mover, moves)
+                    )
         chosen, hit_ratio = self._choose([entry[3] for entry in sorted(best, reverse=True)], train, goal, pinned, seed)
         return Poison(
             profiles=self._profiles(chosen, pinned, num_items),
@@ -132,7 +144,7 @@ class RevAdv:
             attack=name,
             settings=asdict(self),
             seed=seed,
-            seconds=time.perf_counter() - start,
+            seconds=spent + time.perf_counter() - start,
             history=tuple(history),
             notes={"surrogate_hit_ratio": hit_ratio, "k": self.k},
         )
@@ -213,6 +225,31 @@ class RevAdv:
                 task.advance()
         index = int(np.argmax(scores) if goal.direction == "promote" else np.argmin(scores))
         return candidates[index], scores[index]
+
+
+Best = list[tuple[float, float, int, Tensor]]
+
+
+def _state(
+    fillers: Tensor, best: Best, history: list[dict[str, float]], mover: Mover, moves: np.random.Generator
+) -> checkpoints.State:
+    """All that the epochs to come depend on; everything else is made anew from seeds."""
+    return {
+        "fillers": fillers.numpy(), "finalists": torch.stack([entry[3] for entry in best]).numpy(),
+        "scores": [entry[:3] for entry in best], "history": history, "moves": moves.bit_generator.state,
+        **{f"mover {key}": value for key, value in mover.state().items()},
+    }  # fmt: skip
+
+
+def _restored(
+    kept: checkpoints.State, mover: Mover, moves: np.random.Generator
+) -> tuple[Tensor, Best, list[dict[str, float]]]:
+    """Fillers, best and history; the mover and the generator are set in place."""
+    moves.bit_generator.state = kept["moves"]
+    mover.restore({key.removeprefix("mover "): value for key, value in kept.items() if key.startswith("mover ")})
+    scored = zip(kept["scores"], torch.from_numpy(kept["finalists"]), strict=True)
+    best = [(hits, value, epoch, fillers) for (hits, value, epoch), fillers in scored]
+    return torch.from_numpy(kept["fillers"]), best, kept["history"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from sharpap.errors import ConfigError
 from sharpap.kernels import topk_scores
 from sharpap.surrogates.base import ProfileGradient
 
+Array = np.ndarray[Any, np.dtype[Any]]
 IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
 ROW_BLOCK = 64
 
@@ -24,6 +26,14 @@ class Mover(Protocol):
         self, fillers: Tensor, gradient: ProfileGradient, *, done: float, generator: np.random.Generator
     ) -> Tensor:
         """New (num_fake, c) filler items from the current ones; `done` in [0, 1) is the attack's progress."""
+        ...
+
+    def state(self) -> dict[str, Array]:
+        """What it remembers, as arrays by name; empty if nothing."""
+        ...
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on from a `state`."""
         ...
 
 
@@ -99,6 +109,11 @@ class _Swaps:
             fillers[rows] = present.scatter(1, leavers, torch.where(helps, arrivals.long(), kept))
         return fillers
 
+    def state(self) -> dict[str, Array]:
+        return {}
+
+    def restore(self, state: Mapping[str, Array]) -> None: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class MomentumStep:
@@ -151,3 +166,12 @@ class _Momentum:
         ranked[:, self.forbidden] = -torch.inf
         chosen, _ = topk_scores(ranked.numpy(), fillers.shape[1])
         return torch.from_numpy(chosen.astype(np.int64))
+
+    def state(self) -> dict[str, Array]:
+        if self.velocity is None or self.profiles is None:
+            return {}
+        return {"velocity": self.velocity.numpy(), "profiles": self.profiles.numpy()}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        if state:
+            self.velocity, self.profiles = (torch.from_numpy(state[name]) for name in ("velocity", "profiles"))

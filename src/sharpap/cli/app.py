@@ -241,6 +241,38 @@ def report(
     show_report(folder, k, as_markdown, as_json)
 
 
+@app.command()
+def results(
+    folders: Annotated[list[Path], typer.Argument(help="Results folders.")],
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Only these attacks (none: the clean run); repeatable.")
+    ] = None,
+    victim: Annotated[list[str] | None, typer.Option(help="Only these victims; repeatable.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="H, anyH, N, rank, rank_shift, Recall, NDCG, or all; repeatable. Default: H."),
+    ] = None,
+    k: Annotated[list[int] | None, typer.Option("--k", help="Only these list lengths; repeatable.")] = None,
+    pivot: Annotated[bool, typer.Option("--pivot", help="A column a victim.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The second folder minus the first, draw by draw.")
+    ] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Every measurement instead of means over draws.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a .csv, .parquet or .tex instead.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask results folders: filter, pivot, compare two runs, export."""
+    from sharpap.cli.results import Query, show_results
+
+    shapes = [name for name, wanted in (("pivot", pivot), ("compare", compare), ("rows", rows)) if wanted]
+    if len(shapes) > 1:
+        raise ConfigError(f"--{shapes[0]} and --{shapes[1]} exclude each other.")
+    metrics = () if metric == ["all"] else tuple(metric or ["H"])
+    query = Query(attacks=tuple(attack or ()), victims=tuple(victim or ()), metrics=metrics, ks=tuple(k or ()))
+    show_results(folders, query, shape=(shapes or ["means"])[0], out=out, overwrite=overwrite, as_json=as_json)
+
+
 app.add_typer(data_app, name="data")
 
 
@@ -301,8 +333,8 @@ def main() -> None:
             typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
         typer.echo(f"error: {_safe(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except KeyboardInterrupt as stop:
-        typer.echo(_safe(str(stop)) or "interrupted", err=True)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
         sys.exit(130)
     except OSError as error:
         typer.echo(_safe(f"error: {error.filename or ''}: {error.strerror or error}"), err=True)

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from sharpap import tracking
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.cells import CellStore
@@ -139,7 +141,8 @@ def _finish(results: Results, out: Path | None, as_json: bool, cells: Path | Non
     if results.provenance.get("interrupted"):
         done, planned = results.provenance["done"], results.provenance["planned"]
         kept = "" if cells is None else f" They are kept in {cells}: the same command goes on from there."
-        raise KeyboardInterrupt(f"interrupted: {done} of {planned} trainings are done.{kept}")
+        typer.echo(f"interrupted: {done} of {planned} trainings are done.{kept}", err=True)
+        raise typer.Exit(130)
 
 
 def summary_json(results: Results, out: Path | None) -> dict[str, Any]:

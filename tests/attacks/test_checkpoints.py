@@ -1,0 +1,129 @@
+"""An attack that is stopped after any outer epoch and goes on ends with the very profiles of one that was left alone."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from sharpap import checkpoints, progress
+from sharpap.assess import Experiment, run
+from sharpap.assess import cells as cells_module
+from sharpap.attacks import MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
+from sharpap.data import TargetPool, split, synthetic
+from sharpap.recommenders import WRMF, Popularity
+from sharpap.surrogates import WRMFSurrogate
+from sharpap.threat import Budget, Goal
+
+SURROGATE = WRMFSurrogate(embedding_size=4, epochs=4, unrolled_epochs=2)
+SMALL = {"surrogate": SURROGATE, "epochs": 5, "finalists": 2, "final_seeds": 1, "users_per_epoch": 30}
+ATTACKS = {
+    "sharpap": RevAdv(**SMALL, worst_case=SharpnessAware()),
+    "momentum": RevAdv(**SMALL, step=MomentumStep(latent=True)),
+    "portfolio": Portfolio(
+        attacks=(RevAdv(**SMALL),), restarts=3, judges=(WRMF(embedding_size=4, epochs=2),), judge_seeds=1, k=5
+    ),
+}
+
+
+class Keeper:
+    """Keeps each state as bytes, so that nothing is shared with the attack that goes on."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def due(self) -> bool:
+        return True
+
+    def load(self, name):
+        if name not in self.kept:
+            return None
+        arrays, facts = cells_module._unpacked(self.kept[name])
+        return facts | arrays
+
+    def save(self, name, state):
+        arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+        facts = {key: value for key, value in state.items() if key not in arrays}
+        self.kept[name] = cells_module._packed(facts, **arrays)
+
+
+class StopsAfter(progress._Silent):
+    """Ctrl-C at the nth step of any bar."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, steps: int = 1, *, note: str | None = None) -> None:
+        if note is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+def text(poison) -> bytes:
+    """All of a poison but its time."""
+    buffer = io.BytesIO()
+    np.savez(buffer, indices=poison.profiles.indices, indptr=poison.profiles.indptr)
+    return buffer.getvalue() + repr([poison.history, poison.notes, poison.settings]).encode()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_stopped_after_every_second_epoch_it_ends_as_if_left_alone(name, blocks):
+    attack = ATTACKS[name]
+    goal, budget = Goal(targets=(19, 39)), Budget(fake_users=5)
+    whole = attack.poison(blocks, goal, budget, seed=3)
+    keeper, stops = Keeper(), 0
+    while True:
+        try:
+            with checkpoints.keeping(keeper), progress.reporting(StopsAfter(3)):
+                found = attack.poison(blocks, goal, budget, seed=3)
+            break
+        except KeyboardInterrupt:
+            stops += 1
+        assert stops < 20, "it does not get on"
+    assert stops >= 2
+    assert text(found) == text(whole)
+    with checkpoints.keeping(keeper):
+        assert text(attack.poison(blocks, goal, budget, seed=4)) == text(attack.poison(blocks, goal, budget, seed=4))
+    assert text(attack.poison(blocks, goal, budget, seed=4)) != text(whole)
+
+
+def test_without_a_keeper_nothing_is_kept(blocks):
+    assert not checkpoints.due()
+    checkpoints.save("x", {"a": 1})
+    assert checkpoints.load("x") is None
+
+
+def test_a_run_keeps_states_until_the_profiles_are_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells_module.Checkpoints, "due", lambda self: True)
+    experiment = Experiment(
+        dataset=split(synthetic(60, 80, 900, seed=2), seed=0, name="made"),
+        attacks={"random": RandomAttack(), "sharpap": ATTACKS["sharpap"]}, victims={"floor": Popularity()},
+        targets=TargetPool(draws=1, size=2), budget=Budget(fake_users=3), ks=(5,),
+    )  # fmt: skip
+    whole = run(experiment)
+    epochs: list[int] = []
+    look = RevAdv._look
+
+    def counted(self, surrogate, clean, train, fake, goal, users, seed, epoch):
+        epochs.append(epoch)
+        if len(epochs) == 4:
+            raise KeyboardInterrupt
+        return look(self, surrogate, clean, train, fake, goal, users, seed, epoch)
+
+    monkeypatch.setattr(RevAdv, "_look", counted)
+    assert run(experiment, cells=tmp_path).provenance["interrupted"]
+    (state,) = tmp_path.glob("state-*.record")
+    damaged = state.read_bytes()[:-1]
+    found = run(experiment, cells=tmp_path)
+    assert epochs == [0, 1, 2, 3, 3, 4]
+    assert not list(tmp_path.glob("state-*"))
+    assert found.frame.equals(whole.frame)
+    assert text(found.poisons["sharpap", 0]) == text(whole.poisons["sharpap", 0])
+    for path in tmp_path.glob("poison-*.record"):
+        path.unlink()
+    state.write_bytes(damaged)  # a damaged state is one that is not there
+    epochs[:] = [9] * 10
+    assert run(experiment, cells=tmp_path).frame.equals(whole.frame)
+    assert epochs[10:] == [0, 1, 2, 3, 4]
