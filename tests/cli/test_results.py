@@ -23,7 +23,7 @@ def folders(tmp_path_factory):
     from sharpap.cli import main
 
     home = tmp_path_factory.mktemp("runs")
-    kinds = {"small": ["--fakes", "3"], "large": ["--fakes", "9"], "other": ["--targets", "head"]}
+    kinds = {"small": ["--fakes", "3"], "large": ["--fakes", "9"], "other": ["--seed", "1"]}
     old = sys.argv
     for name, more in kinds.items():
         sys.argv = ["sharpap", *GRID, "--draws", "3", "-o", str(home / name), "--store", str(home / "store"), *more]
