@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Interval, evaluate, hit_ratio
 from sharpap.recommenders import WRMF, Capabilities, FactorModel, Popularity
-from sharpap.report.audit import audit_page
+from sharpap.report.audit import audit_html, audit_page
 from sharpap.seeds import derive_seed
 from sharpap.threat import Budget
 
@@ -139,6 +141,19 @@ def test_the_page_answers_every_question(found):
     ):
         assert question in page
     assert f"{100 * found.screening[0].hits.mean:.2f} %" in page
+
+
+def test_the_html_page_holds_every_figure_of_the_markdown_and_escapes_names(found):
+    nasty = replace(found, recommender='<script>alert("x")</script>')
+    html, text = audit_html(nasty), audit_page(nasty)
+    plain = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+    cells = [cell.strip() for line in text.splitlines() if line.startswith("| ") for cell in line.strip("|").split("|")]
+    figures = [cell for cell in cells if re.search(r"\d", cell)]
+    assert len(figures) > 30
+    assert [figure for figure in figures if figure not in plain] == []
+    assert "How exposed is <script>" not in html
+    assert html.count("<script>") == 1  # the page's own, for colours
+    assert not re.search(r"\b(?:src|href)=\"(?!#)", html)
 
 
 CALLS: list[int] = []

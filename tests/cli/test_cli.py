@@ -178,6 +178,7 @@ def test_audit_answers_on_one_page(sharpap, tmp_path):
     record = json.loads((out / "audit.json").read_text())
     assert record["curve"][0]["fakes"] == 4
     assert record["needed"]["0.1"] == [4, None]
+    assert "How exposed is popularity?</h1>" in (out / "audit.html").read_text()
     assert (out / "audit.md").read_text().startswith("# How exposed is popularity?")
     code, _, err = sharpap("audit", "popularity", *DATA, *options, "-o", out)
     assert code == 2

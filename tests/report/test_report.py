@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
+from grids import grid
 from rich.console import Console
 
 import sharpap
@@ -16,6 +22,8 @@ from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity
 from sharpap.report import html, show
 from sharpap.report.charts import Bar, Series, _ticks, intervals, lines
+from sharpap.report.matrix import facts
+from sharpap.report.template import island
 from sharpap.surrogates import WRMFSurrogate
 
 NASTY = '<script>alert("x")</script> & [bold]'
@@ -44,7 +52,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.stack.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -60,9 +68,10 @@ def test_the_page_is_well_formed_loads_nothing_and_escapes_names(results, tmp_pa
     page = Page()
     page.feed(text)
     assert page.stack == []
-    assert page.links == []
-    assert "script" not in page.tags
-    assert not re.search(r"url\(|@import|https?://", text)
+    assert all(link.startswith("#") for link in page.links)
+    assert page.tags.count("script") == 3  # colours, the data, the matrix
+    namespace = "http://www.w3.org/2000/svg"
+    assert not re.search(r"url\(|@import|https?://|<link|<img|\bfetch\(", text.replace(namespace, ""))
     assert "&lt;script&gt;" in text
     for word in (
         "Transfer matrix",
@@ -74,6 +83,47 @@ def test_the_page_is_well_formed_loads_nothing_and_escapes_names(results, tmp_pa
     ):
         assert word in text
     assert text.count("<svg") == 4
+
+
+def test_the_policy_allows_the_page_its_own_style_and_scripts_only(results):
+    text = html(results)
+    policy = unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    hashes = [b64encode(sha256(part.encode()).digest()).decode() for part in (style, *scripts)]
+    assert re.findall(r"sha256-([^']+)'", policy) == hashes
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+
+
+def test_the_data_island_holds_hostile_strings_without_ending_it(results):
+    hostile = {"name": "</script><!-- \u2028 \u2029 & <script>"}
+    text = island(hostile)
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == hostile
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html(results), re.DOTALL)[1]
+    assert json.loads(data)["victims"] == ["floor", NASTY]
+
+
+def test_the_data_island_holds_the_measured_values(results):
+    data = facts(results, 10)
+    size = len(data["draws"]) * len(data["seeds"])
+    frame = results.frame.filter((pl.col("metric") == "N") & (pl.col("k") == 20) & (pl.col("target") == -1))
+    for row in frame.iter_rows(named=True):
+        cell = data["attacks"].index(row["attack"]) * len(data["victims"]) + data["victims"].index(row["victim"])
+        value = data["figures"]["N@20"]["runs"][cell * size + row["draw"] * len(data["seeds"]) + row["seed"]]
+        assert value / 1e6 == pytest.approx(row["value"], abs=6e-7)
+    for row in results.transfer_matrix("H", 10).iter_rows(named=True):
+        cell = data["attacks"].index(row["attack"]) * len(data["victims"]) + data["victims"].index(row["victim"])
+        low = data["figures"]["H@10"]["mean"][cell] - data["figures"]["H@10"]["half"][cell]
+        assert low / 1e6 == pytest.approx(row["low"], abs=2e-6)
+
+
+def test_single_values_are_left_out_where_they_would_fill_the_page():
+    data = facts(grid(20, 10, draws=25, seeds=8), 10)
+    assert "runs" in data["figures"]["H@10"]
+    assert "runs" not in data["figures"]["NDCG@50"]
+    assert len(json.dumps(data)) < 4_000_000
 
 
 def test_numbers_on_the_page_are_those_of_the_table(results):

@@ -41,15 +41,15 @@ def paired(frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, m
     """
     part = _aggregate(frame, metric, k)
     unknown = unavailable(frame, metric, k)
+    mine, other = (part.filter(pl.col("attack") == name) for name in (attack, base))
+    other = other.select("victim", "draw", "seed", base="value")
+    both = mine.join(other, on=["victim", "draw", "seed"]).with_columns(value=pl.col("value") - pl.col("base"))
+    base_means = dict(both.group_by("victim").agg(pl.col("base").mean()).iter_rows())
+    cells = _by_cell(both)
     rows = []
     for victim in (name for name in victims if name not in unknown):
-        mine, other = (
-            part.filter((pl.col("attack") == name) & (pl.col("victim") == victim)) for name in (attack, base)
-        )
-        both = mine.join(other, on=["draw", "seed"], suffix="_base")
-        differences = both.with_columns(value=pl.col("value") - pl.col("value_base"))
-        base_mean = float(both["value_base"].mean() or 0.0) if both.height else float("nan")  # pyright: ignore[reportArgumentType]
-        rows.append((victim, *_fields(interval(_repetitions(differences))), base_mean))
+        found = _fields(interval(cells.get((attack, victim), np.empty(0))))
+        rows.append((victim, *found, base_means.get(victim, float("nan"))))
     out = pl.DataFrame(rows, schema=_schema("victim") | {"base_mean": pl.Float64}, orient="row")
     return out.with_columns(p_holm=pl.Series(holm(out["p"].to_numpy())))
 
@@ -93,11 +93,6 @@ def _aggregate(frame: pl.DataFrame, metric: str, k: int) -> pl.DataFrame:
         & pl.col("value").is_not_null()
         & pl.col("value").is_not_nan()
     )
-
-
-def _repetitions(cell: pl.DataFrame) -> np.ndarray:
-    cell = cell.sort("draw", "seed")
-    return repetitions(*(cell[name].to_numpy() for name in ("draw", "seed", "value")))
 
 
 def _by_cell(part: pl.DataFrame) -> dict[tuple[str, str], np.ndarray]:

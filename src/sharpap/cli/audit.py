@@ -17,9 +17,9 @@ from sharpap.cli.settings import apply
 from sharpap.config import build, construct, locate
 from sharpap.errors import ConfigError
 from sharpap.files import write_text
-from sharpap.report.audit import audit_page
+from sharpap.report.audit import audit_html, audit_page
 
-PAGE, RECORD, CELLS = "audit.md", "audit.json", "cells"
+PAGE, TEXT, RECORD, CELLS = "audit.html", "audit.md", "audit.json", "cells"
 SECTIONS = {"attacks": "attack", "detectors": "detector", "defenses": "defense"}
 
 
@@ -57,14 +57,15 @@ def run_audit(
     with reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite), store.session():
         dataset, _ = dataset_from(recipe.get("data", {}))
         found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
-    page = audit_page(found)
+    text = audit_page(found)
     record = asdict(found) | {
         "needed": {f"{level:g}": found.needed(level) for level in found.LEVELS},
     }
-    write_text(folder / PAGE, page)
+    write_text(folder / PAGE, audit_html(found))
+    write_text(folder / TEXT, text)
     write_text(folder / RECORD, json.dumps(record, indent=2))
     if as_json:
         print(json.dumps(record, indent=2))
         return
-    stdout().print(Markdown(page))
-    stdout().print(f"Written to {folder}/{PAGE} and {RECORD}", markup=False, highlight=False)
+    stdout().print(Markdown(text))
+    stdout().print(f"Written to {folder}: {PAGE}, {TEXT} and {RECORD}", markup=False, highlight=False)

@@ -1,68 +1,129 @@
-"""An audit on one page: Markdown for terminal and files."""
+"""An audit on one page: Markdown for terminal and files, HTML for readers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharpap.report.charts import Bar, intervals
 from sharpap.report.markdown import table
+from sharpap.report.template import render
 
 if TYPE_CHECKING:
     from sharpap.assess.exposure import AuditReport, Exposure
     from sharpap.metrics import Interval
 
 
+DETECTOR_COLUMNS = ("detector", "AUC", "precision", "precision of guessing")
+LIMITS = (
+    "The attacks tried are not all there are: the figures are lower bounds of the exposure. Profiles are sets of items; "
+    "timing, ratings, text and account signals, on which real defences rely, are not modelled."
+)
+
+
+def audit_html(found: AuditReport) -> str:
+    """The same answers as one self-contained HTML page."""
+    middle, k = strongest(found), found.settings["k"]
+    share = {"x_label": f"% of users with a target in their best {k}"}
+    curve = intervals(
+        [("fake users", [_bar(each, f"{each.fakes:,} ({100 * each.share:.2g} %)", "s0") for each in found.curve])],
+        **share,
+    )
+    attacks = intervals(
+        [("attack", [_bar(each, each.attack, "s3" if each is middle else "genuine") for each in found.screening])],
+        **share,
+    )
+    return render(
+        "audit.html.j2", title=f"How exposed is {found.recommender}?", found=found, middle=middle, k=k,
+        levels=[(100 * level, *found.needed(level), needed(found, level)) for level in found.LEVELS], curve=curve,
+        attacks=attacks, data=data(found), reading=reading(found), verdict=verdict(found).replace("**", ""),
+        cost=cost(found), visibility=visibility(found), auc=auc, detector_columns=DETECTOR_COLUMNS,
+        detector_rows=detector_rows(found), remedy_verdict=remedy_verdict(found), limits=LIMITS,
+        percent=percent, in_brackets=in_brackets, change=change,
+    )  # fmt: skip
+
+
+def _bar(point: Exposure, label: str, style: str) -> Bar:
+    mean, low, high = (100 * value for value in (point.hits.mean, max(point.hits.low, 0), point.hits.high))
+    return Bar(label=label, style=style, mean=mean, low=low, high=high)
+
+
 def audit_page(found: AuditReport) -> str:
     """The answers of an audit in Markdown, numbers first."""
     settings = found.settings
-    k, draws, size, first = settings["k"], settings["draws"], settings["size"], settings["pools"][0]
-    middle = next(each for each in found.screening if each.attack == found.strongest)
+    first, middle = settings["pools"][0], strongest(found)
     parts = [
         f"# How exposed is {found.recommender}?",
-        f"{found.dataset}: {found.users:,} users, {found.items:,} items, {found.interactions:,} training interactions. "
-        f"Every figure is a mean over {draws} sets of {size} target items, each with its own training; in brackets the 95 % "
-        f"interval over those sets. An item \"in a list\" is among a genuine user's best {k} that the user does not have.",
+        f"{data(found)} {reading(found)}",
         "## How many fake users does it take?",
-        "\n".join(f"- {_needed(found, level)}" for level in found.LEVELS),
+        "\n".join(f"- **{100 * level:g} % of lists**: {needed(found, level)}." for level in found.LEVELS),
         _table(found.curve, first=True),
         "## Which attack does it?",
         f"{middle.fakes} fake users of {middle.profile_size} items each, pushing items of the pool {first!r}:",
         _attacks(found.screening),
-        _strongest(found),
+        verdict(found),
         "## Who is hit?",
         "Genuine users by their number of interactions, under the strongest attack:",
         table(
             ["interactions", "users", "lists with a target"],
-            [[f"{group.low} to {group.high}", f"{group.users:,}", _percent(group.hits)] for group in found.groups],
+            [[f"{group.low} to {group.high}", f"{group.users:,}", percent(group.hits)] for group in found.groups],
         ),
         f"Target items by popularity ({middle.fakes} fakes):",
         table(
             ["targets", "without attack", "with it"],
-            [[each.pool, _percent(each.before), _interval(each.hits)] for each in found.pools],
+            [[each.pool, percent(each.before), in_brackets(each.hits)] for each in found.pools],
         ),
         "## What does it cost genuine users?",
-        _cost(found, middle),
+        cost(found),
         "## How visible are the fakes?",
-        f"Detectors that know neither the attack nor its targets, on {middle.fakes} fakes. AUC is the chance that one ranks a "
-        "fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, the share of "
-        "fakes among as many suspects as there are fakes.",
+        visibility(found),
         _detectors(found),
         "## What would help?",
         _remedies(found, middle),
         "## What this does not say",
-        "The attacks tried are not all there are: the figures are lower bounds of the exposure. Profiles are sets of items; "
-        "timing, ratings, text and account signals, on which real defences rely, are not modelled.",
+        LIMITS,
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 
-def _needed(found: AuditReport, level: float) -> str:
+def strongest(found: AuditReport) -> Exposure:
+    """The strongest attack with about 1 % fakes."""
+    return next(each for each in found.screening if each.attack == found.strongest)
+
+
+def data(found: AuditReport) -> str:
+    """What it was measured on."""
+    return (
+        f"{found.dataset}: {found.users:,} users, {found.items:,} items, {found.interactions:,} training interactions."
+    )
+
+
+def reading(found: AuditReport) -> str:
+    """How to read every figure."""
+    settings = found.settings
+    return (
+        f"Every figure is a mean over {settings['draws']} sets of {settings['size']} target items, each with its own training; "
+        f'in brackets the 95 % interval over those sets. An item "in a list" is among a genuine user\'s best {settings["k"]} '
+        "that the user does not have."
+    )
+
+
+def visibility(found: AuditReport) -> str:
+    """How to read the figures of the detectors."""
+    return (
+        f"Detectors that know neither the attack nor its targets, on {strongest(found).fakes} fakes. AUC is the chance that one "
+        "ranks a fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, the share "
+        "of fakes among as many suspects as there are fakes."
+    )
+
+
+def needed(found: AuditReport, level: float) -> str:
+    """Between which numbers of fake users a level lies."""
     missed, reached = found.needed(level)
-    what = f"{100 * level:g} % of lists"
     if reached is None:
-        return f"**{what}**: not reached with {missed:,} fake users ({_of(missed, found.users)})."
+        return f"not reached with {missed:,} fake users ({_of(missed, found.users)})"
     if missed is None:
-        return f"**{what}**: {reached:,} fake users or fewer ({_of(reached, found.users)})."
-    return f"**{what}**: between {missed:,} and {reached:,} fake users (up to {_of(reached, found.users)})."
+        return f"{reached:,} fake users or fewer ({_of(reached, found.users)})"
+    return f"between {missed:,} and {reached:,} fake users (up to {_of(reached, found.users)})"
 
 
 def _of(count: int | None, users: int) -> str:
@@ -71,7 +132,7 @@ def _of(count: int | None, users: int) -> str:
 
 def _table(points: list[Exposure], *, first: bool) -> str:
     rows = [
-        [f"{each.fakes:,}", f"{100 * each.share:.2g} %", _interval(each.hits), _change(each.accuracy)]
+        [f"{each.fakes:,}", f"{100 * each.share:.2g} %", in_brackets(each.hits), change(each.accuracy)]
         for each in points
     ]
     return table(["fake users", "of genuine users", "lists with a target", "change of NDCG"], rows)
@@ -79,14 +140,14 @@ def _table(points: list[Exposure], *, first: bool) -> str:
 
 def _attacks(points: list[Exposure]) -> str:
     rows = [
-        [each.attack, _percent(each.before), _interval(each.hits), _change(each.accuracy), _auc(each)]
-        for each in points
+        [each.attack, percent(each.before), in_brackets(each.hits), change(each.accuracy), auc(each)] for each in points
     ]
     return table(["attack", "without it", "lists with a target", "change of NDCG", "best detector's AUC"], rows)
 
 
-def _strongest(found: AuditReport) -> str:
-    best = next(each for each in found.screening if each.attack == found.strongest)
+def verdict(found: AuditReport) -> str:
+    """Which attack it is, and how clearly."""
+    best = strongest(found)
     gain = best.hits.mean - best.before
     if gain <= 0:
         return "**None of them**: no attack puts the targets into more lists than they are in anyway."
@@ -99,61 +160,78 @@ def _strongest(found: AuditReport) -> str:
     return f"**{found.strongest}**, clearly."
 
 
-def _cost(found: AuditReport, middle: Exposure) -> str:
+def cost(found: AuditReport) -> str:
+    """The accuracy that genuine users lose."""
+    middle = strongest(found)
     if found.ndcg is None or middle.accuracy is None:
         return "Not known: the data has no held-out interactions."
     k = found.settings["k"]
     return (
-        f"NDCG@{k} is {found.ndcg:.4f} without attack and changes by {_change(middle.accuracy)} with {middle.fakes} fakes of "
+        f"NDCG@{k} is {found.ndcg:.4f} without attack and changes by {change(middle.accuracy)} with {middle.fakes} fakes of "
         f"{found.strongest}."
     )
 
 
 def _remedies(found: AuditReport, middle: Exposure) -> str:
     if not found.remedies:
-        return "Not available for a recommender that gives only lists."
-    rows = [["none", "", "", _interval(middle.hits), _change(middle.accuracy)]] + [
+        return remedy_verdict(found)
+    rows = [["none", "", "", in_brackets(middle.hits), change(middle.accuracy)]] + [
         [
             each.name, "" if each.caught is None else f"{100 * each.caught:.0f} %",
-            "" if each.caught is None else f"{each.lost}", _interval(each.hits), _change(each.accuracy),
+            "" if each.caught is None else f"{each.lost}", in_brackets(each.hits), change(each.accuracy),
         ]
         for each in found.remedies
     ]  # fmt: skip
-    text = table(["remedy", "fakes caught", "genuine users lost", "lists with a target", "change of NDCG"], rows)
+    head = ["remedy", "fakes caught", "genuine users lost", "lists with a target", "change of NDCG"]
+    return table(head, rows) + "\n\n" + remedy_verdict(found)
+
+
+def remedy_verdict(found: AuditReport) -> str:
+    """Whether leaving out users helps."""
+    if not found.remedies:
+        return "Not available for a recommender that gives only lists."
     best = min(found.remedies, key=lambda each: each.hits.mean)
-    much = best.hits.mean < middle.hits.mean / 2
-    verdict = f"Best: {best.name}; it takes away more than half of the exposure." if much else (
-        "None of them takes away half of the exposure."
-    )  # fmt: skip
-    caveat = "The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
-    return f"{text}\n\n{verdict} {caveat}"
+    much = best.hits.mean < strongest(found).hits.mean / 2
+    verdict = (
+        f"Best: {best.name}; it takes away more than half of the exposure."
+        if much
+        else "None of them takes away half of the exposure."
+    )
+    return f"{verdict} The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
 
 
 def _detectors(found: AuditReport) -> str:
+    return table(list(DETECTOR_COLUMNS), detector_rows(found))
+
+
+def detector_rows(found: AuditReport) -> list[list[str]]:
+    """What each detector sees of the strongest attack, the best first; columns are `DETECTOR_COLUMNS`."""
     mine = [each for each in found.detections if each.attack == found.strongest]
-    best = sorted(mine, key=lambda each: -each.auc.mean)
-    rows = [
-        [each.detector, _bounded(each.auc, 2), f"{_bounded(each.precision, 2)}", f"{each.guessing:.2f}"]
-        for each in best
+    return [
+        [each.detector, _bounded(each.auc, 2), _bounded(each.precision, 2), f"{each.guessing:.2f}"]
+        for each in sorted(mine, key=lambda each: -each.auc.mean)
     ]
-    return table(["detector", "AUC", "precision", "precision of guessing"], rows)
 
 
 def _bounded(found: Interval, digits: int) -> str:
     return f"{found.mean:.{digits}f} ({max(found.low, 0):.{digits}f} to {min(found.high, 1):.{digits}f})"
 
 
-def _auc(each: Exposure) -> str:
+def auc(each: Exposure) -> str:
+    """Of the best detector."""
     return "n/a" if each.visibility is None else f"{each.visibility:.2f}"
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share."""
     return f"{100 * value:.2f} %"
 
 
-def _interval(found: Interval) -> str:
+def in_brackets(found: Interval) -> str:
+    """A share and its interval, which cannot go below 0."""
     return f"{100 * found.mean:.2f} % ({100 * max(found.low, 0):.2f} to {100 * found.high:.2f})"
 
 
-def _change(found: Interval | None) -> str:
+def change(found: Interval | None) -> str:
+    """A relative change and its interval."""
     return "n/a" if found is None else f"{100 * found.mean:+.1f} % ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
