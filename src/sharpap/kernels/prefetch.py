@@ -1,7 +1,7 @@
 """Asking for a row of a dense matrix before it is needed.
 
-The rows that a sparse pattern names lie anywhere in memory: the processor cannot guess the next one, and waits for it. Asked for
-`AHEAD` entries early they arrive in time; at 3 million interactions this alone is worth a factor of two.
+The rows that a sparse pattern names lie anywhere in memory: the processor cannot guess the next one, and waits for it.
+Asked for `AHEAD` entries early they arrive in time; at 3 million interactions this alone is worth a factor of up to two.
 """
 
 from __future__ import annotations
