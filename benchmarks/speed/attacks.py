@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.speed.dense import DenseRevAdv, project
 from scipy.sparse import csr_array
 
-from benchmarks.speed.dense import DenseRevAdv, project
 from sharpap.attacks import CrossEntropy, RevAdv, SharpnessAware
 from sharpap.attacks.profiles import copied_profiles, to_csr
 from sharpap.attacks.scan import scan
@@ -101,7 +101,10 @@ def outer_dense(shape: str, steps: int = 50, unrolled: int = 10, d: int = 64) ->
 def training_epoch(shape: str, how: str) -> Work:
     """Ten full-batch Adam steps of WRMF: fused kernels, autograd over the sparse kernels, or the dense loss."""
     pattern = Pattern.from_csr(data(shape).matrix)
-    start = [torch.from_numpy(rng(0, str(rows)).standard_normal((rows, 64), dtype=np.float32) * 0.1) for rows in pattern.shape]
+    start = [
+        torch.from_numpy(rng(0, str(rows)).standard_normal((rows, 64), dtype=np.float32) * 0.1)
+        for rows in pattern.shape
+    ]
     dense = DenseRevAdv(data(shape).matrix, np.array([0]), WRMFSurrogate()) if how == "dense" else None
     nobody = torch.zeros(0, pattern.shape[1])
 
@@ -112,7 +115,11 @@ def training_epoch(shape: str, how: str) -> Work:
         if dense is not None:
             return torch.autograd.grad(dense.loss(p, q, nobody), (p, q))
         s = sddmm(pattern, p, q)
-        loss = ((p.T @ p) * (q.T @ q)).sum() + (20 * (1 - s) ** 2 - s**2).sum() + 20 * (p.square().sum() + q.square().sum())
+        loss = (
+            ((p.T @ p) * (q.T @ q)).sum()
+            + (20 * (1 - s) ** 2 - s**2).sum()
+            + 20 * (p.square().sum() + q.square().sum())
+        )
         return torch.autograd.grad(loss, (p, q))
 
     def work() -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.speed.attacks import WEIGHTS, data
 from scipy.sparse import csr_array
 
-from benchmarks.speed.attacks import WEIGHTS, data
 from sharpap.kernels import Pattern, sddmm, spmm, spmm_t, topk
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.bpr import Negatives, bpr_gradient
@@ -60,6 +60,8 @@ def kernel(name: str, shape: str, d: int = 64) -> Work:
     def work() -> dict[str, Any]:
         for _ in range(REPEATS):
             once()
-        return {"repeats": REPEATS, "interactions": nnz} | ({"flops": REPEATS * flops, "bytes": REPEATS * traffic} if flops else {})
+        return {"repeats": REPEATS, "interactions": nnz} | (
+            {"flops": REPEATS * flops, "bytes": REPEATS * traffic} if flops else {}
+        )
 
     return work

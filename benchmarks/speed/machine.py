@@ -58,7 +58,9 @@ def describe() -> dict[str, Any]:
     """What a reader needs to judge the figures."""
     info, name = Path("/proc/cpuinfo"), platform.processor()
     if info.exists():
-        name = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), name)
+        name = next(
+            (line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), name
+        )
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": name, "cpus": os.cpu_count(), "memory_gib": round(pages / 2**30, 1), "system": platform.system(),

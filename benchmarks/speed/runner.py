@@ -101,7 +101,10 @@ class _Child:
     def __init__(self, contender: Contender) -> None:
         order = json.dumps({"make": contender.make, "settings": contender.settings, "warm": contender.warm})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.child", order], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.speed.child", order],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def run(self) -> Row:

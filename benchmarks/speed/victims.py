@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.speed.attacks import WEIGHTS, data
 from scipy.sparse import csr_array, csr_matrix
 
-from benchmarks.speed.attacks import WEIGHTS, data
 from sharpap.data import load, synthetic
 from sharpap.kernels import Pattern
 from sharpap.kernels.als import solve_rows
@@ -53,7 +53,11 @@ def als(shape: str, how: str, most: int = 30, cg_steps: int = 3, within: float =
         from implicit.als import AlternatingLeastSquares
 
         model = AlternatingLeastSquares(
-            factors=64, regularization=WEIGHTS["reg"], alpha=WEIGHTS["positive_weight"], iterations=sweeps, random_state=0
+            factors=64,
+            regularization=WEIGHTS["reg"],
+            alpha=WEIGHTS["positive_weight"],
+            iterations=sweeps,
+            random_state=0,
         )
         model.fit(theirs, show_progress=False)
         return model.user_factors, model.item_factors  # pyright: ignore[reportReturnType]
@@ -81,7 +85,13 @@ def lightgcn(epochs: int = 800, rate: float = 0.01, decay: bool = False) -> Work
     def work() -> dict[str, Any]:
         start, cpu = time.perf_counter(), time.process_time()
         made = model.fit(train, seed=0)
-        facts = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu, "epochs": epochs, "rate": rate, "decay": decay}
+        facts = {
+            "wall": time.perf_counter() - start,
+            "cpu": time.process_time() - cpu,
+            "epochs": epochs,
+            "rate": rate,
+            "decay": decay,
+        }
         found = evaluate(made, train, targets=(), held_out=dataset.test.matrix, ks=(20,))
         return facts | {"recall_20": found.recall[20], "ndcg_20": found.ndcg[20]}
 
@@ -134,7 +144,12 @@ def command(arguments: list[str]) -> Work:
         with tempfile.TemporaryDirectory() as folder:
             words = [part.replace("{out}", str(Path(folder) / "out")) for part in arguments]
             before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            subprocess.run([sys.executable, "-m", "sharpap", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                [sys.executable, "-m", "sharpap", *words],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
             wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return {"wall": wall, "cpu": cpu, "peak_mib": after.ru_maxrss / 1024}
