@@ -35,9 +35,8 @@ lint: $(STAMP)  ## ruff
 typecheck: $(STAMP)  ## basedpyright
 	$(BIN)/basedpyright
 
-bench: $(STAMP)  ## Kernels beside torch's own, and what the worst case costs
-	$(BIN)/python benchmarks/kernels.py
-	$(BIN)/python benchmarks/worst_case.py
+bench: $(STAMP)  ## Time and memory beside rivals: benchmarks/results/speed.json, docs/performance.md
+	$(BIN)/python -m benchmarks.speed
 
 results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
 	$(BIN)/sharpap run ml-100k --out results/ml-100k --overwrite

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import machine
-from benchmarks.speed.render import render
+from benchmarks.speed.render import bandwidth, render
 from benchmarks.speed.runner import Row, measure
 from benchmarks.speed.suite import BENCHMARKS
 
@@ -35,7 +35,7 @@ def _against_roof(rows: list[Row], roofs: dict[str, float]) -> None:
         facts = each.get("facts", {})
         if "flops" in facts:
             seconds = sorted(each["wall"])[len(each["wall"]) // 2]
-            least = max(facts["bytes"] / roofs["read_gb_s"], facts["flops"] / roofs["gflop_s"]) / 1e9
+            least = max(facts["bytes"] / bandwidth(roofs), facts["flops"] / roofs["gflop_s"]) / 1e9
             facts |= {
                 "gflop_s": round(facts["flops"] / seconds / 1e9, 2),
                 "gb_s": round(facts["bytes"] / seconds / 1e9, 2),
@@ -51,7 +51,10 @@ def main() -> None:
     parser.add_argument("--render", action="store_true")
     args = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"benchmarks": {}}
-    if not args.render:
+    if args.render:
+        for made in results["benchmarks"].values():
+            _against_roof(made["rows"], results["machine"]["roofs"])
+    else:
         chosen = [
             each for each in BENCHMARKS
             if (any(each.name.startswith(name) for name in args.only) if args.only else args.full or not each.full)

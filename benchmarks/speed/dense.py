@@ -1,8 +1,8 @@
 """RevAdv's outer epoch the dense way: a users x items loss in torch, and autograd through the unrolled steps.
 
 Our own, in the style of the public implementations: the same surrogate, steps, optimiser, attack loss and projection as
-`sharpap.attacks.RevAdv` with `CrossEntropy` and `MomentumStep`, so that both give the same gradient
-(tests/test_benchmarks.py). Nothing here is sparse: that is the point.
+`sharpap.attacks.RevAdv` with `CrossEntropy` and `MomentumStep`, from the same start, so that
+both come to the same attack loss. Nothing here is sparse: that is the point.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,7 +72,7 @@ def measure(benchmark: Benchmark, say: Callable[[str], None]) -> list[Row]:
                 try:
                     _add(row, child.run())
                     say(f"  {each.name}: {row['wall'][-1]:.4g} s, peak {row['peak_mib']:.0f} MiB {row['facts'] or ''}")
-                except ChildFailed as failed:
+                except ChildError as failed:
                     row["failed"] = str(failed)
                     say(f"  {each.name}: {failed}")
                 if alone:
@@ -91,7 +91,7 @@ def _add(row: Row, found: Row) -> None:
     row["facts"] = found["facts"]
 
 
-class ChildFailed(RuntimeError):
+class ChildError(RuntimeError):
     """The child ended before it answered."""
 
 
@@ -111,30 +111,20 @@ class _Child:
         """One timed run."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):
             self.process.stdin.write("go\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
         answer = self.process.stdout.readline()
         if not answer:
-            raise ChildFailed(f"ended with status {self.process.wait()}")
+            raise ChildError(f"ended with status {self.process.wait()}")
         found = json.loads(answer)
         if "failed" in found:
-            raise ChildFailed(found["failed"])
+            raise ChildError(found["failed"])
         return found
 
     def close(self) -> None:
         """End the child."""
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         self.process.wait()
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Somewhere to say how far it is."""
-    yield (lambda _: None) if quiet else (lambda text: print(text, flush=True))
