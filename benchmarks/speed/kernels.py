@@ -1,4 +1,4 @@
-# ruff: noqa: E501, PERF401
+# ruff: noqa: E501
 """The sparse kernels beside torch's own operations."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, PERF401
+# ruff: noqa: E501
 """All benchmarks, and what they are meant to reach."""
 
 from __future__ import annotations

@@ -18,8 +18,7 @@ AHEAD = 16
 _LINES = 4  # of 64 bytes: a row of 64 float32; the processor follows longer rows by itself
 
 
-@intrinsic
-def prefetch(typingctx: Any, array: Any, row: Any) -> Any:
+def _prefetch(typingctx: Any, array: Any, row: Any) -> Any:
     """`prefetch(array, row)`: bring `array[row]`, a number or the start of a row, into the cache. A hint, it cannot fail."""
     signature = types.void(array, row)
     lines = _LINES if array.ndim > 1 else 1
@@ -40,3 +39,6 @@ def prefetch(typingctx: Any, array: Any, row: Any) -> Any:
         return impl_ret_untracked(context, builder, signature.return_type, context.get_dummy_value())
 
     return signature, generate
+
+
+prefetch: Any = intrinsic(_prefetch)  # called with an array and a row only: numba brings the context
