@@ -49,9 +49,8 @@ audit: audit-tool  ## Known vulnerabilities of the pinned packages (asks the adv
 audit-tool: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[audit]'
 
-bench: $(STAMP)  ## Kernels beside torch's own, and what the worst case costs
-	$(BIN)/python benchmarks/kernels.py
-	$(BIN)/python benchmarks/worst_case.py
+bench: $(STAMP)  ## Time and memory beside rivals: benchmarks/results/speed.json, docs/performance.md
+	$(BIN)/python -m benchmarks.speed
 
 results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
 	$(BIN)/sharpap run ml-100k --out results/ml-100k --overwrite

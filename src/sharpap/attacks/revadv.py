@@ -132,6 +132,8 @@ class RevAdv:
                     gradients = [each.trained.profile_gradient(each.grad, each.earlier) for each in seen]
                     gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients)
                     fillers = mover.move(fillers, gradient, done=epoch / self.epochs, generator=moves)
+                    del gradients, gradient  # with `seen` the largest things there are: not beside the next epoch's
+                del seen
                 if checkpoints.due():
                     seconds = spent + time.perf_counter() - start
                     checkpoints.save(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sharpap.kernels.csr import SHARES, Pattern
+from sharpap.kernels.prefetch import AHEAD, prefetch
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz"}
@@ -37,43 +38,72 @@ def _negative(key: Any, user: Any, item: Any, count: int) -> int:
     return at - count if at >= count else at
 
 
+@numba.njit(inline="always", cache=True)
+def _draw(key: Any, user: Any, items: Array, count: int, out: Array) -> None:
+    """Negatives of one user's items. They are drawn before they are used, so that their rows can be asked for."""
+    for e in range(len(items)):
+        out[e] = _negative(key, user, items[e], count)
+
+
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _gradient(
-    bounds: Array, indptr: Array, indices: Array, key: Any, P: Array, Q: Array, GP: Array, shares: Array
+    bounds: Array, indptr: Array, indices: Array, key: Any, longest: int, P: Array, Q: Array, GP: Array, shares: Array
 ) -> None:
     d, m = P.shape[1], Q.shape[0]
     for share in numba.prange(len(bounds) - 1):
-        GQ = shares[share]
+        GQ, negatives = shares[share], np.empty(longest, np.int64)
         for u in range(bounds[share], bounds[share + 1]):
-            p, g = P[u], GP[u]
-            for e in range(indptr[u], indptr[u + 1]):
-                i = indices[e]
-                j = _negative(key, u, i, m)
+            p, g, own = P[u], GP[u], indices[indptr[u] : indptr[u + 1]]
+            last = len(own) - 1
+            _draw(key, u, own, m, negatives)
+            for e in range(-AHEAD, len(own)):
+                if e + AHEAD <= last:
+                    i, j = own[e + AHEAD], negatives[e + AHEAD]
+                    prefetch(Q, i)
+                    prefetch(Q, j)
+                    prefetch(GQ, i)
+                    prefetch(GQ, j)
+                if e < 0:
+                    continue
+                i, j = own[e], negatives[e]
                 q, r, a, b = Q[i], Q[j], GQ[i], GQ[j]
                 s = P.dtype.type(0)
                 for k in range(d):
                     s += p[k] * (q[k] - r[k])
                 c = P.dtype.type(-1.0 / (1.0 + np.exp(s)))
+                # One loop for each row written: a loop that writes three is not vectorised, for they might overlap.
                 for k in range(d):
                     g[k] += c * (q[k] - r[k])
-                    change = c * p[k]
-                    a[k] += change
-                    b[k] -= change
+                for k in range(d):
+                    a[k] += c * p[k]
+                for k in range(d):
+                    b[k] -= c * p[k]
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _hvp(
-    bounds: Array, indptr: Array, indices: Array, key: Any, P: Array, Q: Array, VP: Array, VQ: Array,
+    bounds: Array, indptr: Array, indices: Array, key: Any, longest: int, P: Array, Q: Array, VP: Array, VQ: Array,
     HP: Array, shares: Array,
 ) -> None:  # fmt: skip
     d, m = P.shape[1], Q.shape[0]
     for share in numba.prange(len(bounds) - 1):
-        HQ = shares[share]
+        HQ, negatives = shares[share], np.empty(longest, np.int64)
         for u in range(bounds[share], bounds[share + 1]):
-            p, vp, h = P[u], VP[u], HP[u]
-            for e in range(indptr[u], indptr[u + 1]):
-                i = indices[e]
-                j = _negative(key, u, i, m)
+            p, vp, h, own = P[u], VP[u], HP[u], indices[indptr[u] : indptr[u + 1]]
+            last = len(own) - 1
+            _draw(key, u, own, m, negatives)
+            for e in range(-AHEAD, len(own)):
+                if e + AHEAD <= last:
+                    i, j = own[e + AHEAD], negatives[e + AHEAD]
+                    prefetch(Q, i)
+                    prefetch(Q, j)
+                    prefetch(VQ, i)
+                    prefetch(VQ, j)
+                    prefetch(HQ, i)
+                    prefetch(HQ, j)
+                if e < 0:
+                    continue
+                i, j = own[e], negatives[e]
                 q, r, vq, vr, a, b = Q[i], Q[j], VQ[i], VQ[j], HQ[i], HQ[j]
                 s = P.dtype.type(0)
                 t = P.dtype.type(0)
@@ -85,9 +115,10 @@ def _hvp(
                 t = -c * (1 + c) * t
                 for k in range(d):
                     h[k] += t * (q[k] - r[k]) + c * (vq[k] - vr[k])
-                    change = t * p[k] + c * vp[k]
-                    a[k] += change
-                    b[k] -= change
+                for k in range(d):
+                    a[k] += t * p[k] + c * vp[k]
+                for k in range(d):
+                    b[k] -= t * p[k] + c * vp[k]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -162,10 +193,11 @@ def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) 
     return HP, shares.sum(0)
 
 
-def _work(negatives: Negatives) -> tuple[Array, Array, Array, np.uint64]:
-    """What every pass goes over: bounds of the runs of users, the pattern, and the key."""
+def _work(negatives: Negatives) -> tuple[Array, Array, Array, np.uint64, int]:
+    """What every pass goes over: bounds of the runs of users, the pattern, the key, and the most items of a user."""
     pattern = negatives.pattern
-    return pattern.shares, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.key
+    longest = int(pattern.indptr.diff().max()) if pattern.shape[0] else 0
+    return pattern.shares, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.key, longest
 
 
 def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sharpap.errors import ContractError
 from sharpap.kernels.csr import Pattern, check_dense
+from sharpap.kernels.prefetch import AHEAD, prefetch
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz"}
@@ -19,12 +20,14 @@ _FAST = {"reassoc", "contract", "nsz"}
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _spmm(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array, out: Array) -> None:
     """Four entries at a time, here and below: the output row is then read and written a quarter as often."""
-    d = V.shape[1]
+    d, last = V.shape[1], len(indices) - 1
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
             o = out[row]
             whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
             for e in range(indptr[row], whole, 4):
+                for i in range(AHEAD, AHEAD + 4):
+                    prefetch(V, indices[min(e + i, last)])
                 a, v = values[e], V[indices[e]]
                 b, w = values[e + 1], V[indices[e + 1]]
                 c, x = values[e + 2], V[indices[e + 2]]
@@ -38,16 +41,19 @@ def _spmm(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array,
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def spmm_ordered(
+def _spmm_ordered(
     bounds: Array, indptr: Array, indices: Array, order: Array, values: Array, V: Array, out: Array
 ) -> None:
     """Add the product of a transposed pattern to `out`; entry e has the value `values[order[e]]`."""
-    d = V.shape[1]
+    d, last = V.shape[1], len(indices) - 1
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
             o = out[row]
             whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
             for e in range(indptr[row], whole, 4):
+                for i in range(AHEAD, AHEAD + 4):
+                    prefetch(V, indices[min(e + i, last)])
+                    prefetch(values, order[min(e + i, last)])
                 a, v = values[order[e]], V[indices[e]]
                 b, w = values[order[e + 1]], V[indices[e + 1]]
                 c, x = values[order[e + 2]], V[indices[e + 2]]
@@ -62,12 +68,14 @@ def spmm_ordered(
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _spmm_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Array) -> None:
-    d = V.shape[1]
+    d, last = V.shape[1], len(indices) - 1
     for chunk in numba.prange(len(bounds) - 1):
         for row in range(bounds[chunk], bounds[chunk + 1]):
             o = out[row]
             whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
             for e in range(indptr[row], whole, 4):
+                for i in range(AHEAD, AHEAD + 4):
+                    prefetch(V, indices[min(e + i, last)])
                 v, w, x, y = V[indices[e]], V[indices[e + 1]], V[indices[e + 2]], V[indices[e + 3]]
                 for k in range(d):
                     o[k] += (v[k] + w[k]) + (x[k] + y[k])
@@ -95,7 +103,7 @@ def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: b
     if values is None:
         _spmm_ones(*common, dense, out.numpy())
     elif transposed:
-        spmm_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
+        _spmm_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
     else:
         _spmm(*common, values.contiguous().numpy(), dense, out.numpy())
     return out

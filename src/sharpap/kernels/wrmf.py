@@ -5,8 +5,9 @@ The loss over all (user, item) pairs, positives weighted `w1` and the rest `w0`,
     L(P, Q) = w0 <P'P, Q'Q> + sum_{positives} [ w1 (1 - s)^2 - w0 s^2 ],      s = p_u . q_i
 
 (the sums over all pairs collapse into two Gram matrices), so that one pass over the positives and three
-d x d products give what a dense implementation needs the users x items matrix for. The passes below read each
-positive twice: once by row, where scores and the users' part are made, once by column for the items' part.
+d x d products give what a dense implementation needs the users x items matrix for. The loss is symmetric in users and items,
+so that one pass serves both sides: over the pattern for the users' part, over its transpose for the items'. Each makes its
+own scores: that is arithmetic on rows at hand, where stored ones would have to be fetched from anywhere in an (nnz,) array.
 Nothing is scattered, so results do not depend on the number of threads.
 """
 
@@ -20,8 +21,9 @@ import torch
 from torch import Tensor
 
 from sharpap.kernels.csr import Pattern
+from sharpap.kernels.prefetch import AHEAD, prefetch
 from sharpap.kernels.sddmm import sddmm
-from sharpap.kernels.spmm import spmm, spmm_ordered, spmm_t
+from sharpap.kernels.spmm import spmm, spmm_t
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -29,77 +31,78 @@ _FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _gradient_rows(
-    bounds: Array,
-    indptr: Array,
-    indices: Array,
-    P: Array,
-    Q: Array,
-    w1: float,
-    w0: float,
-    out: Array,
-    coef: Array,
+    bounds: Array, indptr: Array, indices: Array, P: Array, Q: Array, w1: float, w0: float, out: Array
 ) -> None:
-    d = P.shape[1]
-    two_w1, two_sum = P.dtype.type(2.0 * w1), P.dtype.type(2.0 * (w1 - w0))
+    """Four entries at a time: their rows of Q are under way together, and `out` is read and written a quarter as often."""
+    d, last = P.shape[1], len(indices) - 1
+    low, slope = P.dtype.type(2.0 * w1), P.dtype.type(2.0 * (w1 - w0))
     for chunk in numba.prange(len(bounds) - 1):
         for u in range(bounds[chunk], bounds[chunk + 1]):
             p, g = P[u], out[u]
-            for e in range(indptr[u], indptr[u + 1]):
+            whole = indptr[u] + (indptr[u + 1] - indptr[u]) // 4 * 4
+            for e in range(indptr[u], whole, 4):
+                for i in range(AHEAD, AHEAD + 4):
+                    prefetch(Q, indices[min(e + i, last)])
+                q, r, x, y = Q[indices[e]], Q[indices[e + 1]], Q[indices[e + 2]], Q[indices[e + 3]]
+                a = b = c = f = P.dtype.type(0)
+                for k in range(d):
+                    a += p[k] * q[k]
+                    b += p[k] * r[k]
+                    c += p[k] * x[k]
+                    f += p[k] * y[k]
+                a, b, c, f = slope * a - low, slope * b - low, slope * c - low, slope * f - low
+                for k in range(d):
+                    g[k] += (a * q[k] + b * r[k]) + (c * x[k] + f * y[k])
+            for e in range(whole, indptr[u + 1]):
+                prefetch(Q, indices[min(e + AHEAD, last)])
                 q = Q[indices[e]]
-                s = P.dtype.type(0)
+                a = P.dtype.type(0)
                 for k in range(d):
-                    s += p[k] * q[k]
-                c = two_sum * s - two_w1
-                coef[e] = c
+                    a += p[k] * q[k]
+                a = slope * a - low
                 for k in range(d):
-                    g[k] += c * q[k]
+                    g[k] += a * q[k]
 
 
 @numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
 def _hvp_rows(
     bounds: Array, indptr: Array, indices: Array, P: Array, Q: Array, VP: Array, VQ: Array,
-    w1: float, w0: float, out: Array, coef: Array, tangent: Array,
+    w1: float, w0: float, out: Array,
 ) -> None:  # fmt: skip
-    d = P.shape[1]
-    two_w1, two_sum = P.dtype.type(2.0 * w1), P.dtype.type(2.0 * (w1 - w0))
+    """Two entries at a time: each names a row of Q and one of VQ."""
+    d, last = P.shape[1], len(indices) - 1
+    low, slope = P.dtype.type(2.0 * w1), P.dtype.type(2.0 * (w1 - w0))
     for chunk in numba.prange(len(bounds) - 1):
         for u in range(bounds[chunk], bounds[chunk + 1]):
             p, vp, h = P[u], VP[u], out[u]
-            for e in range(indptr[u], indptr[u + 1]):
+            whole = indptr[u] + (indptr[u + 1] - indptr[u]) // 2 * 2
+            for e in range(indptr[u], whole, 2):
+                for i in range(AHEAD, AHEAD + 2):
+                    prefetch(Q, indices[min(e + i, last)])
+                    prefetch(VQ, indices[min(e + i, last)])
+                q, vq, r, vr = Q[indices[e]], VQ[indices[e]], Q[indices[e + 1]], VQ[indices[e + 1]]
+                a = b = s = t = P.dtype.type(0)
+                for k in range(d):
+                    a += p[k] * q[k]
+                    b += p[k] * r[k]
+                    s += vp[k] * q[k] + p[k] * vq[k]
+                    t += vp[k] * r[k] + p[k] * vr[k]
+                a, b, s, t = slope * a - low, slope * b - low, slope * s, slope * t
+                for k in range(d):
+                    h[k] += (s * q[k] + a * vq[k]) + (t * r[k] + b * vr[k])
+            for e in range(whole, indptr[u + 1]):
                 q, vq = Q[indices[e]], VQ[indices[e]]
-                s = P.dtype.type(0)
-                t = P.dtype.type(0)
+                a = s = P.dtype.type(0)
                 for k in range(d):
-                    s += p[k] * q[k]
-                    t += vp[k] * q[k] + p[k] * vq[k]
-                c, t = two_sum * s - two_w1, two_sum * t
-                coef[e] = c
-                tangent[e] = t
+                    a += p[k] * q[k]
+                    s += vp[k] * q[k] + p[k] * vq[k]
+                a, s = slope * a - low, slope * s
                 for k in range(d):
-                    h[k] += t * q[k] + c * vq[k]
+                    h[k] += s * q[k] + a * vq[k]
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _hvp_columns(
-    bounds: Array, indptr: Array, rows: Array, order: Array, P: Array, VP: Array,
-    coef: Array, tangent: Array, out: Array,
-) -> None:  # fmt: skip
-    d = P.shape[1]
-    for chunk in numba.prange(len(bounds) - 1):
-        for i in range(bounds[chunk], bounds[chunk + 1]):
-            h = out[i]
-            for e in range(indptr[i], indptr[i + 1]):
-                c, t, p, vp = coef[order[e]], tangent[order[e]], P[rows[e]], VP[rows[e]]
-                for k in range(d):
-                    h[k] += t * p[k] + c * vp[k]
-
-
-def _split(pattern: Pattern) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array, Array]]:
-    by_column = pattern.transpose
-    return (
-        (pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy()),
-        (by_column.chunks, by_column.indptr.numpy(), by_column.indices.numpy(), pattern.order.numpy()),
-    )
+def _work(pattern: Pattern) -> tuple[Array, Array, Array]:
+    return pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy()
 
 
 def wrmf_loss(
@@ -133,10 +136,8 @@ def wrmf_gradient(
     if P.device.type != "cpu":
         coef = sddmm(pattern, P, Q).mul_(2 * (w1 - w0)).sub_(2 * w1)
         return GP.add_(spmm(pattern, coef, Q)), GQ.add_(spmm_t(pattern, coef, P))
-    by_row, by_column = _split(pattern)
-    coef = np.empty(pattern.nnz, P.numpy().dtype)
-    _gradient_rows(*by_row, P.numpy(), Q.numpy(), w1, w0, GP.numpy(), coef)
-    spmm_ordered(*by_column, coef, P.numpy(), GQ.numpy())
+    _gradient_rows(*_work(pattern), P.numpy(), Q.numpy(), w1, w0, GP.numpy())
+    _gradient_rows(*_work(pattern.transpose), Q.numpy(), P.numpy(), w1, w0, GQ.numpy())
     return GP, GQ
 
 
@@ -156,10 +157,7 @@ def wrmf_hvp(
         HP.add_(spmm(pattern, tangent, Q)).add_(spmm(pattern, coef, VQ))
         HQ.add_(spmm_t(pattern, tangent, P)).add_(spmm_t(pattern, coef, VP))
         return HP, HQ
-    by_row, by_column = _split(pattern)
-    coef = np.empty(pattern.nnz, P.numpy().dtype)
-    tangent = np.empty_like(coef)
-    dense = (P.numpy(), Q.numpy(), VP.contiguous().numpy(), VQ.contiguous().numpy())
-    _hvp_rows(*by_row, *dense, w1, w0, HP.numpy(), coef, tangent)
-    _hvp_columns(*by_column, dense[0], dense[2], coef, tangent, HQ.numpy())
+    users, items = ([part.contiguous().numpy() for part in side] for side in ((P, VP), (Q, VQ)))
+    _hvp_rows(*_work(pattern), users[0], items[0], users[1], items[1], w1, w0, HP.numpy())
+    _hvp_rows(*_work(pattern.transpose), items[0], users[0], items[1], users[1], w1, w0, HQ.numpy())
     return HP, HQ

@@ -110,8 +110,8 @@ def reading(found: AuditReport) -> str:
 def visibility(found: AuditReport) -> str:
     """How to read the figures of the detectors."""
     return (
-        f"Detectors that know neither the attack nor its targets, on {strongest(found).fakes} fakes. AUC is the chance that one "
-        "ranks a fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, the share "
+        f"Detectors that know neither the attack nor its targets, on {strongest(found).fakes} fakes. AUC is the chance that "
+        "one ranks a fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, the share "
         "of fakes among as many suspects as there are fakes."
     )
 

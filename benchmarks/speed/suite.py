@@ -1,0 +1,198 @@
+# ruff: noqa: E501
+"""All benchmarks, and what they are meant to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.speed.runner import Benchmark, Contender, Row
+
+Found = dict[str, list[Row]]
+
+
+def _kernel(name: str, shape: str, *rivals: str) -> Benchmark:
+    sides = (name, *rivals)
+    return Benchmark(
+        name=f"kernel-{name}-{shape}", title=f"{name}, shape of {shape}, d = 64, five runs", rounds=7,
+        contenders=tuple(Contender(name=each, make="kernels:kernel", settings={"name": each, "shape": shape}) for each in sides),
+    )  # fmt: skip
+
+
+def _outer(shape: str, steps: int, unrolled: int, note: str = "") -> Benchmark:
+    settings = {"shape": shape, "steps": steps, "unrolled": unrolled}
+    return Benchmark(
+        name=f"outer-{shape}-{steps}", title=f"RevAdv, one outer epoch of {steps} steps, {unrolled} unrolled, shape of {shape}",
+        rounds=3 if shape == "ml-1m" else 1, note=note,
+        contenders=(
+            Contender(name="sharpap", make="attacks:outer_sparse", settings=settings),
+            Contender(name="dense reference", make="attacks:outer_dense", settings=settings, warm=False),
+        ),
+    )  # fmt: skip
+
+
+BENCHMARKS = (
+    _kernel("sddmm", "ml-1m", "torch sddmm", "gather sddmm"),
+    _kernel("spmm", "ml-1m", "torch spmm"),
+    _kernel("spmm_t", "ml-1m", "torch spmm_t"),
+    _kernel("sddmm", "amazon-book", "torch sddmm"),
+    _kernel("spmm", "amazon-book", "torch spmm"),
+    _kernel("spmm_t", "amazon-book", "torch spmm_t"),
+    _kernel("gradient", "amazon-book"),
+    _kernel("hvp", "amazon-book"),
+    _kernel("bpr", "amazon-book"),
+    _kernel("als", "amazon-book"),
+    _kernel("topk", "ml-1m", "torch topk"),
+    Benchmark(
+        name="surrogate-epoch", title="WRMF surrogate, ten full-batch Adam steps, shape of ml-1m", rounds=5,
+        contenders=tuple(
+            Contender(name=how, make="attacks:training_epoch", settings={"shape": "ml-1m", "how": how})
+            for how in ("fused", "autograd", "dense")
+        ),
+    ),
+    _outer("ml-1m", 50, 10),
+    _outer("book", 6, 2, "Fewer steps than RevAdv's own 50 and 10, for the dense side to fit into memory."),
+    _outer("book", 50, 10, "The dense side needs more memory than there is: its row says how it ended."),
+    Benchmark(
+        name="attack-gowalla", title="Whole SharpAP attack, 30 outer epochs, Gowalla",
+        contenders=(Contender(name="sharpap", make="attacks:attack", settings={"shape": "real:gowalla", "epochs": 30}, warm=False),),
+    ),
+    Benchmark(
+        name="attack-amazon-book", title="Whole SharpAP attack, 30 outer epochs, synthetic of Amazon-Book's shape", full=True,
+        contenders=(Contender(name="sharpap", make="attacks:attack", settings={"shape": "amazon-book", "epochs": 30}, warm=False),),
+    ),
+    Benchmark(
+        name="outer-amazon-book", title="One outer step of SharpAP, synthetic of Amazon-Book's shape", rounds=2,
+        contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "amazon-book"}),),
+    ),
+    Benchmark(
+        name="outer-25m", title="One outer step of SharpAP, synthetic of MovieLens-25M's shape",
+        contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "25m"}, warm=False),),
+    ),
+    Benchmark(
+        name="worst-case", title="SharpAP beside its base attack, 12 outer epochs, shape of ml-1m", rounds=3,
+        contenders=tuple(
+            Contender(name=name, make="attacks:attack", settings={"shape": "ml-1m", "epochs": 12, "sharp": sharp}, warm=False)
+            for name, sharp in (("sharpap", True), ("revadv", False))
+        ),
+    ),
+    Benchmark(
+        name="als", title="WRMF by ALS to the same loss, shape of Gowalla", rounds=5,
+        contenders=tuple(
+            Contender(name=how, make="victims:als", settings={"shape": "gowalla", "how": how}) for how in ("ours", "implicit")
+        ),
+    ),
+    Benchmark(
+        name="lightgcn-gowalla", title="LightGCN on Gowalla, the published split", full=True,
+        contenders=(Contender(name="ours", make="victims:lightgcn", warm=False),),
+    ),
+    Benchmark(
+        name="evaluation-gowalla", title="Full-ranking evaluation of all users of Gowalla", rounds=3,
+        contenders=(Contender(name="ours", make="victims:evaluation"),),
+    ),
+    Benchmark(
+        name="early-stopping", title="LightGCN, 200 epochs on ml-1m, a check every ten",
+        contenders=(Contender(name="ours", make="victims:early_stopping", warm=False),),
+    ),
+    Benchmark(
+        name="help", title="sharpap --help", rounds=5,
+        contenders=(Contender(name="ours", make="victims:command", settings={"arguments": ["--help"]}),),
+    ),
+    Benchmark(
+        name="demo", title="The demo, compiled before",
+        contenders=(
+            Contender(name="ours", make="victims:command", settings={"arguments": ["run", "demo", "--out", "{out}"]}, warm=False),
+        ),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """One line of what is to be reached: a value of the results and the bound it is held to, `at_most` or at least."""
+
+    what: str
+    value: Callable[[Found], float]
+    bound: float
+    unit: str
+    at_most: bool = True
+
+    def measured(self, found: Found) -> float | None:
+        """The value, where its benchmark has been run and its sides came through."""
+        try:
+            return self.value(found)
+        except (KeyError, StopIteration):
+            return None
+
+
+def row(found: Found, benchmark: str, contender: int = 0) -> Row:
+    """One contender's results."""
+    made = found[benchmark][contender]
+    if "failed" in made:
+        raise KeyError("failed")
+    return made
+
+
+def _wall(benchmark: str, contender: int = 0) -> Callable[[Found], float]:
+    return lambda found: median(row(found, benchmark, contender)["wall"])
+
+
+def _peak(benchmark: str) -> Callable[[Found], float]:
+    return lambda found: row(found, benchmark)["peak_mib"] / 1024
+
+
+def ratio(found: Found, benchmark: str, contender: int = 1) -> float:
+    """Median over rounds of a contender's time over ours."""
+    pairs = zip(row(found, benchmark, contender)["wall"], row(found, benchmark)["wall"], strict=True)
+    return median(theirs / ours for theirs, ours in pairs)
+
+
+def _memory(benchmark: str) -> Callable[[Found], float]:
+    """Dense over ours, both without what stood before the work: the interpreter, torch, the data."""
+
+    def value(found: Found) -> float:
+        grown = [each["peak_mib"] - each["before_mib"] for each in (row(found, benchmark, 1), row(found, benchmark))]
+        return grown[0] / grown[1]
+
+    return value
+
+
+def _share(name: str) -> Callable[[Found], float]:
+    return lambda found: row(found, name)["facts"]["share_of_roof"]
+
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        "RevAdv outer epoch, ML-1M shape: times faster than dense", lambda f: ratio(f, "outer-ml-1m-50"), 20, "x", False
+    ),
+    Target("the same: times less memory for the work", _memory("outer-ml-1m-50"), 10, "x", False),
+    Target(
+        "outer epoch at 13,149 x 14,007: times faster (6 steps)", lambda f: ratio(f, "outer-book-6"), 60, "x", False
+    ),
+    Target("the same, 50 steps: peak memory", _peak("outer-book-50"), 1, "GiB"),
+    Target("SharpAP attack, Gowalla, 30 outer epochs", lambda f: _wall("attack-gowalla")(f) / 60, 5, "min"),
+    Target("the same: peak memory", _peak("attack-gowalla"), 2, "GiB"),
+    Target(
+        "SharpAP attack, Amazon-Book shape, 30 outer epochs", lambda f: _wall("attack-amazon-book")(f) / 60, 15, "min"
+    ),
+    Target("the same: peak memory", _peak("attack-amazon-book"), 4, "GiB"),
+    Target("one outer step, 25 M interactions", lambda f: _wall("outer-25m")(f) / 60, 2, "min"),
+    Target("the same: peak memory", _peak("outer-25m"), 8, "GiB"),
+    Target("SharpAP over its base attack", lambda f: 1 / ratio(f, "worst-case"), 1.05, "x"),
+    Target("implicit's time over ours, WRMF-ALS at equal loss", lambda f: ratio(f, "als"), 1, "x", False),
+    Target(
+        "LightGCN on Gowalla: Recall@20", lambda f: row(f, "lightgcn-gowalla")["facts"]["recall_20"], 0.18, "", False
+    ),
+    Target("the same: time", lambda f: _wall("lightgcn-gowalla")(f) / 60, 15, "min"),
+    Target("SDDMM, share of the roof, Amazon-Book shape", _share("kernel-sddmm-amazon-book"), 0.5, "", False),
+    Target("SpMM, share of the roof, Amazon-Book shape", _share("kernel-spmm-amazon-book"), 0.5, "", False),
+    Target("full-ranking evaluation, Gowalla", _wall("evaluation-gowalla"), 10, "s"),
+    Target(
+        "early-stopping checks, share of training",
+        lambda f: row(f, "early-stopping")["facts"]["share_of_checks"],
+        0.1,
+        "",
+    ),
+    Target("sharpap --help", _wall("help"), 0.3, "s"),
+)
