@@ -475,3 +475,14 @@ def test_a_portfolio_without_members_is_refused():
         Portfolio(attacks=())
     with pytest.raises(ConfigError, match="restarts=0"):
         Portfolio(restarts=0)
+
+
+def test_scan_with_fewer_items_than_the_list_is_long():
+    """Everything fits into the list, so that every target is a hit; who has nothing else to be shown moves no ranking."""
+    train = csr_array(np.array([[1, 0, 0, 0], [0, 1, 0, 1], [1, 0, 1, 1]], np.float32))
+    torch.manual_seed(0)
+    found = scan(Embeddings(torch.randn(3, 2), torch.randn(4, 2)), train, Goal(targets=(1,)), k=9, rivals=20)
+    assert found.hit_ratio == 1.0
+    assert found.rivals.shape == (3, 9)
+    assert set(found.rivals[0].tolist()) == {2, 3}
+    assert found.eligible.squeeze(1).tolist() == [1.0, 0.0, 0.0]

@@ -136,7 +136,7 @@ def test_what_a_console_prints_cannot_drive_the_terminal():
     rich_text = Text(EVIL, style="bold")
     table.add_row(rich_text)
     console.print(table)
-    console.print(rich_text, EVIL, markup=False)
+    console.print(rich_text, EVIL, markup=False, highlight=False)
     shown = out.getvalue()
     for mark in ("\x1b[2J", "\x1b]0", "\x07", "\u202e", "\x9b"):
         assert mark not in shown

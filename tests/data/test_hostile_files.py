@@ -26,6 +26,8 @@ TEXT = {
     "digits of another script": ("u.data", "1\t2\t3\t4\n1\t１２\t3\t4\n", 2, "not a whole number"),
     "tabs in a file of double colons": ("r.dat", "1::2::3::4\n4\t7\t4\t9\n", 2, "1 fields"),
     "a tab inside an id": ("r.dat", "1::2::3::4\n1\t5::7::4::9\n", 2, "not a whole number"),
+    "a byte order mark before an id": ("x.csv", "user,item\n\ufeff2,1\n3,1\n", 2, "byte order mark"),
+    "a separator at the very end": ("x.csv", "1,2\n4,5,", 2, "3 fields"),
     "a vertical tab in a list": ("train.txt", "0 1 2\n\x0b1 2\n", 2, "not a whole number"),
     "a carriage return in the header": ("x.csv", "user,item\rx\n1,2\n", 1, "carriage return"),
 }
@@ -146,6 +148,12 @@ def test_provenance_of_the_wrong_form(change, tmp_path):
     (tmp_path / "p.csv.json").write_text(json.dumps(facts | change))
     with pytest.raises(DataError, match=r"p\.csv"):
         load_poison(tmp_path / "p.csv", train)
+
+
+def test_figures_without_their_parts():
+    data = {"source": "synthetic", "users": 30, "items": 40, "interactions": 200}
+    with pytest.raises(ConfigError, match=r"reported\[0\]: Reported needs claim, attack, victim"):
+        experiment_from({"data": data, "victims": ["popularity"], "reported": [{}]})
 
 
 def test_nesting_without_end(tmp_path):

@@ -23,8 +23,9 @@ class Said:
     Attributes:
         pairs: (user, item) as text, of the rows that can be used.
         bad: rows that cannot.
-        sure: whether each row is certainly usable or not. Dates are not judged here, nor are lines with an odd number of
-            quotes, none of them at the start of a field: they may be refused, or read as they stand.
+        sure: whether each row is certainly usable or not. Dates are not judged here, nor are lines that begin with a byte
+            order mark, or with an odd number of quotes, none of them at the start of a field: they may be refused, or read as
+            they stand.
     """
 
     pairs: frozenset[tuple[str, str]]
@@ -42,7 +43,11 @@ def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list
         fields = quoted_fields(bare, separator) if quote else bare.split(separator)
         if fields is not None and len(fields) == width:
             rows.append(fields)
-            sure = sure and not (quote and (bare.count('"') % 2 or ('"' in bare and "\r" in bare)))
+            sure = (
+                sure
+                and not bare.startswith("\ufeff")
+                and not (quote and (bare.count('"') % 2 or ('"' in bare and "\r" in bare)))
+            )
         else:
             bad += 1
     return rows, bad, sure

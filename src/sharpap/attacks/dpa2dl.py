@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 from sharpap import progress
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import pinned_items, to_csr
-from sharpap.attacks.scan import Scan, scan_scores
+from sharpap.attacks.scan import Scan, check_movable, scan_scores
 from sharpap.attacks.worst_case import Identity, WorstCase
 from sharpap.errors import ConfigError
 from sharpap.recommenders.pointwise import batches
@@ -119,6 +119,7 @@ class DPA2DL:
             raise ConfigError("DPA2DL can only promote.", hint='Use direction="promote", or RevAdv to demote.')
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
+        check_movable(train, goal)
         num_users, num_items = train.shape
         pinned = pinned_items(goal)
         draw = rng(seed, "dpa2dl")

@@ -17,7 +17,7 @@ from sharpap import checkpoints, progress
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import copied_profiles, pinned_items, to_csr
-from sharpap.attacks.scan import scan
+from sharpap.attacks.scan import check_movable, scan
 from sharpap.attacks.step import Mover, Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
 from sharpap.errors import ConfigError, ContractError
@@ -93,6 +93,7 @@ class RevAdv:
         """See `Attack`."""
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
+        check_movable(train, goal)
         num_users, num_items = train.shape
         train = self._known(train, seed)
         clean = self._clean(train, seed)

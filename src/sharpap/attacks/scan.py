@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap.errors import BudgetError
 from sharpap.kernels import mask_rows, score_blocks, topk_scores
 from sharpap.surrogates.base import Embeddings
 from sharpap.threat import Goal
@@ -21,8 +22,9 @@ class Scan:
 
     Attributes:
         users: (u,) int64 rows that were scanned.
-        rivals: (u, c) int64 best items a target competes with: neither owned by the user nor targets, best first.
-        eligible: (u, t) 1.0 where the user does not own the target, in the embeddings' type.
+        rivals: (u, c) int64 best items a target competes with: neither owned by the user nor targets, best first; the best
+            again where there are fewer. c is at least k.
+        eligible: (u, t) 1.0 where the user does not own the target and there is a rival, in the embeddings' type.
         targets: (t,) int64.
         k: list length.
         hit_ratio: H@k on the surrogate: mean over targets of the share of eligible users with the target in the top k,
@@ -46,6 +48,23 @@ class Scan:
         return self.eligible / self.eligible.sum(0).clamp_min(1) / self.eligible.shape[1]
 
 
+def check_movable(train: csr_array, goal: Goal) -> None:
+    """Raise `BudgetError` where no ranking could change: no user lacks a target and has another item to be shown.
+
+    O(interactions) time.
+    """
+    wanted = np.zeros(train.shape[1], dtype=bool)
+    wanted[list(goal.targets)] = True
+    rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
+    held = np.bincount(rows[wanted[train.indices]], minlength=train.shape[0])
+    others = np.diff(train.indptr) - held
+    if not ((held < wanted.sum()) & (others < train.shape[1] - wanted.sum())).any():
+        raise BudgetError(
+            "No user lacks a target and has another item that it competes with, so there is no ranking to change.",
+            hint="Choose other targets.",
+        )
+
+
 def scan(
     embeddings: Embeddings, genuine: csr_array, goal: Goal, *, k: int, rivals: int, users: np.ndarray | None = None
 ) -> Scan:
@@ -62,20 +81,24 @@ def scan_scores(
     """The scan of any model: `blocks` are runs of the `chosen` users with their scores of all items, which are overwritten."""
     targets = np.array(goal.targets)
     kept = min(max(rivals, k), genuine.shape[1])
-    best, hits = [], np.zeros(len(targets))
+    best, hits, free_users = [], np.zeros(len(targets)), np.zeros(len(targets))
     eligible = np.ones((len(chosen), len(targets)), dtype=bool)
     done = 0
     for part, scores in blocks:
         wanted = scores[:, targets].copy()
         mask_rows(scores, part, genuine.indptr, genuine.indices)
         free = np.isfinite(scores[:, targets])
-        eligible[done : done + len(part)] = free
-        done += len(part)
         scores[:, targets] = -np.inf
         items, values = topk_scores(scores, kept)
+        if kept < k:  # a catalogue shorter than the list: everything fits
+            items = np.pad(items, ((0, 0), (0, k - kept)), constant_values=-1)
+            values = np.pad(values, ((0, 0), (0, k - kept)), constant_values=-np.inf)
         hits += ((wanted > values[:, [k - 1]]) & free).sum(0)
-        best.append(np.where(items < 0, items[:, :1], items))
-    share = hits / np.maximum(eligible.sum(0), 1)
+        free_users += free.sum(0)
+        eligible[done : done + len(part)] = free & (items[:, :1] >= 0)
+        done += len(part)
+        best.append(np.where(items < 0, np.maximum(items[:, :1], 0), items))
+    share = hits / np.maximum(free_users, 1)
     return Scan(
         users=torch.from_numpy(chosen),
         rivals=torch.from_numpy(np.concatenate(best).astype(np.int64)),

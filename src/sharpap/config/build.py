@@ -83,6 +83,11 @@ def construct(cls: Any, options: dict[str, Any], *, where: str) -> Any:
         if ours and kind is not None and isinstance(value, dict) and "name" not in value:
             value = _default_name(kind, known[key]) | value  # a table without a name refines the default
         made[key] = _value(hints[key], value, where=f"{where}.{key}")
+    if ours:
+        needed = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
+        missing = [name for name in needed if name not in made]
+        if missing:
+            raise ConfigError(f"{where}: {cls.__name__} needs {', '.join(missing)}.", hint="Add it to the table.")
     try:
         return cls(**made)
     except ConfigError as error:

@@ -20,7 +20,7 @@ BY_SUFFIX: dict[str, Format] = {
 }  # fmt: skip
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 _HEAD = 1 << 18
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _PACKED = {b"\x28\xb5\x2f\xfd": "Zstandard", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip"}
 
 
@@ -69,7 +69,7 @@ def detect(
     if separator is not None and (len(separator) != 1 or separator in '"\r\n' or not separator.isascii()):
         raise DataError(f"A separator is one character, not {separator!r}.", hint="For a tab, say \\t.")
     head, compression = _head(path)
-    if not head.removeprefix(_BOM).strip():
+    if not head.removeprefix(BOM).strip():
         raise DataError("The file is empty.", path=path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = suffixes[-1] if suffixes else ""
@@ -157,7 +157,7 @@ def _by_content(head: bytes) -> Format:
 
 def _lines(head: bytes) -> list[bytes]:
     whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1] or head
-    return [line for line in whole.removeprefix(_BOM).splitlines() if line.strip()][:200] or [head.strip()]
+    return [line for line in whole.removeprefix(BOM).splitlines() if line.strip()][:200] or [head.strip()]
 
 
 def _is_spaced_table(lines: list[bytes]) -> bool:
@@ -192,8 +192,8 @@ def _text(
 ) -> Layout:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError("The text is UTF-16, not UTF-8.", path=path, hint=f"Try `iconv -f UTF-16 -t UTF-8 {path}`.")
-    encoding = "utf-8 with byte order mark" if head.startswith(_BOM) else "utf-8"
-    head = head.removeprefix(_BOM)
+    encoding = "utf-8 with byte order mark" if head.startswith(BOM) else "utf-8"
+    head = head.removeprefix(BOM)
     start = len(head) - len(head.lstrip())
     start = head.rfind(b"\n", 0, start) + 1
     end = head.find(b"\n", start) + 1 or len(head)
@@ -241,7 +241,7 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        if len(line) >= _HEAD - len(_BOM) - 4 and error.end == len(line):  # cut in a character
+        if len(line) >= _HEAD - len(BOM) - 4 and error.end == len(line):  # cut in a character
             return line.decode("utf-8", "ignore")
         raise DataError("The text is not UTF-8.", path=path, line=number, hint="Save the file as UTF-8.") from None
 

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array, issparse
 from sharpap import progress
 from sharpap.data import stream
 from sharpap.data.interactions import Interactions
-from sharpap.data.layout import Format, Layout, decompressed, detect
+from sharpap.data.layout import BOM, Format, Layout, decompressed, detect
 from sharpap.data.matrix import from_matrix, read_adjacency, read_npz
 from sharpap.data.quotes import quoted_fields, quoted_rows
 from sharpap.data.scan import UNREADABLE
@@ -192,7 +192,14 @@ def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> T
 
 
 def _parse(body: bytes, names: list[str], separator: str, quote: bool) -> pl.DataFrame | None:
-    """All columns as strings; None where polars cannot make a table of it."""
+    """All columns as strings; None where polars cannot make a table of it.
+
+    Polars would cut off a byte order mark that belongs to the first id, and an empty last field at the end of the file.
+    """
+    if body.startswith(BOM):
+        return None
+    if not body.endswith(b"\n"):
+        body += b"\n"
     try:
         frame = pl.read_csv(
             body, separator=separator, has_header=False, new_columns=names, infer_schema=False,
@@ -239,6 +246,9 @@ def _ragged(lines: list[str], filled: list[int], separator: str, width: int, quo
     wrong = {}
     for number in filled:
         line = lines[number]
+        if line.startswith("\ufeff"):
+            wrong[number] = "This line begins with a byte order mark."
+            continue
         fields, closed = line.count(separator) + 1, True
         if quote and '"' in line:
             found = quoted_fields(line, separator)

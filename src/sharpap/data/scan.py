@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from sharpap.data.arrays import most_unpacked
-from sharpap.data.layout import Layout, bomb, decompressed, opened
+from sharpap.data.layout import BOM, Layout, bomb, decompressed, opened
 from sharpap.data.matrix import npz_arrays
 from sharpap.data.quotes import quoted_rows
 from sharpap.errors import DataError
@@ -96,7 +96,8 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
     else:
         quotes = _check_zero_bytes(path) and layout.quote
         whole = _table(path, layout, layout.skip)
-        if _is_regular(whole, layout) and not (quotes and _is_misquoted(path, whole, layout)):
+        odd = _is_cut_by_polars(path, layout) or not _is_regular(whole, layout)
+        if not odd and not (quotes and _is_misquoted(path, whole, layout)):
             yield Rows(frame=whole, line_of=lambda rows: [row + layout.skip + 1 for row in rows])
             return
         with _good_lines(path, layout) as (good, ragged, line_of):
@@ -164,6 +165,17 @@ def _is_regular(frame: pl.LazyFrame, layout: Layout) -> bool:
     return not empty.item()
 
 
+def _is_cut_by_polars(path: Path, layout: Layout) -> bool:
+    """A byte order mark before the first id, or an empty last field that no line end follows, which polars cuts off."""
+    with opened(path) as file:
+        first = next(itertools.islice(file, layout.skip, None), b"")
+        last = first
+        while block := file.read(1 << 24):
+            last = (last + block)[-8:]
+    marks = BOM * (1 if layout.skip else 2)
+    return first.startswith(marks) or last.endswith(layout.separator.encode())
+
+
 def _is_misquoted(path: Path, frame: pl.LazyFrame, layout: Layout) -> bool:
     with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", "replace", newline="") as lines:
         rows = quoted_rows(itertools.islice(lines, layout.skip, None), layout.separator, len(layout.names))
@@ -188,7 +200,8 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
             open=(line.str.count_matches('"', literal=True) % 2 == 1) if layout.quote else pl.lit(False),
         )
         .with_columns(fits=line.str.contains(row) if layout.quote else pl.col("fields") == len(layout.names))
-        .with_columns(bad=~pl.col("blank") & (pl.col("open") | ~pl.col("fits")))
+        .with_columns(marked=line.str.starts_with("\ufeff"))
+        .with_columns(bad=~pl.col("blank") & (pl.col("open") | pl.col("marked") | ~pl.col("fits")))
     )
     counts = collect(rows.select(bad=pl.col("bad").sum(), blank=pl.col("blank").sum()), path)
     first = collect(rows.filter("bad").select("number", "fields").head(SHOWN), path)

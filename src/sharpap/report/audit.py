@@ -111,8 +111,8 @@ def visibility(found: AuditReport) -> str:
     """How to read the figures of the detectors."""
     return (
         f"Detectors that know neither the attack nor its targets, on {strongest(found).fakes} fakes. AUC is the chance that "
-        "one ranks a fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, the share "
-        "of fakes among as many suspects as there are fakes."
+        "one ranks a fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, "
+        "the share of fakes among as many suspects as there are fakes."
     )
 
 
@@ -197,7 +197,8 @@ def remedy_verdict(found: AuditReport) -> str:
         if much
         else "None of them takes away half of the exposure."
     )
-    return f"{verdict} The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
+    caveat = "The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
+    return f"{verdict} {caveat}"
 
 
 def _detectors(found: AuditReport) -> str:
