@@ -175,6 +175,8 @@ class Ray:
             where = node["NodeManagerAddress"]
             try:
                 found = self.ray.get(look.options(scheduling_strategy=place(node["NodeID"], soft=False)).remote())
+            except (self.ray.exceptions.NodeDiedError, self.ray.exceptions.TaskUnschedulableError):
+                continue  # lost a moment ago, and not yet marked so
             except self.ray.exceptions.RayError as error:
                 raise ConfigError(
                     f"sharpap cannot be used on {where} ({str(error).strip().splitlines()[-1]}).",
