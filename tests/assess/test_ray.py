@@ -108,7 +108,8 @@ def experiment():
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that does no work; machines are added by `machines`. This process is in its session, as a user's may be."""
-    pytest.importorskip("ray")
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = ".*"
     import ray
@@ -192,6 +193,7 @@ def test_a_dead_worker_costs_its_own_cell_at_most(machines, experiment, tmp_path
     assert found.frame.filter(found.frame["victim"] != "deadly").equals(run(experiment).frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retries", [3, 0])
 def test_the_grid_is_completed_after_a_machine_is_lost(machines, experiment, tmp_path, retries):
     """The victim kills the raylet above it: the machine and all its workers are gone."""
@@ -212,6 +214,7 @@ def test_the_grid_is_completed_after_a_machine_is_lost(machines, experiment, tmp
     assert len(found.cells) == grid.num_cells
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_no_machine_is_left(machines, experiment, tmp_path):
     deadly = Deadly("", always=True, machine=True)
     with pytest.raises(ConfigError, match="no machine of the Ray cluster"):
@@ -277,6 +280,7 @@ def test_an_interrupt_keeps_what_is_finished_and_leaves_the_users_session(machin
     assert ray.is_initialized()
 
 
+@pytest.mark.slow
 @needs_ray
 def test_ctrl_c_ends_the_program_and_the_cluster_it_started(tmp_path):
     """The signal reaches the whole process group, as from a terminal; nothing of Ray is left, and stdout is the result's."""
