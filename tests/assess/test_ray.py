@@ -108,7 +108,8 @@ def experiment():
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that does no work; machines are added by `machines`. This process is in its session, as a user's may be."""
-    pytest.importorskip("ray")
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = ".*"
     import ray
@@ -121,13 +122,24 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
+def at_work() -> int:
+    """Machines that Ray takes to be up."""
+    import ray
+
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
+
+
+def until_noticed(left: int) -> None:
+    deadline = time.monotonic() + 90
+    while at_work() != left:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 @pytest.fixture
 def machines(cluster) -> Any:
     """Two machines of two processors and one (pretended) GPU, whatever earlier tests did to them."""
-    import ray
-
-    alive = sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
-    for _ in range(2 - alive):
+    for _ in range(2 - at_work()):
         cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=SMALL["object_store_memory"])
     return cluster
 
@@ -181,6 +193,7 @@ def test_a_dead_worker_costs_its_own_cell_at_most(machines, experiment, tmp_path
     assert found.frame.filter(found.frame["victim"] != "deadly").equals(run(experiment).frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retries", [3, 0])
 def test_the_grid_is_completed_after_a_machine_is_lost(machines, experiment, tmp_path, retries):
     """The victim kills the raylet above it: the machine and all its workers are gone."""
@@ -189,6 +202,7 @@ def test_the_grid_is_completed_after_a_machine_is_lost(machines, experiment, tmp
     listener = Listener()
     with progress.reporting(listener):
         found = run(grid, backend=OnRay(retries=retries))
+    until_noticed(1)
     failed = [cell for cell in found.cells if cell.error]
     if retries:
         assert not failed
@@ -198,6 +212,15 @@ def test_the_grid_is_completed_after_a_machine_is_lost(machines, experiment, tmp
         assert failed
         assert all("lost with its machine 1 times" in cell.error for cell in failed)
     assert len(found.cells) == grid.num_cells
+
+
+@pytest.mark.slow
+def test_a_run_ends_when_no_machine_is_left(machines, experiment, tmp_path):
+    deadly = Deadly("", always=True, machine=True)
+    with pytest.raises(ConfigError, match="no machine of the Ray cluster"):
+        run(replace(experiment, victims={"deadly": deadly}), cells=tmp_path, jobs=1, backend="ray")
+    assert any(tmp_path.iterdir())  # the clean run
+    until_noticed(0)
 
 
 def test_pieces_get_what_they_declare_and_no_more(machines, experiment, tmp_path):
@@ -256,6 +279,7 @@ def test_an_interrupt_keeps_what_is_finished_and_leaves_the_users_session(machin
     assert ray.is_initialized()
 
 
+@pytest.mark.slow
 @needs_ray
 def test_ctrl_c_ends_the_program_and_the_cluster_it_started(tmp_path):
     """The signal reaches the whole process group, as from a terminal; nothing of Ray is left, and stdout is the result's."""

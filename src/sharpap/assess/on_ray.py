@@ -89,7 +89,7 @@ class Ray:
         """See `Backend`."""
         errors = self.ray.exceptions
         while not self.done:
-            (reference,), _ = self.ray.wait(list(self.flying), num_returns=1)
+            reference = self._landed()
             flight = self.flying.pop(reference)
             try:
                 made = self.ray.cloudpickle.loads(self.ray.get(reference))  # made by our own worker a moment ago
@@ -175,6 +175,8 @@ class Ray:
             where = node["NodeManagerAddress"]
             try:
                 found = self.ray.get(look.options(scheduling_strategy=place(node["NodeID"], soft=False)).remote())
+            except (self.ray.exceptions.NodeDiedError, self.ray.exceptions.TaskUnschedulableError):
+                continue  # lost a moment ago, and not yet marked so
             except self.ray.exceptions.RayError as error:
                 raise ConfigError(
                     f"sharpap cannot be used on {where} ({str(error).strip().splitlines()[-1]}).",
@@ -203,8 +205,17 @@ class Ray:
         if not any(needs.times(node) for node in self._nodes()):
             raise ConfigError(
                 f"{name} needs {needs}, and no machine of the Ray cluster has them.",
-                hint="Ask for less, or add a machine; `ray status` shows what is there.",
+                hint="Ask for less, or add a machine (`ray status`). What is finished is kept.",
             )
+
+    def _landed(self) -> Any:
+        """Wait for a piece; raises if one waits for a machine that is no more, for which Ray would wait for ever."""
+        while True:
+            ready, _ = self.ray.wait(list(self.flying), num_returns=1, timeout=5)
+            if ready:
+                return ready[0]
+            for flight in self.flying.values():
+                self._check(_name(flight.piece), flight.needs)
 
     def _fly(self, flight: Flight) -> None:
         needs = flight.needs
@@ -217,7 +228,7 @@ class Ray:
 
     def _again(self, flight: Flight, what: str) -> None:
         piece = flight.piece
-        name = piece.victim if isinstance(piece, Train) else piece.attack
+        name = _name(piece)
         if flight.crashes > 1:
             self.done.append((piece, died(piece, f"died twice; the second time it {what}")))
         elif flight.losses > self.settings.retries:
@@ -226,6 +237,10 @@ class Ray:
             progress.event("warning", message=f"A process at work on {name} {what}; it is done again.")
             self._check(name, flight.needs)
             self._fly(flight)
+
+
+def _name(piece: Piece) -> str:
+    return piece.victim if isinstance(piece, Train) else piece.attack
 
 
 _work: dict[Any, Work] = {}
