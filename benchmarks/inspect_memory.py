@@ -40,9 +40,10 @@ if what == "inspect":
     shown = f"{made.users} users, {made.items} items, {made.pairs} pairs"
 elif what == "convert":
     from sharpap.cli.convert import convert_file
-    how = {"duplicates": "merge", "bad_rows": "refuse", "k_core": 0, "threshold": None}
-    stream.STREAM_FROM = 0
-    convert_file(Path(path), Path(path + ".out.parquet"), how, {}, None, True, True)
+    from sharpap.data import rewrite
+    rewrite.STREAM_FROM = 0
+    how = dict.fromkeys(("format", "header", "separator", "threshold")) | {"k_core": 0, "duplicates": "merge"}
+    convert_file(Path(path), Path(path + ".out.parquet"), how | {"bad_rows": "refuse"}, {}, None, True, True)
     shown = "converted to Parquet"
 elif what == "nothing":
     shown = "imports only"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharpap.data import Interactions, read_interactions, stream
+from sharpap.data import Interactions, read_interactions, rewrite, stream, write_interactions
 from sharpap.errors import DataError
 
 ID = st.text(alphabet='ab1 ";\n,é', min_size=0, max_size=3)
@@ -97,3 +97,35 @@ def test_streamed_errors_name_the_same_line(text, line, monkeypatch, tmp_path):
     for error in both(monkeypatch, tmp_path / "x.csv"):
         assert isinstance(error, DataError)
         assert error.line == line, str(error)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".inter"])
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_large_table_is_rewritten_as_its_interactions_are_written(suffix, timed, monkeypatch, tmp_path):
+    """Rows in any order, repeats with other times, ranges of few rows: against the way through memory."""
+    monkeypatch.setattr("sharpap.data.spill.RANGE_ROWS", 50)
+    monkeypatch.setattr("sharpap.data.spill.MOST_FILES", 1000)
+    monkeypatch.setattr("sharpap.data.structure.BLOCK", 64)
+    monkeypatch.setattr(rewrite, "BLOCK", 64)
+    draw = np.random.default_rng(0)
+    table = {
+        "user": [f"u{n}" for n in draw.integers(0, 40, 1000)], "item": [f"i{n}" for n in draw.integers(0, 60, 1000)],
+        "rating": draw.integers(1, 6, 1000), **({"timestamp": draw.integers(0, 10**9, 1000)} if timed else {}),
+    }  # fmt: skip
+    path, mine, theirs = tmp_path / "x.csv", tmp_path / f"mine{suffix}", tmp_path / f"theirs{suffix}"
+    pl.DataFrame(table).write_csv(path)
+    made = read_interactions(path, threshold=3)
+    lost = write_interactions(made, theirs)
+    assert rewrite.large_table(path, mine, format=None, header=None, separator=None) is None  # small
+    monkeypatch.setattr(rewrite, "STREAM_FROM", 0)
+    layout = rewrite.large_table(path, mine, format=None, header=None, separator=None)
+    assert layout is not None
+    found = rewrite.rewrite(path, layout, mine, threshold=3)
+    assert found.nnz == made.nnz
+    assert found.lost == lost
+    assert {key: made.notes[key] for key in found.notes} == found.notes
+    same(read_interactions(mine), read_interactions(theirs))
+    with pytest.raises(DataError, match="repeat a pair"):
+        rewrite.rewrite(path, layout, tmp_path / f"no{suffix}", duplicates="refuse")
+    assert not (tmp_path / f"no{suffix}").exists()
+    assert rewrite.large_table(path, tmp_path / "x.npz", format=None, header=None, separator=None) is None

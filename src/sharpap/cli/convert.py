@@ -10,7 +10,7 @@ import typer
 
 from sharpap.cli.console import printable
 from sharpap.config import suggest
-from sharpap.data import Columns, Interactions, read_interactions, write_interactions
+from sharpap.data import Columns, Interactions, read_interactions, rewrite, write_interactions
 from sharpap.data.layout import Format
 from sharpap.data.table import BadRows, Duplicates
 from sharpap.data.write import check_target
@@ -39,8 +39,16 @@ def convert_file(
     """Read, write, and account for every row."""
     separator = "\t" if separator in ("\\t", "tab") else separator
     check_target(out, separator=separator, overwrite=overwrite)
-    made = read_interactions(file, **reading(how, columns))
-    lost = write_interactions(made, out, separator=separator, overwrite=overwrite)
+    options = reading(how, columns)
+    found = {key: options[key] for key in ("format", "header", "separator") if key in options}
+    layout = None if options.get("k_core") else rewrite.large_table(file, out, **({"header": None} | found))
+    if layout is not None:
+        rest = {key: value for key, value in options.items() if key not in ("format", "header", "separator", "k_core")}
+        made = rewrite.rewrite(file, layout, out, separator=separator, **rest)
+        lost = made.lost
+    else:
+        made = read_interactions(file, **options)
+        lost = write_interactions(made, out, separator=separator, overwrite=overwrite)
     facts = {
         "in": str(file), "out": str(out), "rows": made.notes["rows"], "users": made.num_users, "items": made.num_items,
         "interactions": made.nnz, "dropped": dropped(made), "lost": lost,
@@ -58,7 +66,7 @@ def convert_file(
     typer.echo(f"written to {printable(out)}")
 
 
-def dropped(made: Interactions) -> dict[str, int]:
+def dropped(made: Interactions | rewrite.Rewritten) -> dict[str, int]:
     """Why rows are not among the interactions, with their number; zeros left out."""
     notes = made.notes
     reasons = dict(notes.get("dropped", {}))

@@ -5,46 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sharpap.data.structure import Counts, Keys, Pairs, distinct_of
+from sharpap.data.structure import Counts, Pairs, distinct_of
 
+Array = np.ndarray[Any, np.dtype[Any]]
+TIMED = np.dtype([("key", np.uint64), ("time", np.float64)])
 RANGE_ROWS = 2_000_000
 MOST_FILES = 200
 
 
-def spill(batches: Iterable[Keys], rows_of_user: Counts, num_items: int, folder: Path) -> Pairs:
-    """Distinct pairs of any number of rows, kept in a file.
+def spill(batches: Iterable[Array], rows_of_user: Counts, num_items: int, folder: Path) -> Pairs:
+    """Distinct pairs of any number of rows, kept in a file; of repeats with times, the latest.
 
     Two passes: every batch is divided among files by ranges of users with some `RANGE_ROWS` rows each, and each range is
     then read, sorted and freed of repeats. What is held: a batch, a range, and a number for each user. (A user with more rows
     than a range is a range.)
 
     Args:
-        batches: (any,) uint64 ``user * num_items + item``.
-        rows_of_user: (num_users,) rows of each, which gives the ranges.
+        batches: (any,) uint64 ``user * num_items + item``, or records `TIMED` of such a key and a time.
+        rows_of_user: (num_users,) rows of each or more, which gives the ranges.
         num_items: size of the catalogue.
-        folder: for the files; 8 bytes a row, twice at the most.
+        folder: for the files; 8 or 16 bytes a row, twice at the most.
     """
     ends = np.cumsum(rows_of_user)
-    rows = int(ends[-1]) if len(ends) else 0
-    size = max(RANGE_ROWS, -(-rows // MOST_FILES))
+    size = max(RANGE_ROWS, -(-int(ends[-1]) // MOST_FILES)) if len(ends) else RANGE_ROWS
     range_of = ((ends - rows_of_user) // size).astype(np.int64)
     parts = [folder / f"range-{number}" for number in range(int(range_of[-1]) + 1 if len(ends) else 0)]
+    kind: Any = np.dtype(np.uint64)
+    rows = 0
     with ExitStack() as stack:
         files = [stack.enter_context(part.open("wb")) for part in parts]
-        for keys in batches:
+        for batch in batches:
+            kind, rows = batch.dtype, rows + len(batch)
+            keys = batch["key"] if kind.names else batch
             places = range_of[(keys // np.uint64(num_items)).astype(np.int64)]
             order = np.argsort(places, kind="stable")
             cuts = np.searchsorted(places[order], np.arange(len(files) + 1))
             for number in np.flatnonzero(np.diff(cuts)):
-                files[number].write(keys[order[cuts[number] : cuts[number + 1]]].tobytes())
-    whole, distinct = folder / "pairs", 0
-    with whole.open("wb") as file:
+                files[number].write(batch[order[cuts[number] : cuts[number + 1]]].tobytes())
+    whole, timed, distinct = folder / "pairs", folder / "times", 0
+    with whole.open("wb") as file, timed.open("wb") as times:
         for part in parts:
-            keys = distinct_of(np.fromfile(part, np.uint64))
+            held: Any = np.fromfile(part, kind)
             part.unlink()
-            distinct += len(keys)
-            keys.tofile(file)
-    return Pairs(keys=whole, num_users=len(rows_of_user), num_items=num_items, repeats=rows - distinct)
+            if kind.names:
+                held = held[np.lexsort((held["time"], held["key"]))]
+                held = held[np.append(held["key"][1:] != held["key"][:-1], True)[: len(held)]]
+                held["time"].copy().tofile(times)
+                held = held["key"].copy()
+            else:
+                held = distinct_of(held)
+            distinct += len(held)
+            held.tofile(file)
+    return Pairs(
+        keys=whole, num_users=len(rows_of_user), num_items=num_items, repeats=rows - distinct,
+        times=timed if kind.names else None,
+    )  # fmt: skip

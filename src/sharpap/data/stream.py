@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +12,51 @@ import numpy as np
 import polars as pl
 from scipy.sparse import csr_array
 
-from sharpap.data.coded import code
+from sharpap.data.coded import Coded, code
 from sharpap.data.columns import columns_of, with_roles
 from sharpap.data.interactions import Interactions, canonical_csr
 from sharpap.data.layout import Layout
-from sharpap.data.scan import collect, rows_of
+from sharpap.data.scan import Rows, collect, rows_of
 from sharpap.data.table import BadRows, Columns, Duplicates
 from sharpap.errors import DataError
 
 STREAM_FROM = 256 * 1024 * 1024
 
 
-def read_streamed(
-    path: Path,
-    layout: Layout,
-    columns: Columns | None,
-    *,
-    threshold: float | None,
-    duplicates: Duplicates,
-    bad_rows: BadRows,
-) -> Interactions:
-    """Read a text table or Parquet in streamed passes. What is held: ids, and arrays of pairs and times; no text.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Selected:
+    """The rows of a file that become interactions.
+
+    Attributes:
+        coded: users, items, and what was dropped.
+        frame: lazy key (``user * num_items + item``) and, with times, time.
+        timed: whether there are times.
+        notes: for `Interactions.notes`; the number below the threshold is not known yet.
+        dropped: reason to number of rows.
+    """
+
+    coded: Coded
+    frame: pl.LazyFrame
+    timed: bool
+    notes: dict[str, Any]
+    dropped: dict[str, int]
+
+    def counted(self, taken: int, path: Path) -> dict[str, Any]:
+        """The notes, once it is known how many rows were taken; raises `DataError` for none."""
+        usable, threshold = int(self.coded.users["rows"].sum()), self.notes["threshold"]
+        if not taken:
+            highest = self.coded.users["best"].max()
+            message = f"No rating reaches the threshold of {threshold}." if usable else "No row can be used."
+            hint = f"The highest is {highest}." if usable else f"Dropped: {self.dropped}."
+            raise DataError(message, path=path, hint=hint)
+        return self.notes | {"rows": usable, "below_threshold": usable - taken}
+
+
+@contextmanager
+def selected(
+    path: Path, layout: Layout, columns: Columns | None, *, threshold: float | None, bad_rows: BadRows
+) -> Iterator[Selected]:
+    """Check every row of a file as `read_interactions` does, in streamed passes.
 
     Raises:
         DataError: as `read_interactions`; a row that cannot be used is named by its reason and line.
@@ -44,46 +71,71 @@ def read_streamed(
         ignored = {role: "" for role in ("rating", "timestamp") if role not in names}
         found = with_roles(found, layout, Columns(**(names | ignored)), path)  # pyright: ignore[reportArgumentType]
         coded = code(rows.frame, found, layout, path)
-        if bad_rows == "refuse" and rows.ragged.lines:
-            line, fields = rows.ragged.first[0]
-            raise DataError(
-                f"This line has {fields} fields, the first one {len(layout.names)}, or an open quote.", path=path, line=line,
-                hint="Every line needs the same columns.",
-            )  # fmt: skip
-        if bad_rows == "refuse" and coded.dropped:
-            reason, row = coded.bad["reason"][0], coded.bad["row"][0]
-            line = None if rows.line_of is None else rows.line_of([row])[0]
-            where = "" if line else f"Row {row}: "
-            hint = "Correct it, or leave such rows out with --set data.bad_rows=drop."
-            raise DataError(f"{where}{reason} ({coded.dropped[reason]:,} such rows).", path=path, line=line, hint=hint)
+        if bad_rows == "refuse":
+            _refuse_bad(rows, coded, layout, path)
         if threshold is not None and "rating" not in names:
             raise DataError(
                 f"A threshold of {threshold} was given, but there is no rating column.", path=path,
                 hint="Name the rating column or leave the threshold out.",
             )  # fmt: skip
         m = max(coded.items.height, 1)
-        wanted = [pl.col("user") * pl.lit(m, dtype=pl.UInt64) + pl.col("item")]
+        wanted = [(pl.col("user") * pl.lit(m, dtype=pl.UInt64) + pl.col("item")).alias("key")]
         wanted += [pl.col("time")] if "timestamp" in names else []
         kept = coded.coded() if threshold is None else coded.coded().filter(pl.col("rating") >= threshold)
-        table = collect(kept.select(*wanted), path)
         dropped = dict(coded.dropped)
         if rows.ragged.lines:
             dropped = {"wrong number of fields, or an open quote": rows.ragged.lines} | dropped
-    usable, taken = int(coded.users["rows"].sum()), table.height
-    if not taken:
-        highest = coded.users["best"].max()
-        message = f"No rating reaches the threshold of {threshold}." if usable else "No row can be used."
-        raise DataError(message, path=path, hint=f"The highest is {highest}." if usable else f"Dropped: {dropped}.")
-    notes: dict[str, Any] = {"rows": usable, "threshold": threshold, "below_threshold": usable - taken}
-    if bad_rows == "drop":
-        notes["dropped"] = dropped
-    made = _matrix(table, coded.users["id"].to_numpy(), coded.items["id"].to_numpy(), notes)
-    if duplicates == "refuse" and made.notes["duplicates_merged"]:
+        notes: dict[str, Any] = {"rows": 0, "threshold": threshold, "below_threshold": 0}
+        if bad_rows == "drop":
+            notes["dropped"] = dropped
+        yield Selected(
+            coded=coded, frame=kept.select(*wanted), timed="timestamp" in names, notes=notes, dropped=dropped
+        )
+
+
+def _refuse_bad(rows: Rows, coded: Coded, layout: Layout, path: Path) -> None:
+    if rows.ragged.lines:
+        line, fields = rows.ragged.first[0]
         raise DataError(
-            f"{made.notes['duplicates_merged']} rows repeat a pair of user and item.", path=path,
-            hint='duplicates="merge" keeps one of each.',
+            f"This line has {fields} fields, the first one {len(layout.names)}, or an open quote.", path=path, line=line,
+            hint="Every line needs the same columns.",
         )  # fmt: skip
+    if coded.dropped:
+        reason, row = coded.bad["reason"][0], coded.bad["row"][0]
+        line = None if rows.line_of is None else rows.line_of([row])[0]
+        where = "" if line else f"Row {row}: "
+        hint = "Correct it, or leave such rows out with --set data.bad_rows=drop."
+        raise DataError(f"{where}{reason} ({coded.dropped[reason]:,} such rows).", path=path, line=line, hint=hint)
+
+
+def read_streamed(
+    path: Path,
+    layout: Layout,
+    columns: Columns | None,
+    *,
+    threshold: float | None,
+    duplicates: Duplicates,
+    bad_rows: BadRows,
+) -> Interactions:
+    """Read a text table or Parquet in streamed passes. What is held: ids, and arrays of pairs and times; no text.
+
+    Raises:
+        DataError: see `selected`.
+    """
+    with selected(path, layout, columns, threshold=threshold, bad_rows=bad_rows) as chosen:
+        table = collect(chosen.frame, path)
+    users, items = (ids["id"].to_numpy() for ids in (chosen.coded.users, chosen.coded.items))
+    made = _matrix(table, users, items, chosen.counted(table.height, path))
+    refuse_repeats(made.notes["duplicates_merged"], duplicates, path)
     return made
+
+
+def refuse_repeats(number: int, duplicates: Duplicates, path: Path) -> None:
+    """Raise `DataError` for repeated pairs that are to be refused."""
+    if duplicates == "refuse" and number:
+        raise DataError(
+            f"{number} rows repeat a pair of user and item.", path=path, hint='duplicates="merge" keeps one of each.'
+        )
 
 
 def _matrix(table: pl.DataFrame, user_ids: np.ndarray, item_ids: np.ndarray, notes: dict[str, Any]) -> Interactions:

@@ -27,12 +27,14 @@ class Pairs:
         keys: (pairs,) uint64 ``user * num_items + item``, or a file of them (see `spill`).
         num_users, num_items: sizes of the vocabularies.
         repeats: rows beyond the first of a pair.
+        times: a file of a float64 for each pair, where there are times.
     """
 
     keys: Keys | Path
     num_users: int
     num_items: int
     repeats: int
+    times: Path | None = None
 
     @classmethod
     def from_keys(cls, keys: Keys, num_users: int, num_items: int) -> Pairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ def write_interactions(
     if suffix == ".npz":
         _write_npz(interactions, path)
         return {}
+<<<<<<< HEAD
     separator = separator or ("," if suffix == ".csv" else "\t")
     for role, ids in (
         ("user", interactions.user_ids[interactions.user_counts > 0]),
@@ -58,11 +59,33 @@ def write_interactions(
             _write_parquet(interactions, temporary)
         else:
             _write_text(interactions, temporary, separator, typed=suffix == ".inter")
+=======
+    ids = {
+        "user": interactions.user_ids[interactions.user_counts > 0],
+        "item": interactions.item_ids[interactions.item_counts > 0],
+    }
+    write_blocks(lambda: _blocks(interactions), ids, path, separator=separator)
+>>>>>>> five
     lost = {
         "users without interactions": int((interactions.user_counts == 0).sum()),
         "items without interactions": int((interactions.item_counts == 0).sum()),
     }
     return {what: number for what, number in lost.items() if number}
+
+
+def write_blocks(
+    blocks: Callable[[], Iterator[pl.DataFrame]], ids: dict[str, np.ndarray], path: Path, *, separator: str | None
+) -> None:
+    """Write a table (not .npz) block by block, once the ids in it, of each role, are found fit for its form."""
+    suffix = path.suffix.lower()
+    separator = separator or ("," if suffix == ".csv" else "\t")
+    for role, own in ids.items():
+        _check_ids(own, role, path, separator)
+    with replacing(path) as temporary:
+        if suffix == ".parquet":
+            _write_parquet(blocks, temporary)
+        else:
+            _write_text(blocks(), temporary, separator, typed=suffix == ".inter")
 
 
 def check_target(path: Path, *, separator: str | None, overwrite: bool) -> None:
@@ -112,10 +135,10 @@ def _listed(ids: np.ndarray) -> Any:
     return ids if ids.dtype.kind in "iu" else ids.tolist()
 
 
-def _write_text(interactions: Interactions, path: Path, separator: str, *, typed: bool) -> None:
+def _write_text(blocks: Iterator[pl.DataFrame], path: Path, separator: str, *, typed: bool) -> None:
     types = {"user_id": "token", "item_id": "token", "timestamp": "float"}
     with path.open("wb") as file:
-        for number, block in enumerate(_blocks(interactions)):
+        for number, block in enumerate(blocks):
             named = block.rename({name: f"{name}:{types[name]}" for name in block.columns}) if typed else block
             named.write_csv(
                 file, separator=separator, include_header=number == 0,
@@ -123,11 +146,11 @@ def _write_text(interactions: Interactions, path: Path, separator: str, *, typed
             )  # fmt: skip
 
 
-def _write_parquet(interactions: Interactions, path: Path) -> None:
-    first = next(_blocks(interactions))
+def _write_parquet(blocks: Callable[[], Iterator[pl.DataFrame]], path: Path) -> None:
+    first = next(blocks())
 
     def source(*_: Any) -> Iterator[pl.DataFrame]:
-        yield from _blocks(interactions)
+        yield from blocks()
 
     register_io_source(source, schema=first.schema).sink_parquet(path)
 
