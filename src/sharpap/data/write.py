@@ -47,25 +47,11 @@ def write_interactions(
     if suffix == ".npz":
         _write_npz(interactions, path)
         return {}
-<<<<<<< HEAD
-    separator = separator or ("," if suffix == ".csv" else "\t")
-    for role, ids in (
-        ("user", interactions.user_ids[interactions.user_counts > 0]),
-        ("item", interactions.item_ids[interactions.item_counts > 0]),
-    ):
-        check_ids(ids, role, path, separator)
-    with replacing(path) as temporary:
-        if suffix == ".parquet":
-            _write_parquet(interactions, temporary)
-        else:
-            _write_text(interactions, temporary, separator, typed=suffix == ".inter")
-=======
     ids = {
         "user": interactions.user_ids[interactions.user_counts > 0],
         "item": interactions.item_ids[interactions.item_counts > 0],
     }
     write_blocks(lambda: _blocks(interactions), ids, path, separator=separator)
->>>>>>> five
     lost = {
         "users without interactions": int((interactions.user_counts == 0).sum()),
         "items without interactions": int((interactions.item_counts == 0).sum()),
@@ -80,7 +66,7 @@ def write_blocks(
     suffix = path.suffix.lower()
     separator = separator or ("," if suffix == ".csv" else "\t")
     for role, own in ids.items():
-        _check_ids(own, role, path, separator)
+        check_ids(own, role, path, separator)
     with replacing(path) as temporary:
         if suffix == ".parquet":
             _write_parquet(blocks, temporary)
