@@ -89,7 +89,7 @@ def test_an_installed_plugin_is_listed(plugin):
     for name in ("co-counts", "companions", "rare-items"):
         (line,) = [line for line in text.splitlines() if line.strip().startswith(name)]
         assert line.split()[0] == name
-    assert " ".join(text.split()).count("(package sharpap-example 0.1.0)") == 2
+    assert " ".join(text.split()).count("(package sharpap-example 0.1.0)") == 3
 
 
 def test_a_plugin_is_named_in_recipes_with_options(plugin, tmp_path):
@@ -108,4 +108,4 @@ def test_the_plugins_own_suite_passes(plugin, tmp_path):
     command += ["--rootdir", tmp_path, "-c", os.devnull]
     done = subprocess.run(command, env=plugin, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "17 passed" in done.stdout
+    assert "21 passed" in done.stdout
