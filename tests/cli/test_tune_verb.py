@@ -21,7 +21,13 @@ def test_tune_then_run_the_best(sharpap, tmp_path):
     assert code == 0, err
     assert "H@10: the best 6 of 6 candidates" in text
     assert f"sharpap run {out / 'best.toml'}" in text.replace("\n", "")
-    assert {entry.name for entry in out.iterdir()} == {"cells", "best.toml", "trials.parquet", "study.journal", "log.jsonl"}
+    assert {entry.name for entry in out.iterdir()} == {
+        "cells",
+        "best.toml",
+        "trials.parquet",
+        "study.journal",
+        "log.jsonl",
+    }
     assert pl.read_parquet(out / "trials.parquet").height == 6
     code, text, err = sharpap(*BASE, *FAKES, "--trials", 7, "-o", out, "-q", "--json")
     assert code == 0, err
