@@ -18,7 +18,7 @@ from pathlib import Path
 from sharpap.assess import Results
 from sharpap.assess.landscape import correlation, measure
 from sharpap.assess.recipe import dataset_from
-from sharpap.assess.store import file_name
+from sharpap.assess.store import poison_files
 from sharpap.attacks.poison_io import load_poison
 
 SEED = 99
@@ -33,9 +33,9 @@ def main() -> None:
     train = dataset_from(results.config["data"])[0].train
     results.sharpness = []
     for name in results.attacks:
-        for path in sorted((args.folder / "poison").glob(f"{file_name(name)}-draw[0-9]*.npz")):
+        for draw, path in poison_files(args.folder, name).items():
             found = measure(train.matrix, load_poison(path, train), seed=SEED)
-            results.sharpness.append(replace(found, attack=name, draw=int(path.stem.rsplit("draw", 1)[1])))
+            results.sharpness.append(replace(found, attack=name, draw=draw))
     table = results.sharpness_table
     print("| attack | H@10 surrogate, % | others, % | drop | sharpness of L_atk | of L_rec |")
     print("|---|---:|---:|---:|---:|---:|")

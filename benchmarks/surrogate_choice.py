@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from sharpap.assess import Results
 from sharpap.assess.recipe import experiment_from, read_recipe
-from sharpap.assess.store import file_name
+from sharpap.assess.store import poison_files
 from sharpap.attacks import RevAdv, SmoothHits
 from sharpap.attacks.poison_io import load_poison
 from sharpap.attacks.profiles import to_csr
@@ -99,7 +99,7 @@ def main() -> None:
 
 def own_hits(folder: Path, attack: str, train) -> float:
     """Mean H@10 in percent that the attack saw on fresh copies of its own surrogate."""
-    files = sorted((folder / "poison").glob(f"{file_name(attack)}-draw[0-9]*.npz"))
+    files = poison_files(folder, attack).values()
     return 100 * float(np.mean([load_poison(path, train).notes["surrogate_hit_ratio"] for path in files]))
 
 

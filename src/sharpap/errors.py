@@ -62,3 +62,8 @@ class AttackError(SharpAPError):
 
 class StorageError(SharpAPError):
     """A disk that is full, closed or failing: results or finished work could not be written."""
+
+
+def said(problem: Exception) -> str:
+    """What a failure says for itself; of an exception that is not ours, its type with it."""
+    return str(problem) if isinstance(problem, SharpAPError) else f"{type(problem).__name__}: {problem}"

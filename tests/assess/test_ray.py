@@ -175,9 +175,9 @@ def test_workers_have_no_store(experiment, tmp_path):
     """Another machine has another disk."""
     from sharpap.assess.cells import CellStore
 
-    driver = Ray(Work(experiment, CellStore(tmp_path)), 1, OnRay()).driver
-    assert driver.store is not None
-    assert driver.remote.store is None
+    made = Ray(Work(experiment, CellStore(tmp_path)), 1, OnRay())
+    assert made.work.store is not None
+    assert made.remote.store is None
 
 
 @pytest.mark.parametrize("always", [False, True])

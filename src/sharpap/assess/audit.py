@@ -9,12 +9,12 @@ from functools import cache
 import numpy as np
 
 from sharpap import progress
-from sharpap.assess.backends import Backend, backend
+from sharpap.assess.backends import Backend, backend, work_through
 from sharpap.assess.cells import CellStore
 from sharpap.assess.detection import Detection, detect, detectors
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
-from sharpap.assess.stages import Stage, Staged, Stages, work_through
+from sharpap.assess.stages import Stage, Staged, Stages
 from sharpap.assess.work import Craft, Made, Train, Work
 from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool

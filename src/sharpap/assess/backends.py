@@ -8,10 +8,11 @@ import pickle
 import signal
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar, cast
 
 from sharpap.assess.resources import OnRay
 from sharpap.assess.results import Cell
@@ -45,6 +46,32 @@ class Backend(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+P = TypeVar("P", bound=Piece)
+
+
+def work_through(
+    workers: Backend, first: Iterable[P], *, starting: Callable[[P], None] | None = None
+) -> Iterator[tuple[P, Made, deque[P]]]:
+    """Have pieces done, in any order.
+
+    Args:
+        workers: who does them.
+        first: what can be done from the start.
+        starting: told of each piece before it is handed in.
+
+    Yields:
+        A piece, what it gave, and the queue that takes what it makes possible.
+    """
+    ready = deque(first)
+    while ready or workers.busy:
+        while ready and workers.free:
+            if starting is not None:
+                starting(ready[0])
+            workers.submit(ready.popleft())
+        piece, made = workers.next()
+        yield cast(P, piece), made, ready
 
 
 class Serial:

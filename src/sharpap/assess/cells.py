@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from sharpap.assess.landscape import LANDSCAPES, Landscape
-from sharpap.assess.records import Key, RecordStore
+from sharpap.assess.records import Key, RecordStore, digest
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison
+from sharpap.attacks.profiles import from_lists
 from sharpap.checkpoints import State
 from sharpap.data import Interactions
 from sharpap.metrics import Evaluation
@@ -31,10 +31,8 @@ class CellStore(RecordStore):
 
         def decode(content: bytes) -> Poison:
             stored, facts = _unpacked(content)
-            indices, indptr = stored["indices"], stored["indptr"]
-            ones = np.ones(len(indices), np.float32)
             return Poison(
-                profiles=csr_array((ones, indices, indptr), shape=(len(indptr) - 1, train.num_items)),
+                profiles=from_lists(stored["indices"], stored["indptr"], train.num_items),
                 goal=Goal(targets=tuple(facts["targets"]), direction=facts["direction"]),
                 data_fingerprint=train.fingerprint, history=tuple(facts["history"]),
                 **{name: facts[name] for name in ("attack", "settings", "seed", "seconds", "notes")},
@@ -122,8 +120,7 @@ class Checkpoints:
 
     @property
     def _kind(self) -> str:
-        text = json.dumps(self.key, sort_keys=True, default=str)
-        return f"state-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return f"state-{digest(self.key)[:16]}"
 
 
 def fingerprint(poison: Poison) -> str:

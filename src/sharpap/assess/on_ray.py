@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from sharpap import progress
 from sharpap.assess.backends import died, limit_threads
-from sharpap.assess.driver import Driver
 from sharpap.assess.provenance import machine
+from sharpap.assess.records import Key
 from sharpap.assess.resources import OnRay, Resources, resources_of
 from sharpap.assess.work import Craft, Made, Piece, Train, Work
 from sharpap.errors import ConfigError, TrainingError
@@ -35,6 +35,7 @@ class Flight:
     """A piece under way, and what became of it so far."""
 
     piece: Piece
+    key: Key | None
     needs: Resources
     crashes: int = 0
     losses: int = 0
@@ -58,7 +59,8 @@ class Ray:
                 f"Ray cannot be imported ({error}).",
                 hint="Install it with `pip install 'sharpap[ray]'`, or take --backend processes.",
             ) from None
-        self.driver, self.jobs, self.settings = Driver(work), jobs, settings
+        self.work, self.remote = work, replace(work, store=None)  # workers see no disk of ours
+        self.jobs, self.settings = jobs, settings
         self.experiment = work.experiment
         self.paths = [path or os.getcwd() for path in sys.path]  # where classes of the user's are found
         self.flying: dict[Any, Flight] = {}
@@ -79,11 +81,12 @@ class Ray:
 
     def submit(self, piece: Piece) -> None:
         """See `Backend`."""
-        made = self.driver.find(piece)
+        key = self.work.key(piece)
+        made = self.work.find(piece, key)
         if made is not None:
-            self.done.append((piece, made))
+            self.done.append((piece, self.work.noted(made)))
         else:
-            self._fly(Flight(piece, self._needs(piece)))
+            self._fly(Flight(piece, key, self._needs(piece)))
 
     def next(self) -> tuple[Piece, Made]:
         """See `Backend`."""
@@ -108,8 +111,8 @@ class Ray:
                     hint="What is finished is kept; run the same command again.",
                 ) from None
             else:
-                self.driver.keep(flight.piece, made)
-                self.done.append((flight.piece, made))
+                self.work.keep(flight.piece, flight.key, made)
+                self.done.append((flight.piece, self.work.noted(made)))
         return self.done.popleft()
 
     def __enter__(self) -> Self:
@@ -154,7 +157,7 @@ class Ray:
         for name, made in [*self.experiment.victims.items(), *self.experiment.attacks.items()]:
             self._check(name, resources_of(name, made, self.default))
         try:
-            self.work = self.ray.put(self.driver.remote)
+            self.sent = self.ray.put(self.remote)
         except Exception as error:  # pickle raises TypeError, AttributeError, PicklingError and what reducers raise
             raise ConfigError(
                 f"The experiment cannot be sent to other processes ({type(error).__name__}: {error}).",
@@ -223,7 +226,7 @@ class Ray:
             num_cpus=needs.cpus, num_gpus=needs.gpus, memory=needs.memory_gib * 2**30 or None, max_retries=0
         )
         # The work goes in a list so that Ray hands over the reference: a worker reads it once, not with each piece.
-        reference = task.remote([self.work], self.paths, self.ray.cloudpickle.dumps(flight.piece), needs)
+        reference = task.remote([self.sent], self.paths, self.ray.cloudpickle.dumps(flight.piece), needs)
         self.flying[reference] = flight
 
     def _again(self, flight: Flight, what: str) -> None:

@@ -112,7 +112,7 @@ class RecordStore:
                     each.rmdir()
 
     def _path(self, kind: str, key: Key) -> Path:
-        return self.folder / f"{kind}-{hashlib.sha256(_text(key).encode()).hexdigest()[:32]}{SUFFIX}"
+        return self.folder / f"{kind}-{digest(key)[:32]}{SUFFIX}"
 
     def _put_aside(self, path: Path, reason: str) -> None:
         """Out of the way, but kept: someone may want to know what happened to it."""
@@ -127,6 +127,11 @@ class RecordStore:
         self.problems.append(
             f"{path.name} is damaged or not ours ({reason}); it was moved to {aside}, its work is done again."
         )
+
+
+def digest(key: Key) -> str:
+    """What stands for a key in names, in 64 hexadecimal digits."""
+    return hashlib.sha256(_text(key).encode()).hexdigest()
 
 
 def _text(key: Key) -> str:

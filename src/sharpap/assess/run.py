@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -13,6 +12,7 @@ import numpy as np
 
 from sharpap import progress
 from sharpap.assess.backends import backend as chosen
+from sharpap.assess.backends import work_through
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.landscape import Landscape
@@ -101,13 +101,12 @@ def run(
             progress.task("Assessment", experiment.num_cells) as overall,
             chosen(work, jobs, backend) as workers,
         ):
-            ready = deque(grid.first())
-            while ready or workers.busy:
-                while ready and workers.free:
-                    overall.advance(0, note=grid.note(ready[0]))
-                    workers.submit(ready.popleft())
+
+            def say(piece: Piece) -> None:
+                overall.advance(0, note=grid.note(piece))
+
+            for piece, made, ready in work_through(workers, grid.first(), starting=say):
                 before = len(grid.cells)
-                piece, made = workers.next()
                 ready.extendleft(reversed(grid.take(piece, made)))
                 overall.advance(len(grid.cells) - before)
     except KeyboardInterrupt:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sharpap.assess.backends import Backend
 from sharpap.assess.work import Made, Piece, Work
 
 Stage = tuple[str, float]
@@ -38,15 +36,3 @@ class Stages(Work):
     def do(self, piece: Piece) -> Made:
         """Do a piece where it belongs; see `Work.do`."""
         return self.works[piece.stage].do(piece.piece) if isinstance(piece, Staged) else super().do(piece)
-
-
-def work_through(workers: Backend, first: Iterable[Staged]) -> Iterator[tuple[Staged, Made, deque[Staged]]]:
-    """Have pieces done, in any order; what becomes possible by one is appended to the queue that comes with it."""
-    ready = deque(first)
-    while ready or workers.busy:
-        while ready and workers.free:
-            workers.submit(ready.popleft())
-        piece, made = workers.next()
-        if not isinstance(piece, Staged):
-            raise TypeError(f"{type(piece).__name__} belongs to no stage.")
-        yield piece, made, ready

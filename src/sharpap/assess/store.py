@@ -20,6 +20,7 @@ from sharpap.attacks import Poison
 from sharpap.attacks.poison_io import save_poison
 from sharpap.config import read_toml
 from sharpap.data import Dataset
+from sharpap.data.scan import UNREADABLE
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import explained, replacing, write_text
 
@@ -120,12 +121,12 @@ def _write(results: Results, folder: Path) -> None:
     for name, frame in (("results.parquet", results.frame), ("cells.parquet", results.cell_frame)):
         with replacing(folder / name) as temporary:
             frame.write_parquet(temporary)
-    wanted = {f"{file_name(attack)}-draw{draw}.npz" for attack, draw in results.poisons}
-    for stale in set((folder / POISONS).glob("*.npz")) - {folder / POISONS / name for name in wanted}:
+    wanted = {poison_path(folder, attack, draw) for attack, draw in results.poisons}
+    for stale in set((folder / POISONS).glob("*.npz")) - wanted:
         stale.unlink()
     if results.dataset is not None:
         for (attack, draw), poison in results.poisons.items():
-            save_poison(poison, folder / POISONS / f"{file_name(attack)}-draw{draw}.npz", results.dataset.train)
+            save_poison(poison, poison_path(folder, attack, draw), results.dataset.train)
         results.provenance["figures"] = figures(results.dataset, results.poisons)
     write_text(folder / "config.toml", tomli_w.dumps(results.config))
     write_text(folder / "provenance.json", json.dumps(results.provenance, indent=2))
@@ -149,7 +150,7 @@ def load(folder: Path) -> Results:
     for name in ("results.parquet", "cells.parquet"):
         try:
             frames.append(pl.read_parquet(folder / name))
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except UNREADABLE as error:
             raise DataError(f"The file is damaged ({str(error).splitlines()[0]}).", path=folder / name) from None
     if dict(frames[0].schema) != {name: kind() for name, kind in SCHEMA.items()}:
         raise DataError("The table has other columns than results have.", path=folder / "results.parquet")
@@ -204,6 +205,17 @@ def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[st
             for target in targets
         },
     }
+
+
+def poison_path(folder: Path, attack: str, draw: int) -> Path:
+    """Where the profiles of an attack on a draw lie in a results folder."""
+    return folder / POISONS / f"{file_name(attack)}-draw{draw}.npz"
+
+
+def poison_files(folder: Path, attack: str) -> dict[int, Path]:
+    """Draw to file, for the profiles of an attack that are there."""
+    found = (folder / POISONS).glob(f"{file_name(attack)}-draw[0-9]*.npz")
+    return {int(path.stem.rsplit("draw", 1)[1]): path for path in sorted(found)}
 
 
 def file_name(attack: str) -> str:

@@ -16,7 +16,7 @@ import polars as pl
 from sharpap import __version__, progress
 from sharpap.assess.candidates import Candidates, Values, with_values
 from sharpap.config.space import Dimension, Value
-from sharpap.errors import ConfigError, SharpAPError, TrainingError
+from sharpap.errors import ConfigError, TrainingError, said
 from sharpap.seeds import derive_seed
 
 STUDY = "study.journal"
@@ -223,8 +223,7 @@ def _try(optuna: Any, study: Any, trial: Any, candidates: Candidates) -> str:
         study.tell(trial, state=states.PRUNED)
         note = "pruned"
     except Exception as problem:  # settings that do not go together, or a victim, which is foreign code
-        error = str(problem) if isinstance(problem, SharpAPError) else f"{type(problem).__name__}: {problem}"
-        trial.set_user_attr("error", error)
+        trial.set_user_attr("error", said(problem))
         study.tell(trial, state=states.FAIL)
         note = "failed"
     else:

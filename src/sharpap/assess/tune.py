@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -91,7 +90,7 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     if overwrite:
         for name in (STUDY, TRIALS, BEST):
             (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / CELLS, ignore_errors=True)
+        CellStore(folder / CELLS).clear()
 
 
 @dataclass(frozen=True, kw_only=True)

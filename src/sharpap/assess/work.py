@@ -15,10 +15,11 @@ from sharpap.assess.cells import CellStore, Checkpoints, fingerprint
 from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.landscape import measure
+from sharpap.assess.records import Key
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
-from sharpap.errors import ConfigError, SharpAPError
+from sharpap.errors import ConfigError, SharpAPError, said
 from sharpap.metrics import Evaluation, evaluate
 from sharpap.recommenders import capabilities_of
 from sharpap.recommenders.calls import fit
@@ -26,6 +27,7 @@ from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Goal
 
 T = TypeVar("T")
+EXPLORED = WRMFSurrogate()  # around which landscapes are measured
 MEASURED = ("sharpap.metrics.evaluate", "sharpap.recommenders.calls", "sharpap.attacks.poison")
 
 
@@ -114,86 +116,130 @@ class Work:
         Raises:
             StorageError: what it gave could not be stored.
         """
-        if isinstance(piece, Craft):
-            made = self._craft(piece)
-        elif isinstance(piece, Explore):
-            made = self._explore(piece)
-        elif isinstance(piece, Train):
-            made = self._train(piece)
-        else:
-            raise TypeError(f"{type(piece).__name__} is no piece of work.")
+        key = self.key(piece)
+        found = self.find(piece, key)
+        made = self._made(piece, key) if found is None else found
+        if found is None:
+            self.keep(piece, key, made)
+        return self.noted(made)
+
+    def noted(self, made: Made) -> Made:
+        """With the messages of the store since the last one."""
         return replace(made, problems=self.store.taken_problems()) if self.store and self.store.problems else made
+
+    def key(self, piece: Piece) -> Key | None:
+        """All that determines what a piece gives; None where nothing is stored, or nothing is to be done."""
+        experiment, train = self.experiment, self.experiment.dataset.train
+        if self.store is None:
+            return None
+        if isinstance(piece, Craft):
+            attack = experiment.attacks[piece.attack]
+            return None if isinstance(attack, Poison) else {
+                "code": code_version(attack, modules=("sharpap.attacks.base",)), "data": train.fingerprint,
+                "attack": describe(attack, "attack"), "goal": describe(piece.goal), "budget": describe(experiment.budget),
+                "seed": experiment.attack_seed(piece.draw),
+            }  # fmt: skip
+        if isinstance(piece, Explore):
+            return {
+                "code": code_version(EXPLORED, modules=("sharpap.assess.landscape",)), "data": train.fingerprint,
+                "poison": fingerprint(piece.poison), "goal": describe(piece.poison.goal),
+                "surrogate": describe(EXPLORED, "surrogate"), "seed": experiment.sharpness_seed(piece.draw), "k": self._k,
+                "plane": piece.draw == 0,
+            }  # fmt: skip
+        if isinstance(piece, Train):
+            recommender, dataset = experiment.victims[piece.victim], experiment.dataset
+            return {
+                "code": code_version(recommender, modules=MEASURED), "data": train.fingerprint,
+                "valid": dataset.valid.fingerprint, "test": dataset.test.fingerprint,
+                "poison": piece.poison and fingerprint(piece.poison), "targets": piece.targets,
+                "victim": describe(recommender, "victim"), "seed": experiment.victim_seed(piece.seed), "ks": experiment.ks,
+            }  # fmt: skip
+        raise _unknown(piece)
+
+    def find(self, piece: Piece, key: Key | None) -> Made | None:
+        """What is known of a piece: it is in the store under its `key`, or is a finished poison."""
+        start = time.perf_counter()
+        if isinstance(piece, Craft) and isinstance(attack := self.experiment.attacks[piece.attack], Poison):
+            return Made(value=attack)
+        if self.store is None or key is None:
+            return None
+        stored: Any = None
+        if isinstance(piece, Craft):
+            stored = self.store.load_poison(key, self.experiment.dataset.train)
+        elif isinstance(piece, Explore) and (landscape := self.store.load_landscape(key)):
+            stored = replace(landscape, attack=piece.attack, draw=piece.draw)
+        elif isinstance(piece, Train) and (cell := self.store.load_cell(key)):
+            return Made(value=(replace(cell[0], **piece.place), cell[1]), stored=True)
+        return stored and Made(value=stored, seconds=time.perf_counter() - start, stored=True)
+
+    def keep(self, piece: Piece, key: Key | None, made: Made) -> None:
+        """Store what did not fail under the `key` of its piece.
+
+        Raises:
+            StorageError: the disk is full, or the folder cannot be written to.
+        """
+        if self.store is None or key is None or made.error:
+            return
+        if isinstance(piece, Craft):
+            self.store.save_poison(key, made.value)
+            Checkpoints(self.store, key).drop()
+        elif isinstance(piece, Explore):
+            self.store.save_landscape(key, made.value)
+        elif isinstance(piece, Train):
+            self.store.save_cell(key, *made.value)
+
+    def _made(self, piece: Piece, key: Key | None) -> Made:
+        if isinstance(piece, Craft):
+            with checkpoints.keeping(Checkpoints(self.store, key)) if self.store and key else nullcontext():
+                return self._craft(piece)
+        if isinstance(piece, Explore):
+            return self._explore(piece)
+        if isinstance(piece, Train):
+            return self._train(piece)
+        raise _unknown(piece)
 
     def _craft(self, piece: Craft) -> Made:
         """A checked poison that knows its data."""
-        experiment, goal, store = self.experiment, piece.goal, self.store
+        experiment, goal = self.experiment, piece.goal
         train, attack = experiment.dataset.train, experiment.attacks[piece.attack]
+        assert not isinstance(attack, Poison)  # `find` gave it
         start = time.perf_counter()
-        if isinstance(attack, Poison):
-            return Made(value=attack)
-        seed = experiment.attack_seed(piece.draw)
-        key = {
-            "code": code_version(attack, modules=("sharpap.attacks.base",)), "data": train.fingerprint,
-            "attack": describe(attack, "attack"), "goal": describe(goal), "budget": describe(experiment.budget), "seed": seed,
-        }  # fmt: skip
-        kept = Checkpoints(store, key) if store else None
-        if store and (stored := store.load_poison(key, train)):
-            return Made(value=stored, seconds=time.perf_counter() - start, stored=True)
 
         def craft() -> Poison:
-            made = attack.poison(train.matrix, goal, experiment.budget, seed=seed)
+            made = attack.poison(train.matrix, goal, experiment.budget, seed=experiment.attack_seed(piece.draw))
             check_poison(made, train.num_items, experiment.budget.resolve(train.matrix, goal))
             return replace(made, data_fingerprint=train.fingerprint)
 
-        with checkpoints.keeping(kept) if kept else nullcontext():
-            tried = self._try(craft)
-        if store and kept and tried.value is not None:
-            store.save_poison(key, tried.value)
-            kept.drop()
+        tried = self._try(craft)
         return Made(
             value=tried.value, seconds=time.perf_counter() - start, error=tried.error, traceback=tried.traceback
         )
 
     def _explore(self, piece: Explore) -> Made:
         """The landscape around a surrogate; a surrogate may fail."""
-        experiment, store, poison, draw = self.experiment, self.store, piece.poison, piece.draw
-        train, seed, surrogate = experiment.dataset.train, experiment.sharpness_seed(draw), WRMFSurrogate()
-        k = 10 if 10 in experiment.ks else experiment.ks[0]
-        key = {
-            "code": code_version(surrogate, modules=("sharpap.assess.landscape",)), "data": train.fingerprint,
-            "poison": fingerprint(poison), "goal": describe(poison.goal), "surrogate": describe(surrogate, "surrogate"),
-            "seed": seed, "k": k, "plane": draw == 0,
-        }  # fmt: skip
-        start = time.perf_counter()
-        if store and (stored := store.load_landscape(key)):
-            value = replace(stored, attack=piece.attack, draw=draw)
-            return Made(value=value, seconds=time.perf_counter() - start, stored=True)
+        train, poison, draw = self.experiment.dataset.train.matrix, piece.poison, piece.draw
+        seed, start = self.experiment.sharpness_seed(draw), time.perf_counter()
         tried = self._try(
-            lambda: measure(train.matrix, poison, seed=seed, k=k, surrogate=surrogate, with_plane=draw == 0)
+            lambda: measure(train, poison, seed=seed, k=self._k, surrogate=EXPLORED, with_plane=draw == 0)
         )
-        if store and tried.value is not None:
-            store.save_landscape(key, tried.value)
         value = tried.value and replace(tried.value, attack=piece.attack, draw=draw)
         return Made(value=value, seconds=time.perf_counter() - start, error=tried.error, traceback=tried.traceback)
 
+    @property
+    def _k(self) -> int:
+        """The list length that landscapes are measured for."""
+        return 10 if 10 in self.experiment.ks else self.experiment.ks[0]
+
     def _train(self, piece: Train) -> Made:
         """A cell and what was measured in it."""
-        experiment, store, poison = self.experiment, self.store, piece.poison
+        experiment, poison = self.experiment, piece.poison
         dataset, recommender = experiment.dataset, experiment.victims[piece.victim]
-        seed = experiment.victim_seed(piece.seed)
-        key = {
-            "code": code_version(recommender, modules=MEASURED), "data": dataset.train.fingerprint,
-            "valid": dataset.valid.fingerprint, "test": dataset.test.fingerprint, "poison": poison and fingerprint(poison),
-            "targets": piece.targets, "victim": describe(recommender, "victim"), "seed": seed, "ks": experiment.ks,
-        }  # fmt: skip
-        if store and (stored := store.load_cell(key)):
-            return Made(value=(replace(stored[0], **piece.place), stored[1]), stored=True)
         start = time.perf_counter()
 
         def train() -> tuple[float, float, dict[str, Any], Evaluation]:
             began = time.perf_counter()
             matrix = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
-            model = fit(recommender, matrix, dataset.valid.matrix, seed=seed)
+            model = fit(recommender, matrix, dataset.valid.matrix, seed=experiment.victim_seed(piece.seed))
             trained = time.perf_counter()
             found = evaluate(
                 model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks,
@@ -208,8 +254,6 @@ class Work:
             **piece.place, error=tried.error, traceback=tried.traceback, attempts=tried.attempts, train_seconds=trained,
             evaluate_seconds=evaluated, epochs=log.get("epochs"), valid_ndcg=log.get("valid_ndcg"),
         )  # fmt: skip
-        if store and found is not None:
-            store.save_cell(key, cell, found)
         return Made(value=(cell, found), seconds=total, error=tried.error, traceback=tried.traceback)
 
     def _try(self, step: Callable[[], T]) -> _Tried[T]:
@@ -218,11 +262,8 @@ class Work:
             try:
                 return _Tried(step(), attempts=attempt)
             except Exception as problem:
-                ours = isinstance(problem, SharpAPError)
-                if ours or attempt > self.retries:
-                    error = str(problem) if ours else f"{type(problem).__name__}: {problem}"
-                    whole = frames_of(problem)
-                    return _Tried(None, attempts=attempt, error=error, traceback=whole)
+                if isinstance(problem, SharpAPError) or attempt > self.retries:
+                    return _Tried(None, attempts=attempt, error=said(problem), traceback=frames_of(problem))
         raise ConfigError(f"retries={self.retries} must be 0 or more.")
 
 
@@ -232,6 +273,10 @@ class _Tried(Generic[T]):
     attempts: int
     error: str = ""
     traceback: str = ""
+
+
+def _unknown(piece: Piece) -> TypeError:
+    return TypeError(f"{type(piece).__name__} is no piece of work.")
 
 
 def frames_of(problem: BaseException, count: int = 30) -> str:

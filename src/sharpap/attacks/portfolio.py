@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from sharpap import checkpoints, progress
 from sharpap.attacks.base import Attack
 from sharpap.attacks.poison import Poison
+from sharpap.attacks.profiles import from_lists
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.scan import scan_scores
 from sharpap.attacks.worst_case import SharpnessAware
@@ -137,7 +138,5 @@ def _state(candidates: list[Poison]) -> checkpoints.State:
 
 
 def _candidate(kept: checkpoints.State, number: int, goal: Goal) -> Poison:
-    indices, indptr = kept[f"indices {number}"], kept[f"indptr {number}"]
-    shape = len(indptr) - 1, kept["items"]
-    profiles = csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
+    profiles = from_lists(kept[f"indices {number}"], kept[f"indptr {number}"], kept["items"])
     return Poison(profiles=profiles, goal=goal, attack="candidate", history=tuple(kept[f"history {number}"]))

@@ -21,7 +21,12 @@ def to_csr(rows: list[IntArray], num_items: int) -> csr_array:
     """One array of item ids per profile as a (num_fake, num_items) CSR."""
     indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    return csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(len(rows), num_items))
+    return from_lists(indices, indptr, num_items)
+
+
+def from_lists(indices: IntArray, indptr: IntArray, num_items: int) -> csr_array:
+    """Profiles whose items lie one after the other in `indices`, profile p between `indptr[p]` and `indptr[p + 1]`."""
+    return csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, num_items))
 
 
 def copied_profiles(

@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 from sharpap.assess.audit import Audit, audit
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import dataset_from
+from sharpap.assess.store import CELLS
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.config import build, construct, locate
@@ -19,7 +20,7 @@ from sharpap.errors import ConfigError
 from sharpap.files import write_text
 from sharpap.report.audit import audit_html, audit_page
 
-PAGE, TEXT, RECORD, CELLS = "audit.html", "audit.md", "audit.json", "cells"
+PAGE, TEXT, RECORD = "audit.html", "audit.md", "audit.json"
 SECTIONS = {"attacks": "attack", "detectors": "detector", "defenses": "defense"}
 
 

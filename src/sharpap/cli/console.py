@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.markup import escape
@@ -32,6 +32,11 @@ from sharpap.files import explained
 def stdout() -> Console:
     """Where results go; at least 100 columns where it is no terminal, so that tables in logs are whole."""
     return safe(Console() if sys.stdout.isatty() else Console(width=110))
+
+
+def json_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table for JSON, which knows no NaN."""
+    return {key: None if isinstance(value, float) and value != value else value for key, value in row.items()}
 
 
 def printable(text: object, limit: int | None = None) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from sharpap.assess import CLEAN, Results
 from sharpap.assess.detection import Detection, detect
 from sharpap.assess.recipe import dataset_from
-from sharpap.assess.store import file_name
+from sharpap.assess.store import poison_path
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
@@ -52,8 +52,8 @@ def detect_folder(
         places = dict.fromkeys((cell.attack, cell.draw) for cell in results.cells if cell.attack != CLEAN)
         poisons: dict[str, list[Any]] = {}
         for attack, draw in places:
-            path = folder / "poison" / f"{file_name(attack)}-draw{draw}.npz"
-            poisons.setdefault(attack, []).append(load_poison(path, dataset.train))
+            poison = load_poison(poison_path(folder, attack, draw), dataset.train)
+            poisons.setdefault(attack, []).append(poison)
         if not poisons:
             raise ConfigError(f"The run in {folder} made no profiles.")
         found = detect(dataset.train.matrix, poisons, chosen, seed=seed or 0)

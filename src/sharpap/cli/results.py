@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sharpap.assess import Results, summary
 from sharpap.assess.experiment import CLEAN
-from sharpap.cli.console import printable, stdout
+from sharpap.cli.console import json_row, printable, stdout
 from sharpap.config import suggest
 from sharpap.errors import ConfigError
 from sharpap.files import explained, replacing
@@ -86,7 +86,7 @@ def show_results(
         export(table, out)
         stdout().print(f"{table.height} rows written to {out}", markup=False, highlight=False)
     elif as_json:
-        print(json.dumps([{key: _finite(value) for key, value in row.items()} for row in table.iter_rows(named=True)]))
+        print(json.dumps([json_row(row) for row in table.iter_rows(named=True)]))
     else:
         stdout().print(_terminal(table))
 
@@ -209,8 +209,3 @@ def _shown(value: Any, missing: str) -> str:
     if value is None or value != value:
         return missing
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN."""
-    return None if isinstance(value, float) and value != value else value

@@ -17,7 +17,7 @@ from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.assess.resources import OnRay
 from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder
 from sharpap.attacks.poison_io import load_poison
-from sharpap.cli.console import reporting, stdout
+from sharpap.cli.console import json_row, reporting, stdout
 from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.data import TargetPool
@@ -153,13 +153,10 @@ def summary_json(results: Results, out: Path | None) -> dict[str, Any]:
         "interrupted": bool(provenance.get("interrupted")),
         "dataset": results.provenance.get("dataset", {}).get("name"),
         "transfer": [
-            _clean({"k": k} | row) for k in results.ks for row in results.transfer_matrix("H", k).iter_rows(named=True)
+            json_row({"k": k} | row)
+            for k in results.ks
+            for row in results.transfer_matrix("H", k).iter_rows(named=True)
         ],
         "failed": [{"attack": c.attack, "victim": c.victim, "error": c.error} for c in results.cells if c.error],
         "wall_seconds": results.provenance.get("wall_seconds"),
     }
-
-
-def _clean(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN."""
-    return {key: None if isinstance(value, float) and value != value else value for key, value in row.items()}

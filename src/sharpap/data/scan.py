@@ -68,7 +68,7 @@ def batches(frame: pl.LazyFrame, path: Path) -> Iterator[pl.DataFrame]:
     """The rows of a query in blocks, in any order, none of which is held once it is used; errors as in `collect`."""
     try:
         yield from frame.collect_batches(chunk_size=BATCH, maintain_order=False, engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _damaged(path, error) from None
 
 

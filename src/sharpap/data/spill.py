@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sharpap.data.structure import Counts, Pairs, distinct_of
+from sharpap.data.structure import Counts, Pairs, distinct_of, latest_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TIMED = np.dtype([("key", np.uint64), ("time", np.float64)])
@@ -52,10 +52,8 @@ def spill(batches: Iterable[Array], rows_of_user: Counts, num_items: int, folder
             held: Any = np.fromfile(part, kind)
             part.unlink()
             if kind.names:
-                held = held[np.lexsort((held["time"], held["key"]))]
-                held = held[np.append(held["key"][1:] != held["key"][:-1], True)[: len(held)]]
-                held["time"].copy().tofile(times)
-                held = held["key"].copy()
+                held, latest = latest_of(held["key"], held["time"])
+                latest.tofile(times)
             else:
                 held = distinct_of(held)
             distinct += len(held)

@@ -17,6 +17,7 @@ from sharpap.data.columns import columns_of, with_roles
 from sharpap.data.interactions import Interactions, canonical_csr
 from sharpap.data.layout import Layout
 from sharpap.data.scan import Rows, collect, rows_of
+from sharpap.data.structure import distinct_of, latest_of
 from sharpap.data.table import BadRows, Columns, Duplicates
 from sharpap.errors import DataError
 
@@ -145,14 +146,9 @@ def _matrix(table: pl.DataFrame, user_ids: np.ndarray, item_ids: np.ndarray, not
     keys = table[table.columns[0]].to_numpy(writable=times is None)
     rows = len(keys)
     if times is None:
-        keys.sort()
-        last = np.append(keys[1:] != keys[:-1], True)
-        keys = keys[last]
+        keys = distinct_of(keys)
     else:
-        order = np.lexsort((times, keys))
-        keys = keys[order]
-        last = np.append(keys[1:] != keys[:-1], True)
-        keys, times = keys[last], times[order[last]]
+        keys, times = latest_of(keys, times)
     indptr = np.concatenate([[0], np.cumsum(np.bincount((keys // np.uint64(m)).astype(np.int32), minlength=n))])
     indices = (keys % np.uint64(m)).astype(np.int32)
     matrix = canonical_csr(csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(n, m)))

@@ -14,6 +14,7 @@ from sharpap.seeds import rng
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
+Times = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 BLOCK = 1 << 20
 CURVE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -80,6 +81,14 @@ def distinct_of(keys: Keys) -> Keys:
     first[:1] = True
     np.not_equal(keys[1:], keys[:-1], out=first[1:])
     return keys[first]
+
+
+def latest_of(keys: Keys, times: Times) -> tuple[Keys, Times]:
+    """The distinct ones of (rows,) keys, ascending, each with its latest time; of equal times the last row's."""
+    order = np.lexsort((times, keys))
+    keys = keys[order]
+    last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+    return keys[last], times[order[last]]
 
 
 def counts_within(pairs: Pairs, users: Mask, items: Mask) -> tuple[Counts, Counts]:
