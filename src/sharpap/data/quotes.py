@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 def quoted_rows(lines: Iterable[str], separator: str, width: int) -> int | None:
     """How many rows of `width` fields the lines make, fields with line breaks in quotes included.
 
-    None where they do not: a quote that is not closed, text after a closing quote, another number of fields, a blank line.
-    Quotes inside a field that does not start with one are text.
+    None where they do not: an odd number of quotes in a row, text after a closing quote, another number of fields, a blank
+    line. Pairs of quotes inside a field that does not start with one are text.
     """
-    rows = 0
+    rows = quotes = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal quotes
+        for line in lines:
+            quotes += line.count('"')
+            yield line
+
     try:
-        for fields in csv.reader(lines, delimiter=separator, strict=True):
-            if len(fields) != width:
+        for fields in csv.reader(counted(), delimiter=separator, strict=True):
+            if len(fields) != width or quotes % 2:
                 return None
             rows += 1
     except csv.Error:

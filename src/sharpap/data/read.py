@@ -194,9 +194,9 @@ def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> T
 def _parse(body: bytes, names: list[str], separator: str, quote: bool) -> pl.DataFrame | None:
     """All columns as strings; None where polars cannot make a table of it.
 
-    Polars would cut off a byte order mark that belongs to the first id, and an empty last field at the end of the file.
+    Polars would cut off a byte order mark that belongs to an id, and an empty last field at the end of the file.
     """
-    if body.startswith(BOM):
+    if body.startswith(BOM) or b"\n" + BOM in body:
         return None
     if not body.endswith(b"\n"):
         body += b"\n"

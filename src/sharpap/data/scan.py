@@ -94,10 +94,10 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
             named = parts.struct.rename_fields(list(layout.names)).alias("line")
             yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged, line_of=line_of)
     else:
-        quotes = _check_zero_bytes(path) and layout.quote
+        quotes, marks = _look_through(path)
         whole = _table(path, layout, layout.skip)
-        odd = _is_cut_by_polars(path, layout) or not _is_regular(whole, layout)
-        if not odd and not (quotes and _is_misquoted(path, whole, layout)):
+        odd = marks or _is_cut_by_polars(path, layout) or not _is_regular(whole, layout)
+        if not odd and not (quotes and layout.quote and _is_misquoted(path, whole, layout)):
             yield Rows(frame=whole, line_of=lambda rows: [row + layout.skip + 1 for row in rows])
             return
         with _good_lines(path, layout) as (good, ragged, line_of):
@@ -232,9 +232,13 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
         yield good, ragged, line_of
 
 
-def _check_zero_bytes(path: Path) -> bool:
-    """Raise for a zero byte, or for a file that unpacks without end; returns whether there is a double quote."""
-    line, size, quotes = 1, 0, False
+def _look_through(path: Path) -> tuple[bool, bool]:
+    """Whether there is a double quote, and a line after the first that begins with a byte order mark.
+
+    Raises:
+        DataError: a zero byte, or a file that unpacks without end.
+    """
+    line, size, quotes, marks, before = 1, 0, False, False, b""
     packed = path.stat().st_size
     with opened(path) as file:
         while block := file.read(1 << 24):
@@ -246,7 +250,9 @@ def _check_zero_bytes(path: Path) -> bool:
                 raise DataError("The file holds a zero byte.", path=path, line=line)
             line += block.count(b"\n")
             quotes = quotes or b'"' in block
-    return quotes
+            marks = marks or b"\n" + BOM in before + block
+            before = block[-len(BOM) :]
+    return quotes, marks
 
 
 def _check_encoding(path: Path) -> None:
