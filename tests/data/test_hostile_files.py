@@ -23,6 +23,7 @@ from sharpap.errors import ConfigError, DataError
 TEXT = {
     "text after a closing quote": ("x.csv", 'user,item\n"a"b,1\nc,2\n', 2, "quote"),
     "a quote inside a quoted field": ("x.csv", 'user,item\n"u1","film "1"x"\nc,2\n', 2, "quote"),
+    "one quote in the last line": ("x.csv", 'user,item\n1,2\nc,7" single\n', 3, "quote"),
     "digits of another script": ("u.data", "1\t2\t3\t4\n1\t１２\t3\t4\n", 2, "not a whole number"),
     "tabs in a file of double colons": ("r.dat", "1::2::3::4\n4\t7\t4\t9\n", 2, "1 fields"),
     "a tab inside an id": ("r.dat", "1::2::3::4\n1\t5::7::4::9\n", 2, "not a whole number"),

@@ -23,9 +23,7 @@ class Said:
     Attributes:
         pairs: (user, item) as text, of the rows that can be used.
         bad: rows that cannot.
-        sure: whether each row is certainly usable or not. Dates are not judged here, nor are lines that begin with a byte
-            order mark, or with an odd number of quotes, none of them at the start of a field: they may be refused, or read as
-            they stand.
+        sure: whether each row is certainly usable or not; dates and the like are not judged here.
     """
 
     pairs: frozenset[tuple[str, str]]
@@ -33,24 +31,21 @@ class Said:
     sure: bool
 
 
-def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list[list[str]], int, bool]:
-    """Rows of the right width, how many lines are no such row, and whether that is sure. Blank lines are none."""
-    rows, bad, sure = [], 0, True
+def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list[list[str]], int]:
+    """Rows of the right width, and how many lines are no such row. Blank lines are none."""
+    rows, bad = [], 0
     for line in text.split("\n"):
         if not line.strip():
             continue
         bare = line.removesuffix("\r")
-        fields = quoted_fields(bare, separator) if quote else bare.split(separator)
+        fields = quoted_fields(bare, separator) if quote and '"' in bare else bare.split(separator)
+        if line.startswith("\ufeff"):
+            fields = None
         if fields is not None and len(fields) == width:
             rows.append(fields)
-            sure = (
-                sure
-                and not bare.startswith("\ufeff")
-                and not (quote and (bare.count('"') % 2 or ('"' in bare and "\r" in bare)))
-            )
         else:
             bad += 1
-    return rows, bad, sure
+    return rows, bad
 
 
 def whole_rows(text: str, separator: str, width: int) -> list[list[str]] | None:
@@ -63,7 +58,12 @@ def whole_rows(text: str, separator: str, width: int) -> list[list[str]] | None:
 
 
 def quoted_fields(line: str, separator: str) -> list[str] | None:
-    """Fields by RFC 4180; None for an open quote, or text after a closing one. Quotes inside a bare field are text."""
+    """Fields by RFC 4180; None for an odd number of quotes, text after a closing one, or a carriage return outside of them.
+
+    Pairs of quotes inside a bare field are text.
+    """
+    if line.count('"') % 2:
+        return None
     fields, at = [], 0
     while True:
         if line[at : at + 1] == '"':
@@ -82,6 +82,8 @@ def quoted_fields(line: str, separator: str) -> list[str] | None:
             end = line.find(separator, at)
             end = len(line) if end < 0 else end
             text, at = line[at:end], end
+            if "\r" in text:
+                return None
         fields.append(text)
         if at >= len(line):
             return fields
@@ -98,13 +100,13 @@ def said(
     """
     lines = raw.removeprefix(b"\xef\xbb\xbf").decode().split("\n")
     text = "\n".join(lines[skip:])
-    rows, bad, sure = rows_of(text, separator, quote=quote, width=width)
+    rows, bad = rows_of(text, separator, quote=quote, width=width)
     if whole and quote:
         together = whole_rows(text, separator, width)
         rows, bad = (rows, bad) if together is None else (together, 0)
     picked = [{role: row[place].strip(BLANKS) for role, place in places.items()} for row in rows]
     comma = separator == ";"
-    good = []
+    good, sure = [], True
     numeric = any(_number(row["timestamp"], comma) is not None for row in picked) if "timestamp" in places else True
     for row in picked:
         fine = bool(row["user"]) and bool(row["item"])
