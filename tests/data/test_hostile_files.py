@@ -56,6 +56,15 @@ def test_a_header_that_is_not_utf8_and_a_file_of_a_mark_only(tmp_path):
         read_interactions(tmp_path / "x.csv")
 
 
+def test_rows_that_are_left_out_do_not_decide_what_ids_are(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("user,item,rating\n1,007,3\n2,8,4\nuser,item,rating\n")
+    held = read_interactions(path, bad_rows="drop")
+    streamed = read_streamed(path, detect(path), None, threshold=None, duplicates="merge", bad_rows="drop")
+    assert held.item_ids.tolist() == streamed.item_ids.tolist() == [7, 8]
+    assert held.user_ids.tolist() == streamed.user_ids.tolist() == [1, 2]
+
+
 def test_line_breaks_in_quotes_stay_in_their_field(tmp_path):
     (tmp_path / "x.csv").write_text('user,item,text\na,1,"good\nfilm"\nb,2,"7"" single"\n')
     read = read_interactions(tmp_path / "x.csv")

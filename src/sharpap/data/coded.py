@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sharpap.data.columns import Column, is_date, number_of, text_of, time_of
+from sharpap.data.columns import WHOLE, Column, is_date, number_of, text_of, time_of
 from sharpap.data.layout import Layout
 from sharpap.data.scan import batches, collect
 from sharpap.data.spill import spill
@@ -100,13 +100,20 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
         dropped = dict(counts.sort("len", descending=True).iter_rows())
         bad_rows = collect(checked.with_row_index("row").drop_nulls("reason").head(10), path)
         rows = frame.filter(~faulty).select(*picked, rated, timed)
-    users, items = (
-        collect(rows.group_by(pl.col(role).alias("id")).agg(rows=pl.len(), best=pl.col("rating").max()), path).sort(
-            "id"
-        )
-        for role in ("user", "item")
-    )
+    vocabularies = {}
+    for role in ("user", "item"):
+        ids = _vocabulary(rows, role, path)
+        if dropped and ids["id"].dtype == pl.String and ids["id"].str.contains(WHOLE).all():
+            rows = rows.with_columns(pl.col(role).cast(pl.Int64))  # only rows that are left out were no numbers
+            ids = _vocabulary(rows, role, path)
+        vocabularies[role] = ids
+    users, items = vocabularies["user"], vocabularies["item"]
     return Coded(path=path, rows=rows, dropped=dropped, bad=bad_rows, users=users, items=items)
+
+
+def _vocabulary(rows: pl.LazyFrame, role: str, path: Path) -> pl.DataFrame:
+    grouped = rows.group_by(pl.col(role).alias("id")).agg(rows=pl.len(), best=pl.col("rating").max())
+    return collect(grouped, path).sort("id")
 
 
 def id_text(ids: pl.DataFrame, numbers: np.ndarray | list[int]) -> list[str]:

@@ -17,8 +17,8 @@ from sharpap.errors import DataError
 MOST_ITEMS = 100_000_000  # ids are numbered, so that a wrong number here would fill the memory
 _WHOLE, _REAL = "bhilqBHILQ", "fd"
 _KINDS = {
-    "indices": _WHOLE, "indptr": _WHOLE, "shape": _WHOLE, "data": "?" + _WHOLE + _REAL, "user_ids": "U" + _WHOLE,
-    "item_ids": "U" + _WHOLE, "timestamps": _WHOLE + _REAL,
+    "indices": _WHOLE, "indptr": _WHOLE, "shape": _WHOLE, "data": "?" + _WHOLE + _REAL,
+    "timestamps": _WHOLE + _REAL,
 }  # fmt: skip
 
 
@@ -79,7 +79,11 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     if not sound:
         raise DataError("The CSR arrays do not fit together.", path=path, hint="Save the matrix again, as CSR.")
     for name, length in (("user_ids", shape[0]), ("item_ids", shape[1])):
-        if name in parts and (len(parts[name]) != length or len(np.unique(parts[name])) != length):
+        ids = parts.get(name)
+        sound = ids is None or (
+            ids.shape == (length,) and ids.dtype.char in "U" + _WHOLE and len(np.unique(ids)) == length
+        )
+        if not sound:
             raise DataError(f"{name} does not hold {length} different ids.", path=path, hint="Write the file again.")
     if "timestamps" in parts and not (
         len(parts["timestamps"]) == len(indices) and np.isfinite(parts["timestamps"]).all()
