@@ -26,6 +26,7 @@ TEXT = {
     "one quote in the last line": ("x.csv", 'user,item\n1,2\nc,7" single\n', 3, "quote"),
     "digits of another script": ("u.data", "1\t2\t3\t4\n1\t１２\t3\t4\n", 2, "not a whole number"),
     "tabs in a file of double colons": ("r.dat", "1::2::3::4\n4\t7\t4\t9\n", 2, "1 fields"),
+    "a mark alone": ("r.dat", "1::2::3::4\n::\n", 2, "2 fields"),
     "a tab inside an id": ("r.dat", "1::2::3::4\n1\t5::7::4::9\n", 2, "not a whole number"),
     "a byte order mark before an id": ("x.csv", "user,item\n\ufeff2,1\n3,1\n", 2, "byte order mark"),
     "a separator at the very end": ("x.csv", "1,2\n4,5,", 2, "3 fields"),

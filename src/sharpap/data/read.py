@@ -163,8 +163,8 @@ def _read_parquet(path: Path) -> Table:
 def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> Table:
     """A delimited file as strings. Whole files go straight to polars; only odd ones are taken apart line by line."""
     separator, names = layout.separator, list(layout.names)
-    if separator == "::":  # polars knows one character only: a tab, or else one that the file does not hold
-        separator = next((mark for mark in "\t\x01\x02\x03\x04\x05\x06\x07" if mark.encode() not in raw), "")
+    if separator == "::":  # polars knows one character only: one that the file does not hold, and that is no blank
+        separator = next((mark for mark in "\x01\x02\x03\x04\x05\x06\x07" if mark.encode() not in raw), "")
         if not separator:
             raise DataError("The text is full of control characters.", path=path)
         raw = raw.replace(b"::", separator.encode())
