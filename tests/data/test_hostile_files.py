@@ -66,6 +66,15 @@ def test_rows_that_are_left_out_do_not_decide_what_ids_are(tmp_path):
     assert held.user_ids.tolist() == streamed.user_ids.tolist() == [1, 2]
 
 
+def test_a_carriage_return_outside_of_quotes_is_dropped_by_both_readers(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('user,item,x\n"a",1,2\n"b",2,3\rz\nc,3,4\rz\n"d"e,4,5\n', newline="")
+    held = read_interactions(path, bad_rows="drop")
+    streamed = read_streamed(path, detect(path), None, threshold=None, duplicates="merge", bad_rows="drop")
+    assert held.user_ids.tolist() == streamed.user_ids.tolist() == ["a", "c"]
+    assert sum(held.notes["dropped"].values()) == sum(streamed.notes["dropped"].values()) == 2
+
+
 def test_line_breaks_in_quotes_stay_in_their_field(tmp_path):
     (tmp_path / "x.csv").write_text('user,item,text\na,1,"good\nfilm"\nb,2,"7"" single"\n')
     read = read_interactions(tmp_path / "x.csv")

@@ -189,7 +189,7 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
     line = pl.col("line").fill_null("")
     mark = re.escape(layout.separator)
     plain = line.str.replace_all(r'"[^"]*"', "") if layout.quote else line
-    field = rf'(?:"(?:[^"]|"")*"|(?:[^"{mark}][^{mark}]*)?)'
+    field = rf'(?:"(?:[^"]|"")*"|(?:[^"{mark}\r][^{mark}\r]*)?)'
     row = rf"^{field}(?:{mark}{field}){{{len(layout.names) - 1}}}\r?$"
     rows = (
         _lines(path)
@@ -199,7 +199,11 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
             fields=plain.str.count_matches(mark).cast(pl.Int64) + 1,
             open=(line.str.count_matches('"', literal=True) % 2 == 1) if layout.quote else pl.lit(False),
         )
-        .with_columns(fits=line.str.contains(row) if layout.quote else pl.col("fields") == len(layout.names))
+        .with_columns(
+            fits=pl.when(line.str.contains('"', literal=True) & layout.quote)
+            .then(line.str.contains(row))
+            .otherwise(pl.col("fields") == len(layout.names))
+        )
         .with_columns(marked=line.str.starts_with("\ufeff"))
         .with_columns(bad=~pl.col("blank") & (pl.col("open") | pl.col("marked") | ~pl.col("fits")))
     )
