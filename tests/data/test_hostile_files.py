@@ -75,6 +75,13 @@ def test_a_carriage_return_outside_of_quotes_is_dropped_by_both_readers(tmp_path
     assert sum(held.notes["dropped"].values()) == sum(streamed.notes["dropped"].values()) == 2
 
 
+def test_a_mark_that_the_streamed_reader_needs_for_itself_is_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("1,5,1\n2,5,1\x01u\n3,4\n", newline="")
+    with pytest.raises(DataError, match=r"x\.csv:2: The file holds a control character"):
+        read_streamed(path, detect(path), None, threshold=None, duplicates="merge", bad_rows="drop")
+
+
 def test_line_breaks_in_quotes_stay_in_their_field(tmp_path):
     (tmp_path / "x.csv").write_text('user,item,text\na,1,"good\nfilm"\nb,2,"7"" single"\n')
     read = read_interactions(tmp_path / "x.csv")

@@ -37,7 +37,7 @@ def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list
     for line in text.split("\n"):
         if not line.strip():
             continue
-        bare = line.removesuffix("\r")
+        bare = line.rstrip("\r")
         fields = quoted_fields(bare, separator) if quote and '"' in bare else bare.split(separator)
         if line.startswith("\ufeff"):
             fields = None

@@ -186,11 +186,12 @@ def _is_misquoted(path: Path, frame: pl.LazyFrame, layout: Layout) -> bool:
 def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Callable[[list[int]], list[int]]]]:
     """A temporary file with the rows that have the right number of fields, and an account of the other lines."""
     _check_encoding(path)
+    _refuse_byte(path, b"\x01", "a control character (1)")  # lines are read as one column with this separator
     line = pl.col("line").fill_null("")
     mark = re.escape(layout.separator)
     plain = line.str.replace_all(r'"[^"]*"', "") if layout.quote else line
     field = rf'(?:"(?:[^"]|"")*"|(?:[^"{mark}\r][^{mark}\r]*)?)'
-    row = rf"^{field}(?:{mark}{field}){{{len(layout.names) - 1}}}\r?$"
+    row = rf"^{field}(?:{mark}{field}){{{len(layout.names) - 1}}}\r*$"
     rows = (
         _lines(path)
         .filter(pl.col("number") >= layout.skip)
@@ -257,6 +258,17 @@ def _look_through(path: Path) -> tuple[bool, bool]:
             marks = marks or b"\n" + BOM in before + block
             before = block[-len(BOM) :]
     return quotes, marks
+
+
+def _refuse_byte(path: Path, byte: bytes, name: str) -> None:
+    line = 1
+    with opened(path) as file:
+        while block := file.read(1 << 24):
+            if byte in block:
+                raise DataError(
+                    f"The file holds {name}.", path=path, line=line + block[: block.index(byte)].count(b"\n")
+                )
+            line += block.count(b"\n")
 
 
 def _check_encoding(path: Path) -> None:
