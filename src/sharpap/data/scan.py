@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sharpap.data.arrays import most_unpacked
-from sharpap.data.layout import BOM, Layout, bomb, decompressed, opened
+from sharpap.data.layout import Layout, decompressed
+from sharpap.data.lines import is_cut_by_polars, look_through, quoted_rows_in, refuse_byte
 from sharpap.data.matrix import npz_arrays
-from sharpap.data.quotes import quoted_rows
 from sharpap.errors import DataError
 
 SHOWN = 10
@@ -89,15 +86,18 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
     elif layout.format == "adjacency":
         yield Rows(frame=_adjacency(path))
     elif layout.separator == "::":
+        look_through(path)
         with _good_lines(path, layout) as (good, ragged, line_of):
             parts = pl.col("line").str.strip_chars_end("\r").str.split_exact("::", len(layout.names) - 1)
             named = parts.struct.rename_fields(list(layout.names)).alias("line")
             yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged, line_of=line_of)
     else:
-        quotes, marks = _look_through(path)
+        quotes, marks = look_through(path)
         whole = _table(path, layout, layout.skip)
-        odd = marks or _is_cut_by_polars(path, layout) or not _is_regular(whole, layout)
-        if not odd and not (quotes and layout.quote and _is_misquoted(path, whole, layout)):
+        odd = marks or is_cut_by_polars(path, layout) or not _is_regular(whole, layout)
+        if not odd and not (
+            quotes and layout.quote and quoted_rows_in(path, layout) != collect(whole.select(pl.len()), path).item()
+        ):
             yield Rows(frame=whole, line_of=lambda rows: [row + layout.skip + 1 for row in rows])
             return
         with _good_lines(path, layout) as (good, ragged, line_of):
@@ -165,28 +165,11 @@ def _is_regular(frame: pl.LazyFrame, layout: Layout) -> bool:
     return not empty.item()
 
 
-def _is_cut_by_polars(path: Path, layout: Layout) -> bool:
-    """A byte order mark before the first id, or an empty last field that no line end follows, which polars cuts off."""
-    with opened(path) as file:
-        first = next(itertools.islice(file, layout.skip, None), b"")
-        last = first
-        while block := file.read(1 << 24):
-            last = (last + block)[-8:]
-    marks = BOM * (1 if layout.skip else 2)
-    return first.startswith(marks) or last.endswith(layout.separator.encode())
-
-
-def _is_misquoted(path: Path, frame: pl.LazyFrame, layout: Layout) -> bool:
-    with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", "replace", newline="") as lines:
-        rows = quoted_rows(itertools.islice(lines, layout.skip, None), layout.separator, len(layout.names))
-    return rows != collect(frame.select(pl.len()), path).item()
-
-
 @contextmanager
 def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Callable[[list[int]], list[int]]]]:
     """A temporary file with the rows that have the right number of fields, and an account of the other lines."""
     _check_encoding(path)
-    _refuse_byte(path, b"\x01", "a control character (1)")  # lines are read as one column with this separator
+    refuse_byte(path, b"\x01", "a control character (1)")  # lines are read as one column with this separator
     line = pl.col("line").fill_null("")
     mark = re.escape(layout.separator)
     plain = line.str.replace_all(r'"[^"]*"', "") if layout.quote else line
@@ -235,40 +218,6 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
                 path=path, line=number, hint="Is the separator right? --separator names it.",
             )  # fmt: skip
         yield good, ragged, line_of
-
-
-def _look_through(path: Path) -> tuple[bool, bool]:
-    """Whether there is a double quote, and a line after the first that begins with a byte order mark.
-
-    Raises:
-        DataError: a zero byte, or a file that unpacks without end.
-    """
-    line, size, quotes, marks, before = 1, 0, False, False, b""
-    packed = path.stat().st_size
-    with opened(path) as file:
-        while block := file.read(1 << 24):
-            size += len(block)
-            if size > most_unpacked(packed):
-                raise bomb(path, packed, most_unpacked(packed))
-            if b"\x00" in block:
-                line += block[: block.index(b"\x00")].count(b"\n")
-                raise DataError("The file holds a zero byte.", path=path, line=line)
-            line += block.count(b"\n")
-            quotes = quotes or b'"' in block
-            marks = marks or b"\n" + BOM in before + block
-            before = block[-len(BOM) :]
-    return quotes, marks
-
-
-def _refuse_byte(path: Path, byte: bytes, name: str) -> None:
-    line = 1
-    with opened(path) as file:
-        while block := file.read(1 << 24):
-            if byte in block:
-                raise DataError(
-                    f"The file holds {name}.", path=path, line=line + block[: block.index(byte)].count(b"\n")
-                )
-            line += block.count(b"\n")
 
 
 def _check_encoding(path: Path) -> None:
