@@ -201,7 +201,7 @@ class Table:
                 column = _null_where(text, column)
             column = _whole_numbers(column)
         if column.dtype.is_integer():
-            if column.dtype not in (pl.UInt64, pl.Int128, pl.UInt128):
+            if str(column.dtype) not in ("UInt64", "Int128", "UInt128"):
                 column = column.cast(pl.Int64)
             self._refuse(
                 column < 0, lambda row: f"{role} id {column[row]} is negative.", "Ids are names or numbers from 0.",
