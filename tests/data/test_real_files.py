@@ -181,7 +181,7 @@ def test_npz_keeps_ids_and_refuses_false_ones(tmp_path):
     assert pairs_of(read_interactions(tmp_path / "x.npz")) == {("b", "7"), ("a", "9")}
     for ids in (np.array(["a", "a"]), np.array(["a"]), np.array([1.5, 2.5])):
         np.savez(tmp_path / "y.npz", **parts, user_ids=ids)
-        with pytest.raises(DataError, match=r"user_ids has 1 dimensions of float64|2 different ids"):
+        with pytest.raises(DataError, match=r"2 different ids"):
             read_interactions(tmp_path / "y.npz")
     np.savez(tmp_path / "y.npz", **parts, user_ids=np.array(["a", None], dtype=object))
     with pytest.raises(DataError, match="not a CSR matrix"):
