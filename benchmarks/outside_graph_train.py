@@ -1,4 +1,4 @@
-"""Train SimGCL, XSimGCL or VGCL by their authors' code and write the scores; called by outside_graph.py.
+"""Train SGL, SimGCL, XSimGCL or VGCL by public code and write the scores; called by outside_graph.py.
 
     python outside_graph_train.py FOLDER CHECKOUT
 
@@ -66,7 +66,7 @@ class Watch:
 
 
 def selfrec(watch: Watch) -> None:
-    """SimGCL and XSimGCL, by SELFRec."""
+    """SGL (validated from its sixth epoch on, as SELFRec does it), SimGCL and XSimGCL, by SELFRec."""
     from importlib import import_module
 
     from util.conf import ModelConf

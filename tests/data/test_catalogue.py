@@ -26,6 +26,12 @@ COUNTS = {  # name: users, items (id space), items seen, interactions, test
 }
 
 
+def test_a_threshold_that_the_file_cannot_give_is_refused(data_home):
+    with pytest.raises(ConfigError, match="ratings of 4 and 5 only"):
+        load("ml-1m", threshold=3.0)
+    assert load("ml-1m", threshold=4.0).train.nnz == 465_079
+
+
 @pytest.mark.parametrize("name", COUNTS)
 def test_real_files_have_the_published_counts(name, data_home):
     made = load(name)

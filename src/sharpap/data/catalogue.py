@@ -203,6 +203,11 @@ def _ml1m(folder: Path, options: Options) -> Dataset:
     if not (folder / "positives.parquet").is_file():
         made = read_interactions(folder / "ratings.dat", threshold=options.threshold or 4.0)
         return _split(made, options, "ml-1m")
+    if options.threshold not in (None, 4.0):
+        raise ConfigError(
+            f"ml-1m with threshold={options.threshold:g}: the file at hand holds ratings of 4 and 5 only, unmarked.",
+            hint=f"Put MovieLens-1M's ratings.dat into {folder}, without positives.parquet, or leave threshold out.",
+        )
     frame = pl.read_parquet(folder / "positives.parquet")
     n, m = (1 + int(frame[side].to_numpy().max()) for side in ("user", "item"))
     parts = {
