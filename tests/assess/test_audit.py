@@ -244,3 +244,36 @@ def test_nothing_is_trained_twice_without_a_store_either(dataset):
     before = len(CALLS)
     audit(dataset, Counting(), replace(PLAN, pools=("unpopular",)))
     assert len(CALLS) - before == 2 * (1 + 2 + 1 + 4 + 5)
+
+
+def test_where_no_attack_has_a_hit_the_ranks_decide_and_the_page_says_so(dataset):
+    """The last attack of the suite leaves the targets higher, which is worked out by hand."""
+    attacks = {"random": RandomAttack(), "bandwagon": Bandwagon()}
+    plan = replace(PLAN, attacks=attacks, budgets=(0.03,), defenses={}, pools=("unpopular",))
+    found = audit(dataset, Popularity(), plan)
+    assert [each.hits.mean for each in found.screening] == [0, 0]
+    budget, train = Budget(fake_users=0.03), dataset.train.matrix
+    made = Experiment(dataset=dataset, attacks={}, victims={"x": VICTIM}, targets=TargetPool(draws=2), budget=budget)
+    ranks = dict.fromkeys(attacks, 0.0)
+    for name, attack in attacks.items():
+        for draw, goal in enumerate(made.goals()):
+            poison = attack.poison(train, goal, budget, seed=made.attack_seed(draw))
+            counts = poison.inject(train).sum(0)
+            for target in goal.targets:
+                others = np.array(
+                    [(counts > counts[target]) | ((counts == counts[target]) & (np.arange(200) < target))]
+                )
+                ranks[name] += (others & (train.toarray() == 0))[train.toarray()[:, target] == 0].sum()
+    assert ranks["random"] != ranks["bandwagon"]
+    assert found.strongest == min(ranks, key=lambda name: ranks[name])
+    page = audit_page(found)
+    assert "no attack puts the targets" in page
+    assert f"the attack is {found.strongest}, which came nearest" in page
+    assert "there is no exposure to take away" in page
+
+
+def test_a_share_has_no_interval_beyond_a_hundred_percent(found):
+    high = replace(found.pools[0], hits=Interval(mean=0.97, low=0.93, high=1.01, p=0, n=3))
+    assert "97.00 % (93.00 to 100.00)" in audit_page(replace(found, pools=[high]))
+    low = replace(found.pools[0], hits=Interval(mean=0.01, low=-0.02, high=0.04, p=0, n=3))
+    assert "1.00 % (0.00 to 4.00)" in audit_page(replace(found, pools=[low]))

@@ -21,8 +21,9 @@ from sharpap.data import Dataset, TargetPool
 from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
-from sharpap.metrics import Evaluation, Interval, hit_ratio, interval
+from sharpap.metrics import Evaluation, Interval, hit_ratio, interval, mean_rank
 from sharpap.recommenders import Recommender
+from sharpap.recommenders.base import IntArray
 from sharpap.threat import Budget, Goal
 
 FACTORS = (1.0, 3.0)
@@ -136,7 +137,9 @@ class _Auditor:
         ):
             self._attack(workers, task, [(attack, first, middle) for attack in settings.attacks])
             screening = [self._exposure((attack, first, middle)) for attack in settings.attacks]
-            strongest = max(screening, key=lambda each: each.hits.mean).attack
+            strongest = max(
+                screening, key=lambda each: (each.hits.mean, -self._ranks((each.attack, first, middle)))
+            ).attack
             curve = [(strongest, first, share) for share in settings.budgets]
             pools = [(strongest, pool, middle) for pool in settings.pools]
             self._attack(workers, task, curve + pools)
@@ -180,11 +183,17 @@ class _Auditor:
     def _defenses(self) -> dict[str, Defense]:
         """All that may be tried, before it is known which detectors are good: settings only, nothing is trained."""
         removals = {
-            self._removal(name, factor): RemoveSuspicious(detector=detector, users=max(1, round(factor * self.fakes)))
-            for name, detector in self.settings.detectors.items()
-            for factor in FACTORS
+            name: RemoveSuspicious(detector=self.settings.detectors[detector], users=users)
+            for name, (detector, users) in self._removals().items()
         }
         return removals | dict(self.settings.defenses)
+
+    def _removals(self) -> dict[str, tuple[str, int]]:
+        """Detector and number of users of each removal."""
+        sizes = [(factor, max(1, round(factor * self.fakes))) for factor in FACTORS]
+        return {
+            self._removal(name, factor): (name, users) for name in self.settings.detectors for factor, users in sizes
+        }
 
     def _removal(self, detector: str, factor: float) -> str:
         return f"leave out the {max(1, round(factor * self.fakes))} users that {detector} suspects most"
@@ -213,9 +222,8 @@ class _Auditor:
         for piece, made, ready in work_through(workers, first):
             key = (piece.attack, *piece.stage)
             if isinstance(piece.piece, Craft):
-                _warn(made)
                 event = {"attack": piece.attack, "draw": piece.draw, "seconds": round(made.seconds, 3)}
-                progress.event("poison", **event, error=made.error)
+                progress.event("poison", **event, **_place(piece.stage), error=made.error)
                 if made.value is None:
                     raise AttackError(f"{piece.attack}, draw {piece.draw}: {made.error}")
                 self.poisons[key, piece.draw] = made.value
@@ -241,8 +249,8 @@ class _Auditor:
         training, (cell, found) = piece.piece, made.value
         if not isinstance(training, Train):
             raise TypeError(f"{type(training).__name__} is no training.")
-        _warn(made)
-        progress.event("cell", **training.place, seconds=round(made.seconds, 3), error=made.error)
+        event = training.place | {"seconds": round(made.seconds, 3), "error": made.error}
+        progress.event("cell", **event, **_place(piece.stage))
         if found is None:
             raise TrainingError(
                 f"{self.name} failed {'on the clean data' if piece.attack == CLEAN else f'on {piece.attack}'}: {cell.error}",
@@ -284,6 +292,11 @@ class _Auditor:
     def _hits(self, found: list[Evaluation]) -> Interval:
         return interval(np.array([float(np.nanmean(hit_ratio(each.ranks, self.settings.k))) for each in found]))
 
+    def _ranks(self, key: Key) -> float:
+        """Mean rank of the targets. It decides between attacks of equal hits, above all where none has any."""
+        ranks = [mean_rank(found.ranks) for found in self._seen(key)]
+        return float(np.nanmean(ranks))
+
     def _accuracy(self, found: list[Evaluation], pool: str) -> Interval | None:
         k, before = self._k, self._seen(_none(pool))
         if any(k not in each.ndcg or each.ndcg[k] == 0 for each in before):
@@ -304,14 +317,23 @@ class _Auditor:
             groups.append(Group(low=int(own.min()), high=int(own.max()), users=len(rows), hits=float(np.mean(hits))))
         return groups
 
+    @cache  # noqa: B019 - as above
+    def _suspects(self, key: Key, detector: str, draw: int) -> IntArray:
+        """Users that a detector suspects on one draw, the most suspicious first: as many as any remedy leaves out."""
+        most = self._defenses()[self._removal(detector, max(FACTORS))]
+        assert isinstance(most, RemoveSuspicious)
+        everyone = self.poisons[key, draw].inject(self.dataset.train.matrix)
+        return most.suspects(everyone, seed=self.stages.experiment.victim_seed(draw))
+
     def _remedy(self, key: Key, name: str) -> Remedy:
         """One remedy, and for a removal whom it removed."""
-        defense, train = self._defenses()[name], self.dataset.train.matrix
+        train = self.dataset.train.matrix
         removed, caught, lost = 0, None, 0
-        if isinstance(defense, RemoveSuspicious):
+        if name in self._removals():
+            detector, users = self._removals()[name]
             shares, genuine = [], []
             for draw, poison in enumerate(self._made(key)):
-                out = defense.suspects(poison.inject(train), seed=self.stages.experiment.victim_seed(draw))
+                out = self._suspects(key, detector, draw)[:users]
                 removed, fakes = len(out), int((out >= train.shape[0]).sum())
                 shares.append(fakes / poison.num_fake)
                 genuine.append(removed - fakes)
@@ -323,9 +345,9 @@ class _Auditor:
         )  # fmt: skip
 
 
-def _warn(made: Made) -> None:
-    for problem in made.problems:
-        progress.event("warning", message=problem)
+def _place(stage: Stage) -> dict[str, str]:
+    """Which pool and budget, for the log."""
+    return {"pool": stage[0], "fakes": f"{100 * stage[1]:g}%"}
 
 
 def _none(pool: str) -> Key:

@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, cast
 
+from sharpap import progress
 from sharpap.assess.resources import OnRay
 from sharpap.assess.results import Cell
 from sharpap.assess.work import Made, Piece, Train, Work
@@ -62,7 +63,7 @@ def work_through(
         starting: told of each piece before it is handed in.
 
     Yields:
-        A piece, what it gave, and the queue that takes what it makes possible.
+        A piece, what it gave, and the queue that takes what it makes possible. Problems with the store are told on the way.
     """
     ready = deque(first)
     while ready or workers.busy:
@@ -71,6 +72,8 @@ def work_through(
                 starting(ready[0])
             workers.submit(ready.popleft())
         piece, made = workers.next()
+        for problem in made.problems:
+            progress.event("warning", message=problem)
         yield cast(P, piece), made, ready
 
 

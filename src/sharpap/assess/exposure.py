@@ -80,7 +80,7 @@ class AuditReport:
         settings: JSON-ready.
         ndcg: NDCG@k without attack, None without held-out interactions.
         screening: every attack with about 1 % fakes on the first pool.
-        strongest: the attack with most hits there.
+        strongest: the attack with most hits there; of equal ones, that which leaves the targets highest.
         curve: the strongest attack over budgets, on the first pool.
         pools: the strongest attack with about 1 % fakes on each pool.
         groups: users by activity, quarters of equal size, on the first pool.

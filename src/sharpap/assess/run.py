@@ -156,8 +156,6 @@ class _Grid:
         """Record what a piece gave; returns the pieces that it makes possible."""
         seconds = round(made.seconds, 3)
         stored = {"stored": True} if made.stored else {}
-        for problem in made.problems:
-            progress.event("warning", message=problem)
         if isinstance(piece, Craft):
             progress.event("poison", attack=piece.attack, draw=piece.draw, seconds=seconds, error=made.error, **stored)
             if made.value is None:

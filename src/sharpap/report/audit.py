@@ -43,7 +43,8 @@ def audit_html(found: AuditReport) -> str:
 
 
 def _bar(point: Exposure, label: str, style: str) -> Bar:
-    mean, low, high = (100 * value for value in (point.hits.mean, max(point.hits.low, 0), point.hits.high))
+    hits = point.hits
+    mean, low, high = (100 * value for value in (hits.mean, max(hits.low, 0), min(hits.high, 1)))
     return Bar(label=label, style=style, mean=mean, low=low, high=high)
 
 
@@ -150,7 +151,10 @@ def verdict(found: AuditReport) -> str:
     best = strongest(found)
     gain = best.hits.mean - best.before
     if gain <= 0:
-        return "**None of them**: no attack puts the targets into more lists than they are in anyway."
+        return (
+            "**None of them**: with this budget no attack puts the targets into more lists than they are in anyway. "
+            f"Everywhere else on this page the attack is {found.strongest}, which came nearest."
+        )
     others = [each for each in found.screening if each.attack != found.strongest]
     close = [each.attack for each in others if each.hits.high >= best.hits.low]
     if close:
@@ -190,8 +194,10 @@ def remedy_verdict(found: AuditReport) -> str:
     """Whether leaving out users helps."""
     if not found.remedies:
         return "Not available for a recommender that gives only lists."
-    best = min(found.remedies, key=lambda each: each.hits.mean)
-    much = best.hits.mean < strongest(found).hits.mean / 2
+    best, middle = min(found.remedies, key=lambda each: each.hits.mean), strongest(found)
+    if middle.hits.mean <= middle.before:
+        return f"With {middle.fakes} fakes there is no exposure to take away."
+    much = best.hits.mean < middle.hits.mean / 2
     verdict = (
         f"Best: {best.name}; it takes away more than half of the exposure."
         if much
@@ -229,8 +235,8 @@ def percent(value: float) -> str:
 
 
 def in_brackets(found: Interval) -> str:
-    """A share and its interval, which cannot go below 0."""
-    return f"{100 * found.mean:.2f} % ({100 * max(found.low, 0):.2f} to {100 * found.high:.2f})"
+    """A share and its interval, which cannot go below 0 or above 1."""
+    return f"{100 * found.mean:.2f} % ({100 * max(found.low, 0):.2f} to {100 * min(found.high, 1):.2f})"
 
 
 def change(found: Interval | None) -> str:

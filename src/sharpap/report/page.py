@@ -115,6 +115,8 @@ def finding(results: Results, k: int) -> str:
     if found is None:
         return "Nothing was attacked." if not results.attacks else f"H@{k} was measured on no victim under attack."
     worst, clean = found["worst"], found["clean"]
+    if worst["mean"] == 0:
+        return f"No target item came into the top {k} of any user."
     return (
         f"Most exposed: {worst['victim']} under {worst['attack']}. A target item stands in the top {k} of "
         f"{100 * worst['mean']:.2f} % of the users who do not have it; without attack, {100 * clean['mean']:.2f} %."
