@@ -10,7 +10,7 @@ import polars as pl
 
 from sharpap.data.columns import WHOLE, Column, is_date, number_of, text_of, time_of
 from sharpap.data.layout import Layout
-from sharpap.data.scan import batches, collect
+from sharpap.data.scan import BATCH, batches, collect
 from sharpap.data.spill import spill
 from sharpap.data.structure import Pairs
 
@@ -39,8 +39,9 @@ class Coded:
         for role, ids in (("user", self.users), ("item", self.items)):
             if roles and role not in roles:
                 continue
-            codes = ids.lazy().select("id", number=pl.int_range(pl.len(), dtype=pl.UInt64))
-            numbered = numbered.join(codes, left_on=role, right_on="id").drop(role).rename({"number": role})
+            numbered = numbered.with_columns(
+                pl.col(role).map_batches(_Numbers(ids["id"]), pl.UInt64, is_elementwise=True)
+            )
         return numbered
 
     def pairs(self, folder: Path) -> Pairs:
@@ -111,9 +112,29 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
     return Coded(path=path, rows=rows, dropped=dropped, bad=bad_rows, users=users, items=items)
 
 
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """Places of ids among sorted ones. A join in a query would hold rows by the million before it begins."""
+
+    ids: pl.Series
+
+    def __call__(self, column: pl.Series) -> pl.Series:
+        return self.ids.search_sorted(column).cast(pl.UInt64)
+
+
 def _vocabulary(rows: pl.LazyFrame, role: str, path: Path) -> pl.DataFrame:
-    grouped = rows.group_by(pl.col(role).alias("id")).agg(rows=pl.len(), best=pl.col("rating").max())
-    return collect(grouped, path).sort("id")
+    """Ids with number of rows and highest rating. One group_by of all rows would hold rows as well as ids."""
+    counted = rows.select(id=pl.col(role), rows=pl.lit(1, dtype=pl.UInt32), best="rating")
+    found, waiting = _merged([counted.head(0).collect()]), []
+    for batch in batches(counted, path):
+        waiting.append(_merged([batch]))
+        if sum(map(len, waiting)) > max(len(found), BATCH):
+            found, waiting = _merged([found, *waiting]), []
+    return _merged([found, *waiting]).sort("id")
+
+
+def _merged(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(parts).group_by("id").agg(pl.col("rows").sum(), pl.col("best").max())
 
 
 def id_text(ids: pl.DataFrame, numbers: np.ndarray | list[int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from sharpap.errors import DataError
 
 SHOWN = 10
 BATCH = 1 << 18
+# polars reads texts in pieces of 16 MB and more and keeps several per thread: a few hundred MB. Read when a query runs.
+os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", str(1 << 20))
 # What polars raises for a file it cannot read; a damaged Parquet file may make it panic, which is no `Exception`.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
