@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharpap.data import Interactions, read_interactions, rewrite, stream, write_interactions
+from sharpap.data import Interactions, coded, read_interactions, rewrite, scan, stream, write_interactions
+from sharpap.data.columns import columns_of, with_roles
+from sharpap.data.layout import detect
 from sharpap.errors import DataError
 
 ID = st.text(alphabet='ab1 ";\n,é', min_size=0, max_size=3)
@@ -61,6 +64,34 @@ def test_streamed_is_the_same_with_bad_rows_dropped(form, threshold, rows, monke
         assert isinstance(other, DataError), (str(one), path.read_bytes())
     else:
         same(one, other)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_ids_counted_over_many_batches_are_those_of_pandas(kind, monkeypatch, tmp_path):
+    """Batches so small that what was counted is merged dozens of times, while new ids still come."""
+    for module in (scan, coded):
+        monkeypatch.setattr(module, "BATCH", 16)
+    generator = np.random.default_rng(1)
+    rows = pd.DataFrame(generator.integers(0, [400, 30, 6], size=(3000, 3)), columns=["user_id", "item_id", "rating"])
+    if kind == "texts":
+        rows["user_id"] = "é" + rows["user_id"].astype(str)
+    rows.to_csv(tmp_path / "x.csv", index=False)
+    layout = detect(tmp_path / "x.csv")
+    with scan.rows_of(tmp_path / "x.csv", layout) as found:
+        columns = columns_of(found.frame, layout, tmp_path / "x.csv")[0]
+        made = coded.code(
+            found.frame, with_roles(columns, layout, None, tmp_path / "x.csv"), layout, tmp_path / "x.csv"
+        )
+        numbers = made.coded().select("user", "item").collect(engine="streaming").sort("user", "item")
+    for ids, name in ((made.users, "user_id"), (made.items, "item_id")):
+        wanted = rows.groupby(name)["rating"].agg(["size", "max"]).sort_index()
+        assert ids["id"].to_list() == wanted.index.tolist()
+        assert ids["rows"].to_list() == wanted["size"].tolist()
+        assert ids["best"].to_list() == wanted["max"].tolist()
+    wanted = rows.assign(
+        user=pd.factorize(rows["user_id"], sort=True)[0], item=pd.factorize(rows["item_id"], sort=True)[0]
+    )
+    assert numbers.rows() == sorted(wanted[["user", "item"]].itertuples(index=False, name=None))
 
 
 @pytest.mark.parametrize("name", ["u.data", "ratings.dat", "x.inter", "x.tsv"])

@@ -15,10 +15,11 @@ from sharpap.detectors import DegSim, PCAVarSelect, ProfilePopularity, ProfileSi
 from sharpap.errors import ContractError, SharpAPError
 from sharpap.recommenders import BPRMF, WRMF, ItemKNN, LightGCN, Popularity
 from sharpap.surrogates import WRMFSurrogate
-from sharpap.testing import AttackTests, DefenseTests, DetectorTests, RecommenderTests, check_recommender
+from sharpap.testing import AttackTests, DefenseTests, DetectorTests, RecommenderTests, check_recommender, recommender
 from sharpap.testing.attack import CHECKS, Siege
 from sharpap.testing.detector import DEFENSE_CHECKS, DETECTOR_CHECKS, Shield, Watchman
 from sharpap.testing.finding import Doubt
+from sharpap.testing.trial import Trial
 
 SMALL = {"embedding_size": 8, "epochs": 20}
 
@@ -223,6 +224,21 @@ class Unpicklable(Good):
         self.hook = lambda: 0
 
 
+class NoFakes(Good):
+    def score(self, users):
+        return self.found[users] * (1 if len(self.found) == 150 else np.nan)
+
+
+class OneUser(Good):
+    def score(self, users):
+        return self.found[users[0]]
+
+
+class NoHistory(Good):
+    def score(self, users):
+        return np.where(np.diff(self.train.indptr)[users][:, None] > 0, self.found[users], np.nan)
+
+
 class Uncopyable(Good):
     def __deepcopy__(self, memo):
         raise RuntimeError("holds a connection")
@@ -251,6 +267,8 @@ DEFECTS = [
     (Overwrites, "training data untouched", "doubt", "changed the matrix"),
     (GenuineOnly, "fake users", "failed", "does not know the first of them"),
     (MovesRows, "fake users", "doubt", "Rows may have moved"),
+    (NoFakes, "fake users", "failed", "more users in training score gives NaN"),
+    (OneUser, "scores", "failed", "It scored one user"),
     (Unpicklable, "other processes", "doubt", "--jobs"),
 ]
 
@@ -263,6 +281,19 @@ def test_a_defect_is_seen_by_its_check_and_no_earlier_one(case):
     assert (wrong[0].check, wrong[0].status) == (check, status), wrong
     assert words in f"{wrong[0].message} {wrong[0].hint}"
     assert report.ok == (status == "doubt")
+
+
+@pytest.mark.parametrize(
+    ("made", "check", "words"),
+    [
+        (NotANumber, recommender.cold_items, "An item without interactions scores NaN.*-inf"),
+        (NoHistory, recommender.users_without_interactions, "A user without interactions has NaN scores"),
+    ],
+)
+def test_a_check_of_a_suite_stands_alone(made, check, words):
+    """`check_recommender` sees these in its check of scores; a suite runs every check by itself."""
+    with pytest.raises(ContractError, match=words):
+        check(Trial(made(), None, 0))
 
 
 def test_a_good_recommender_has_no_finding_and_its_times():
