@@ -111,4 +111,7 @@ def utility_table(results: Results, k: int) -> Table:
 
 
 def _table(title: str, caption: str | None = None) -> Table:
-    return Table(title=title, caption=caption, title_justify="left", caption_justify="left", title_style="bold")
+    width = max(len(title), len(caption or ""))  # neither is broken over a narrow table
+    return Table(
+        title=title, caption=caption, title_justify="left", caption_justify="left", title_style="bold", min_width=width
+    )

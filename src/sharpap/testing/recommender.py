@@ -147,7 +147,8 @@ def learns(trial: Trial) -> str:
 def cold_items(trial: Trial) -> str:
     """An item without interactions keeps its column."""
     column = trial.scores(trial.first)[:, trial.cold_item(trial.train)]
-    shown = "-inf" if np.isneginf(column).all() else f"{column.min():.3g} to {column.max():.3g}"
+    low, high = (f"{each:.3g}" for each in (column.min(), column.max()))
+    shown = low if low == high else f"{low} to {high}"
     if np.isnan(column).any():
         raise ContractError("An item without interactions scores NaN.", hint="Give it -inf, or any finite score.")
     return f"an item without interactions scores {shown}"
