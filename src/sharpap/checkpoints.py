@@ -59,6 +59,11 @@ def keeping(keeper: Keeper) -> Iterator[None]:
         _keeper.reset(token)
 
 
+def kept() -> bool:
+    """Whether anybody keeps states; where nobody does, a name that takes time need not be made."""
+    return _keeper.get() is not _NOBODY
+
+
 def due() -> bool:
     """Whether a state would be kept now; ask before it is put together."""
     return _keeper.get().due()

@@ -10,7 +10,7 @@ import pytest
 from sharpap import checkpoints, progress
 from sharpap.assess import Experiment, run
 from sharpap.assess import cells as cells_module
-from sharpap.attacks import MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
+from sharpap.attacks import DPA2DL, MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import WRMF, Popularity
 from sharpap.surrogates import WRMFSurrogate
@@ -21,31 +21,11 @@ SMALL = {"surrogate": SURROGATE, "epochs": 5, "finalists": 2, "final_seeds": 1, 
 ATTACKS = {
     "sharpap": RevAdv(**SMALL, worst_case=SharpnessAware()),
     "momentum": RevAdv(**SMALL, step=MomentumStep(latent=True)),
+    "dpa2dl": DPA2DL(embedding_size=4, hidden=(8, 4), epochs=2, poison_steps=4, group_size=1, batch_size=100),
     "portfolio": Portfolio(
         attacks=(RevAdv(**SMALL),), restarts=3, judges=(WRMF(embedding_size=4, epochs=2),), judge_seeds=1, k=5
     ),
 }
-
-
-class Keeper:
-    """Keeps each state as bytes, so that nothing is shared with the attack that goes on."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def due(self) -> bool:
-        return True
-
-    def load(self, name):
-        if name not in self.kept:
-            return None
-        arrays, facts = cells_module._unpacked(self.kept[name])
-        return facts | arrays
-
-    def save(self, name, state):
-        arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
-        facts = {key: value for key, value in state.items() if key not in arrays}
-        self.kept[name] = cells_module._packed(facts, **arrays)
 
 
 class StopsAfter(progress._Silent):
@@ -69,11 +49,11 @@ def text(poison) -> bytes:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_stopped_after_every_second_epoch_it_ends_as_if_left_alone(name, blocks):
+def test_stopped_after_every_second_epoch_it_ends_as_if_left_alone(name, blocks, keeper):
     attack = ATTACKS[name]
     goal, budget = Goal(targets=(19, 39)), Budget(fake_users=5)
     whole = attack.poison(blocks, goal, budget, seed=3)
-    keeper, stops = Keeper(), 0
+    stops = 0
     while True:
         try:
             with checkpoints.keeping(keeper), progress.reporting(StopsAfter(3)):

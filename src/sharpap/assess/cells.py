@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from sharpap.attacks import Poison
 from sharpap.attacks.profiles import from_lists
 from sharpap.checkpoints import State
 from sharpap.data import Interactions
+from sharpap.errors import StorageError
 from sharpap.metrics import Evaluation
 from sharpap.recommenders import Capabilities
 from sharpap.threat import Goal
@@ -86,17 +88,19 @@ class Checkpoints:
     Attributes:
         store: where they lie, as records of a kind of their own.
         key: of the piece.
-        every: seconds between two; a state is as cheap to write as a cell, and a step may take a tenth of a second.
+        every: seconds between two, at least; more where a state takes long to write, so that one twentieth of the time goes
+            into writing at most.
     """
 
     store: CellStore
     key: Key
     every: float = 5.0
     last: float = field(default_factory=time.monotonic)
+    wait: float = 0.0
 
     def due(self) -> bool:
         """See `Keeper`."""
-        return time.monotonic() - self.last >= self.every
+        return time.monotonic() - self.last >= max(self.every, self.wait)
 
     def load(self, name: str) -> State | None:
         """See `Keeper`."""
@@ -108,11 +112,16 @@ class Checkpoints:
         return self.store.get(self._kind, self.key | {"step": name}, decode)
 
     def save(self, name: str, state: State) -> None:
-        """See `Keeper`."""
+        """See `Keeper`. Where it cannot be written the work goes on: its result, which is smaller, may still find room."""
+        start = time.monotonic()
         arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
         facts = {key: value for key, value in state.items() if key not in arrays}
-        self.store.put(self._kind, self.key | {"step": name}, _packed(facts, **arrays))
+        try:
+            self.store.put(self._kind, self.key | {"step": name}, _packed(facts, np.savez, **arrays))
+        except StorageError as error:
+            self.store.problems.append(f"A checkpoint could not be kept: {error.message}")
         self.last = time.monotonic()
+        self.wait = 20 * (self.last - start)
 
     def drop(self) -> None:
         """The piece is finished."""
@@ -130,9 +139,9 @@ def fingerprint(poison: Poison) -> str:
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
-def _packed(facts: dict[str, Any], **arrays: np.ndarray) -> bytes:
+def _packed(facts: dict[str, Any], write: Callable[..., None] = np.savez_compressed, **arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8), **arrays)  # pyright: ignore[reportArgumentType]
+    write(buffer, facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8), **arrays)  # pyright: ignore[reportArgumentType]
     return buffer.getvalue()
 
 

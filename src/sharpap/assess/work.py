@@ -182,20 +182,20 @@ class Work:
             return
         if isinstance(piece, Craft):
             self.store.save_poison(key, made.value)
-            Checkpoints(self.store, key).drop()
         elif isinstance(piece, Explore):
             self.store.save_landscape(key, made.value)
         elif isinstance(piece, Train):
             self.store.save_cell(key, *made.value)
+        Checkpoints(self.store, key).drop()
 
     def _made(self, piece: Piece, key: Key | None) -> Made:
-        if isinstance(piece, Craft):
-            with checkpoints.keeping(Checkpoints(self.store, key)) if self.store and key else nullcontext():
+        with checkpoints.keeping(Checkpoints(self.store, key)) if self.store and key else nullcontext():
+            if isinstance(piece, Craft):
                 return self._craft(piece)
-        if isinstance(piece, Explore):
-            return self._explore(piece)
-        if isinstance(piece, Train):
-            return self._train(piece)
+            if isinstance(piece, Explore):
+                return self._explore(piece)
+            if isinstance(piece, Train):
+                return self._train(piece)
         raise _unknown(piece)
 
     def _craft(self, piece: Craft) -> Made:

@@ -14,14 +14,14 @@ from scipy.special import expit
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from sharpap import progress
+from sharpap import checkpoints, progress
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan_scores
 from sharpap.attacks.worst_case import Identity, WorstCase
 from sharpap.errors import ConfigError
 from sharpap.recommenders.pointwise import batches
-from sharpap.recommenders.training import adam
+from sharpap.recommenders.resume import Adam, Moving
 from sharpap.seeds import derive_seed, rng
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.neumf import NeuMFNet
@@ -124,13 +124,21 @@ class DPA2DL:
         pinned = pinned_items(goal)
         draw = rng(seed, "dpa2dl")
         net = NeuMFNet.new(num_users + allowance.num_fake, num_items, self.embedding_size, self.hidden, draw)
-        optimizer = adam(net.parameters, self.learning_rate)
+        optimizer = Adam(net.parameters, self.learning_rate)
         chance = np.ones(num_items, np.float32)
         rows: list[np.ndarray] = []
         history = []
         groups = range(0, allowance.num_fake, self.group_size)
+        moving = Moving(settings=self, seed=seed, parts=net.parameters, optimizer=optimizer, draw=draw)
+        place = moving.name(train) if checkpoints.kept() else ""
+        done, spent = 0, 0.0
+        if (kept := checkpoints.load(place)) is not None:
+            moving.restore(kept)
+            done, spent, history = kept["groups"], kept["seconds"], kept["history"]
+            rows, chance = list(kept["rows"]), kept["chance"]
         with progress.task(f"{self.name}: groups", len(groups)) as task:
-            for number, first in enumerate(groups):
+            task.advance(done)
+            for number, first in islice(enumerate(groups), done, None):
                 data = csr_array(vstack([train, to_csr(rows, num_items)], format="csr")) if rows else train
                 self._train(net, optimizer, data, draw, self.tune_epochs if rows else self.epochs)
                 group = np.arange(first, min(first + self.group_size, allowance.num_fake)) + num_users
@@ -141,20 +149,22 @@ class DPA2DL:
                 rows += [self.select(scores, chance, pinned, wanted) for scores in poisoned.model().score(group)]
                 history.append({"epoch": number, **record})
                 task.advance(note=f"surrogate H@{self.k} {record['surrogate_hit_ratio']:.4f}")
+                if checkpoints.due():
+                    own = {"rows": np.array(rows), "chance": chance, "groups": number + 1, "history": history}
+                    seconds = spent + time.perf_counter() - start
+                    checkpoints.save(place, own | {"seconds": seconds} | moving.state())
         return Poison(
             profiles=to_csr(rows, num_items),
             goal=goal,
             attack=self.name,
             settings=asdict(self),
             seed=seed,
-            seconds=time.perf_counter() - start,
+            seconds=spent + time.perf_counter() - start,
             history=tuple(history),
             notes={"k": self.k},
         )
 
-    def _train(
-        self, net: NeuMFNet, optimizer: torch.optim.Optimizer, data: csr_array, draw: np.random.Generator, epochs: float
-    ) -> None:
+    def _train(self, net: NeuMFNet, optimizer: Adam, data: csr_array, draw: np.random.Generator, epochs: float) -> None:
         """Normal training, in place."""
         steps = round(epochs * data.nnz / max(1, self.batch_size // (1 + self.negatives)) + 0.5)
         for batch in islice(self._batches(data, draw), steps if epochs else 0):
@@ -177,7 +187,7 @@ class DPA2DL:
         """
         draw = rng(seed, "poison-training")
         net = net.copy()
-        optimizer = adam(net.parameters, self.learning_rate)
+        optimizer = Adam(net.parameters, self.learning_rate)
         record: dict[str, float] = {}
         found: Scan | None = None
         for step, others in enumerate(islice(self._batches(data, draw), self.poison_steps)):

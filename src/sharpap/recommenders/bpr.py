@@ -46,10 +46,7 @@ class BPRMF(Pairwise):
         return _Factors()
 
 
-class _Factors:
-    def __init__(self) -> None:
-        self.weights: list[Tensor] = []
-
+class _Factors(Encoder):
     def final(self, users: Tensor, items: Tensor) -> Pair:
         return users, items
 

@@ -155,10 +155,10 @@ class SimGCL(Pairwise):
         return _SimEncoder(self, Graph.normalised(pattern))
 
 
-class _SimEncoder:
+class _SimEncoder(Encoder):
     def __init__(self, settings: SimGCL | XSimGCL, graph: Graph) -> None:
+        super().__init__()
         self.settings, self.graph = settings, graph
-        self.weights: list[Tensor] = []
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
         return self.graph.smooth(users, items, self.settings.layers, first=1)

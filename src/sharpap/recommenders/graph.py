@@ -111,12 +111,12 @@ class LightGCN(Pairwise):
         return LightEncoder(self.layers, Graph.normalised(pattern))
 
 
-class LightEncoder:
+class LightEncoder(Encoder):
     """LightGCN's forward pass."""
 
     def __init__(self, layers: int, graph: Graph) -> None:
+        super().__init__()
         self.layers, self.graph = layers, graph
-        self.weights: list[Tensor] = []
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
         """See `Encoder`."""

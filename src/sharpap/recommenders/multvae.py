@@ -13,7 +13,8 @@ from torch import Tensor
 from sharpap.device import resolve
 from sharpap.kernels import Pattern, spmm
 from sharpap.recommenders.base import FloatArray, IntArray
-from sharpap.recommenders.training import Training, adam, dropout
+from sharpap.recommenders.resume import Adam, Moving
+from sharpap.recommenders.training import Training, dropout
 from sharpap.seeds import rng
 
 
@@ -58,16 +59,17 @@ class MultVAE:
             weight = draw.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
             bias = np.clip(draw.standard_normal(fan_out) * 1e-3, -2e-3, 2e-3).astype(np.float32)
             theta += [torch.from_numpy(part).to(device).requires_grad_() for part in (weight, bias)]
-        optimizer = adam(theta, self.learning_rate)
+        optimizer = Adam(theta, self.learning_rate)
         active = np.flatnonzero(np.diff(train.indptr))
         training = Training("MultVAE", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
-        steps = 0
+        moving = Moving(settings=self, seed=seed, parts=theta, optimizer=optimizer, draw=draw)
+        batches = -(-len(active) // self.batch_size)
 
         def model() -> MultVAEModel:
             return MultVAEModel(train=train, theta=[part.detach().cpu() for part in theta])
 
-        for _ in training.run(model):
-            order = draw.permutation(active)
+        for epoch in training.run(model, moving):
+            order, steps = draw.permutation(active), (epoch - 1) * batches
             for start in range(0, len(order), self.batch_size):
                 rows = csr_array(train[order[start : start + self.batch_size]])
                 steps += 1

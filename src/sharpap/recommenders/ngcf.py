@@ -49,8 +49,9 @@ class NGCF(Pairwise):
         return _NGCFEncoder(self, Graph.normalised(pattern), seed)
 
 
-class _NGCFEncoder:
+class _NGCFEncoder(Encoder):
     def __init__(self, settings: NGCF, graph: Graph, seed: int) -> None:
+        super().__init__()
         self.settings, self.graph = settings, graph
         d, draw = settings.embedding_size, rng(seed, "ngcf")
         limit = (6 / (2 * d)) ** 0.5  # Glorot

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap.checkpoints import State
 from sharpap.device import resolve
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives, bpr_gradient
 from sharpap.recommenders.base import FactorModel
-from sharpap.recommenders.training import Training, adam, initial_factors
+from sharpap.recommenders.resume import Adam, Moving
+from sharpap.recommenders.training import Training, initial_factors
 from sharpap.seeds import rng
 
 Pair = tuple[Tensor, Tensor]
 
 
-class Encoder(Protocol):
-    """A recommender's forward pass over all users and items."""
+class Encoder:
+    """A recommender's forward pass over all users and items.
 
-    weights: list[Tensor]
+    Attributes:
+        weights: what is trained beside the layer-0 embeddings.
+    """
+
+    def __init__(self, weights: Sequence[Tensor] = ()) -> None:
+        self.weights = list(weights)
 
     def final(self, users: Tensor, items: Tensor) -> Pair:
         """Embeddings for ranking, from the layer-0 embeddings (n, d) and (m, d)."""
-        ...
+        raise NotImplementedError
 
     def training(self, users: Tensor, items: Tensor, draw: np.random.Generator) -> tuple[Pair, Tensor | None]:
         """Embeddings for the pairwise loss, and a second loss on the scale of a mean over interactions."""
-        ...
+        raise NotImplementedError
+
+    def state(self) -> State:
+        """What its training changes beside `weights`; see `Stateful`."""
+        return {}
+
+    def restore(self, kept: State) -> None:
+        """See `Stateful`."""
 
 
 class Pairwise:
@@ -73,7 +88,9 @@ class Pairwise:
             torch.from_numpy(part).to(device).requires_grad_()
             for part in initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         ]
-        optimizer = adam([*theta, *encoder.weights], self.learning_rate, decay_over=self.epochs if self.decay else None)
+        parts = [*theta, *encoder.weights]
+        optimizer = Adam(parts, self.learning_rate, decay_over=self.epochs if self.decay else None)
+        moving = Moving(settings=self, seed=seed, parts=parts, optimizer=optimizer, draw=draw, more=encoder)
 
         def model() -> FactorModel:
             with torch.no_grad():
@@ -82,7 +99,7 @@ class Pairwise:
                 user_factors=users.detach().cpu().numpy(), item_factors=items.detach().cpu().numpy(), log={}
             )
 
-        for _ in training.run(model):
+        for _ in training.run(model, moving):
             pair, second = encoder.training(theta[0], theta[1], draw)
             grads: list[Any] = list(bpr_gradient(Negatives.draw(pattern, draw), pair[0].detach(), pair[1].detach()))
             ends = list(pair)

@@ -16,7 +16,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, embedding, mse
 from sharpap.device import resolve
 from sharpap.errors import ConfigError
 from sharpap.recommenders.base import FactorModel, FloatArray, IntArray
-from sharpap.recommenders.training import Training, adam, dropout
+from sharpap.recommenders.resume import Adam, Moving
+from sharpap.recommenders.training import Training, dropout
 from sharpap.seeds import rng
 
 
@@ -84,7 +85,8 @@ class BiasedMF:
         P, Q = (embedding_table(rows, self.embedding_size, self.init_std, draw) for rows in train.shape)
         user_bias, item_bias = (torch.zeros(rows, requires_grad=True) for rows in (num_users, num_items))
         mu = torch.zeros((), requires_grad=True)
-        optimizer = adam([P, Q, user_bias, item_bias, mu], self.learning_rate)
+        parts = [P, Q, user_bias, item_bias, mu]
+        optimizer = Adam(parts, self.learning_rate)
         measure = mse_loss if self.loss == "squared" else binary_cross_entropy_with_logits
 
         def model() -> FactorModel:
@@ -98,7 +100,8 @@ class BiasedMF:
             )
 
         training = Training("BiasedMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
-        for _ in training.run(model):
+        moving = Moving(settings=self, seed=seed, parts=parts, optimizer=optimizer, draw=draw)
+        for _ in training.run(model, moving):
             for users, items, labels in batches(train, self.negatives, self.batch_size, draw):
                 p, q, b, c = P[users], Q[items], user_bias[users], item_bias[items]
                 penalty = p.square().sum() + q.square().sum() + b.square().sum() + c.square().sum()
@@ -154,7 +157,9 @@ class NeuMF:
         *parts, head = (part.detach().to(device).requires_grad_() for part in (*tables, *layers, head))
         tables, layers = parts[:4], parts[4:]
         steps = self.epochs * num_batches(train, self.negatives, self.batch_size)
-        optimizer = adam([*tables, *layers, head], self.learning_rate, decay_over=steps if self.decay else None)
+        moved = [*tables, *layers, head]
+        optimizer = Adam(moved, self.learning_rate, decay_over=steps if self.decay else None)
+        moving = Moving(settings=self, seed=seed, parts=moved, optimizer=optimizer, draw=draw)
 
         def model() -> NeuMFModel:
             users, items = (torch.cat([part.detach().cpu() for part in tables[side : side + 2]], 1) for side in (0, 2))
@@ -164,7 +169,7 @@ class NeuMF:
         training = Training(
             "NeuMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
         )
-        for _ in training.run(model):
+        for _ in training.run(model, moving):
             for batch in batches(train, self.negatives, self.batch_size, draw):
                 users, items, labels = (part.to(device) for part in batch)
                 hidden = torch.cat([embedding(users, tables[1]), embedding(items, tables[3])], 1)

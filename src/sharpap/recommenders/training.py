@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from sharpap import progress
+from sharpap import checkpoints, progress
 from sharpap.errors import TrainingError
 from sharpap.kernels import block_rows, hits, mask_rows, recall_ndcg, topk, topk_scores
 from sharpap.recommenders.base import FactorModel, FloatArray, Scorer
+from sharpap.recommenders.resume import Moving, arrays_of, of, under, with_arrays
 from sharpap.seeds import rng
 
 K = 20
@@ -76,16 +77,23 @@ class Training:
     decay: bool = False
     best: float = -1.0
     best_epoch: int = 0
+    waited: int = 0
     kept: Any = None
     checks: list[tuple[int, float]] = field(default_factory=list)
     start: float = field(default_factory=time.perf_counter)
 
-    def run(self, model: Callable[[], Scorer]) -> Iterator[int]:
-        """Yield epoch numbers from 1 for as long as training should go on; `model` gives the current state."""
-        users = self._users()
-        waited = 0
+    def run(self, model: Callable[[], Scorer], moving: Moving) -> Iterator[int]:
+        """Yield epoch numbers from 1, or from where a killed training had got to, for as long as training should go on.
+
+        Args:
+            model: gives the current state as a model.
+            moving: what an epoch changes; it is kept every few seconds where somebody keeps states.
+        """
+        users, name = self._users(), moving.name(self.train, self.valid) if checkpoints.kept() else ""
+        first = self._restored(checkpoints.load(name), model, moving)
         with progress.task(f"Training {self.name}", self.epochs) as task:
-            for epoch in range(1, self.epochs + 1):
+            task.advance(first - 1)
+            for epoch in range(first, self.epochs + 1):
                 yield epoch
                 if (
                     users is not None
@@ -96,14 +104,31 @@ class Training:
                     score = validation_ndcg(now, self.train, self.valid, users)
                     self.checks.append((epoch, score))
                     progress.offer("validation", score, epoch=epoch, name=self.name)
-                    waited += 1
+                    self.waited += 1
                     if score > self.best:
-                        waited, self.best, self.best_epoch = 0, score, epoch
+                        self.waited, self.best, self.best_epoch = 0, score, epoch
                         self.kept = copy.deepcopy(now)
-                    if waited >= self.patience and epoch >= self.min_epochs:
+                    if self.waited >= self.patience and epoch >= self.min_epochs:
                         break
                     task.advance(0, note=f"valid NDCG@{K} {score:.4f}")
                 task.advance()
+                if epoch < self.epochs and checkpoints.due():
+                    checkpoints.save(name, {"epoch": epoch} | self._state() | moving.state())
+
+    def _state(self) -> checkpoints.State:
+        facts = {key: getattr(self, key) for key in ("best", "best_epoch", "waited", "checks")}
+        seconds = time.perf_counter() - self.start
+        return facts | {"seconds": seconds, "keeps": self.kept is not None} | under("kept", arrays_of(self.kept))
+
+    def _restored(self, state: checkpoints.State | None, model: Callable[[], Scorer], moving: Moving) -> int:
+        """The epoch to begin with."""
+        if state is None:
+            return 1
+        self.best, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
+        self.checks, self.start = [(epoch, score) for epoch, score in state["checks"]], self.start - state["seconds"]
+        moving.restore(state)
+        self.kept = with_arrays(model(), of("kept", state)) if state["keeps"] else None
+        return state["epoch"] + 1
 
     def model(self, last: Model) -> Model:
         """The best state seen (the last one without validation); raises `TrainingError` when training diverged."""
@@ -121,15 +146,6 @@ class Training:
             return None
         users = np.flatnonzero(np.diff(self.valid.indptr))
         return users if len(users) <= MOST_USERS else np.sort(rng(0, "valid").choice(users, MOST_USERS, replace=False))
-
-
-def adam(factors: list[torch.Tensor], learning_rate: float, *, decay_over: int | None = None) -> torch.optim.Optimizer:
-    """torch's Adam, in its fused form; its rate falls to zero along half a cosine over `decay_over` steps, if given."""
-    optimizer = torch.optim.Adam(factors, lr=learning_rate, fused=True)
-    if decay_over:
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, decay_over)
-        optimizer.register_step_post_hook(lambda *_: schedule.step())
-    return optimizer
 
 
 def dropout(part: torch.Tensor, share: float, draw: np.random.Generator) -> torch.Tensor:

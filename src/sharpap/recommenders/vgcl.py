@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from sharpap.checkpoints import State
 from sharpap.kernels import Pattern
 from sharpap.recommenders.contrastive import info_nce, sampled_ends
 from sharpap.recommenders.graph import Graph, LightEncoder
@@ -107,6 +108,17 @@ class _VGCLEncoder(LightEncoder):
             divergence = 0.5 * (mu.square() + sigma.square() - 2 * sigma.log() - 1).sum(1).mean()
             loss = loss + settings.contrast_weight * nce + settings.divergence_weight * divergence
         return (first[0], first[1]), loss
+
+    def state(self) -> State:
+        groups = {f"centres {side}": part.cpu().numpy() for side, part in enumerate(self.centres) if part is not None}
+        members = {f"members {side}": part.cpu().numpy() for side, part in enumerate(self.members)}
+        return {"calls": self.calls} | groups | members
+
+    def restore(self, kept: State) -> None:
+        device = self.weights[0].device
+        self.calls = kept["calls"]
+        self.centres = [torch.from_numpy(kept[f"centres {side}"]).to(device) for side in range(2)]
+        self.members = [torch.from_numpy(kept[f"members {side}"]).to(device) for side in range(2)]
 
     def _cluster(self, means: Pair, draw: np.random.Generator) -> None:
         self.members = []

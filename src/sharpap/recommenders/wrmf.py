@@ -13,7 +13,8 @@ from sharpap.kernels import Pattern
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.wrmf import wrmf_gradient
 from sharpap.recommenders.base import FactorModel
-from sharpap.recommenders.training import Training, adam, initial_factors
+from sharpap.recommenders.resume import Adam, Moving
+from sharpap.recommenders.training import Training, initial_factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +63,14 @@ class WRMF:
         def model() -> FactorModel:
             return FactorModel(user_factors=users, item_factors=items, log={})
 
+        theta = [torch.from_numpy(users), torch.from_numpy(items)]
         if self.solver == "als":
-            for _ in training.run(model):
+            for _ in training.run(model, Moving(settings=self, seed=seed, parts=theta)):
                 solve_rows(pattern, users, items, steps=self.cg_steps, **weights)
                 solve_rows(pattern.transpose, items, users, steps=self.cg_steps, **weights)
         else:
-            theta = [torch.from_numpy(users), torch.from_numpy(items)]
-            optimizer = adam(theta, self.learning_rate)
-            for _ in training.run(model):
+            optimizer = Adam(theta, self.learning_rate)
+            for _ in training.run(model, Moving(settings=self, seed=seed, parts=theta, optimizer=optimizer)):
                 for part, grad in zip(theta, wrmf_gradient(pattern, theta[0], theta[1], **weights), strict=True):
                     part.grad = grad
                 optimizer.step()
