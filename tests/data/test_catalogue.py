@@ -287,6 +287,59 @@ def test_the_order_of_sources_and_the_way_out(tmp_path, monkeypatch):
     assert asked == []
 
 
+DAMAGE = {
+    "a flipped bit": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-4]),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+@pytest.mark.parametrize("name", ["u.data", "u.item"])
+def test_a_damaged_cache_is_told_put_aside_and_fetched_again(name, case, tmp_path, monkeypatch):
+    """A cut or changed `u.data` reads as well as a whole one: without a checksum other data would be used in silence."""
+    monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
+    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(catalogue.progress, "event", lambda kind, **fields: said.append(fields["message"]))
+    texts = {"u.data": "1\t1\t5\t10\n2\t2\t5\t10\n", "u.item": "1|Toy Story|x\n"}
+
+    def fetch(folder):
+        folder.mkdir(exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+
+    def down(folder):
+        raise DownloadError("The server is down.")
+
+    entry = catalogue.replace(catalogue.ENTRIES["ml-100k"], sources=(fetch,))
+    folder = catalogue.locate(entry)
+    assert catalogue.locate(catalogue.replace(entry, sources=(down,))) == folder
+    assert said == []
+    DAMAGE[case](folder / name)
+    with pytest.raises(DownloadError, match=rf"{name} in .* is no longer what was downloaded; The server is down"):
+        catalogue.locate(catalogue.replace(entry, sources=(down,)))
+    assert case == "gone" or (folder / f"{name}.damaged").is_file()
+    assert [line for line in said if name in line and "fetched again" in line]
+    assert catalogue.locate(entry) == folder
+    assert {name: (folder / name).read_text() for name in texts} == texts
+    assert catalogue.locate(catalogue.replace(entry, sources=(down,))) == folder
+
+
+def test_a_cache_from_before_checksums_is_taken_as_it_is_from_then_on(tmp_path, monkeypatch):
+    monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
+    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
+    folder = tmp_path / "ml-100k"
+    folder.mkdir()
+    (folder / "u.data").write_text("1\t1\t5\t10\n")
+    entry = catalogue.replace(catalogue.ENTRIES["ml-100k"], sources=())
+    assert catalogue.locate(entry) == folder
+    (folder / "SHA256SUMS").write_text("nonsense")
+    with pytest.raises(DownloadError, match="SHA256SUMS in"):
+        catalogue.locate(entry)
+    assert (folder / "u.data").is_file()
+
+
 def test_extract_refuses_what_is_no_archive(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"no zip")
     with pytest.raises(DownloadError, match="not the archive"):

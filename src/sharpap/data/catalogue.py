@@ -15,6 +15,8 @@ import numpy as np
 import platformdirs
 import polars as pl
 
+from sharpap import progress
+from sharpap.data import cache
 from sharpap.data.dataset import Dataset
 from sharpap.data.download import download, extract, wheel
 from sharpap.data.interactions import Interactions
@@ -125,20 +127,32 @@ def cache_home() -> Path:
 
 
 def locate(entry: Entry) -> Path:
-    """The folder with an entry's files: SHARPAP_DATA_HOME, the user cache, then its downloads in order."""
+    """The folder with an entry's files: SHARPAP_DATA_HOME, the user cache, then its downloads in order.
+
+    What lies in the cache is checked against the checksums of its download; a damaged file is put aside and fetched again.
+    """
     tried = []
-    home = os.environ.get("SHARPAP_DATA_HOME")
-    for folder in ([Path(home) / entry.name] if home else []) + [cache_home() / entry.name]:
-        if entry.found_in(folder):
-            return folder
+    home, folder = os.environ.get("SHARPAP_DATA_HOME"), cache_home() / entry.name
+    if home and entry.found_in(Path(home) / entry.name):
+        return Path(home) / entry.name
+    broken = cache.damaged(folder) if (folder / cache.SUMS).is_file() or entry.found_in(folder) else []
+    if entry.found_in(folder) and not broken:
+        return folder
+    tried += [str(Path(home) / entry.name)] if home else []
+    if broken:
+        cache.put_aside(folder, broken)
+        damage = f"{', '.join(broken)} in {folder} is no longer what was downloaded"
+        progress.event("warning", message=f"{damage}; it was put aside (*{cache.ASIDE}) and is fetched again.")
+        tried.append(damage)
+    else:
         tried.append(str(folder))
-    folder = cache_home() / entry.name
     for source in entry.sources:
         try:
             source(folder)
         except (DownloadError, OSError) as error:
             tried.append(error.message if isinstance(error, DownloadError) else str(error))
         else:
+            cache.seal(folder)
             return folder
     raise DownloadError(
         f"The files of {entry.name} are not at hand. Tried: " + "; ".join(tried) + ".",

@@ -76,9 +76,14 @@ def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0, most
 
 def matches(path: Path, checksum: str) -> bool:
     """Whether the file has this ``algorithm:hexdigest``."""
-    algorithm, _, digest = checksum.partition(":")
+    algorithm, _, expected = checksum.partition(":")
+    return digest(path, algorithm) == expected
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """The hexadecimal checksum of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest() == digest
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) -> None:
