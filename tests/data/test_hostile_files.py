@@ -9,13 +9,15 @@ import zipfile
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
 from sharpap.assess.recipe import experiment_from
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import read_toml
-from sharpap.data import read_interactions, synthetic
+from sharpap.data import read_interactions, stream, synthetic
+from sharpap.data.footer import claimed, refuse_bomb
 from sharpap.data.layout import detect
 from sharpap.data.stream import read_streamed
 from sharpap.errors import ConfigError, DataError
@@ -212,3 +214,59 @@ def test_a_parquet_file_that_makes_polars_panic(tmp_path, monkeypatch):
     monkeypatch.setattr(pl, "read_parquet", panic)
     with pytest.raises(DataError, match="damaged or incomplete"):
         read_interactions(tmp_path / "x.parquet")
+
+
+def test_parquet_bombs_are_not_unpacked(tmp_path, monkeypatch):
+    """Billions of equal rows, and one text that is nearly all zeros, take a few kilobytes each."""
+    many = pl.DataFrame({"user": pl.repeat(1, 10_000_000, dtype=pl.Int8, eager=True)}).with_columns(item="user")
+    many.write_parquet(tmp_path / "rows.parquet")
+    long = pl.DataFrame({"user": ["x" * (100 << 20)], "item": ["1"]})
+    long.write_parquet(tmp_path / "text.parquet", compression="zstd", statistics=False)
+    for name in ("rows", "text"):
+        path = tmp_path / f"{name}.parquet"
+        assert path.stat().st_size < 100_000
+        for streamed in (False, True):
+            monkeypatch.setattr(stream, "STREAM_FROM", 0 if streamed else 1 << 60)
+            with pytest.raises(DataError, match="says that it holds"):
+                read_interactions(path)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3_000])
+def test_the_footer_is_read_as_another_library_reads_it(rows, tmp_path):
+    draw = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "user": draw.integers(0, 50, rows),
+            "item": [f"i{n}" for n in draw.integers(0, 9, rows)],
+            "x": draw.random(rows),
+        }
+    )
+    frame.write_parquet(tmp_path / "polars.parquet", row_group_size=700)
+    pq.write_table(frame.to_arrow(), tmp_path / "arrow.parquet", row_group_size=900, compression="zstd")
+    for name in ("polars", "arrow"):
+        path = tmp_path / f"{name}.parquet"
+        theirs = pq.read_metadata(path)
+        groups = [theirs.row_group(place) for place in range(theirs.num_row_groups)]
+        unpacked = sum(group.column(place).total_uncompressed_size for group in groups for place in range(3))
+        assert claimed(path) == (rows, 3, unpacked)
+        refuse_bomb(path)
+
+
+def test_a_footer_that_is_none_is_left_to_polars(tmp_path):
+    pl.DataFrame({"user": [1], "item": [2]}).write_parquet(tmp_path / "x.parquet")
+    raw = (tmp_path / "x.parquet").read_bytes()
+    length = int.from_bytes(raw[-8:-4], "little")
+    draw = np.random.default_rng(0)
+    path = tmp_path / "y.parquet"
+    for _ in range(300):
+        footer = bytearray(raw[-8 - length : -8])
+        footer[draw.integers(0, length)] = draw.integers(0, 256)
+        path.write_bytes(raw[: -8 - length] + bytes(footer) + raw[-8:])
+        found = claimed(path)
+        assert found is None or len(found) == 3
+    for footer in (b"\x19" * 2_000, b"\x1c" * 2_000, b"\xff" * 100, b""):  # lists and structs without end
+        path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+        assert claimed(path) is None
+    for short in (b"", b"PAR1", b"x" * 20):
+        path.write_bytes(short)
+        assert claimed(path) is None

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 from grids import grid
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 import sharpap
@@ -22,7 +23,9 @@ from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity
 from sharpap.report import html, show
 from sharpap.report.charts import Bar, Series, _ticks, intervals, lines
+from sharpap.report.markdown import table
 from sharpap.report.matrix import facts
+from sharpap.report.sections import times
 from sharpap.report.template import island
 from sharpap.surrogates import WRMFSurrogate
 
@@ -139,6 +142,33 @@ def test_terminal_tables_show_names_as_they_are(results):
     assert "[bold]" in text
     assert "Transfer matrix" in text
     console.file.close()
+
+
+MARKED = {
+    "an image": "![x](https://example.org/x.png)",
+    "a link": "[x](javascript:alert(1))",
+    "html": "<img src=x onerror=alert(1)> &lt;b&gt;",
+    "emphasis": "**bold** _slanted_ ~~gone~~ `code`",
+    "a cell's end": "a|b\\|c",
+    "nothing special": "sharpap-rho_0.05 (ours), 10 %",
+}
+
+
+@pytest.mark.parametrize("case", MARKED)
+def test_markdown_shows_names_as_they_are(case):
+    """Judged by another library's reading of the table."""
+    name = MARKED[case]
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(table([name, "x"], [[name, "1"], ["y\n| z | ", "2"]]))
+    assert page.count("<tr>") == 3
+    assert [unescape(cell) for cell in re.findall(r"<th>(.*?)</th>", page)] == [name]
+    assert [unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page)] == [name, r"y\n| z | "]
+    assert "sharpap-rho_0.05" not in name or name in table([name], [])
+
+
+def test_times_are_means_of_trainings_that_did_not_fail(results):
+    worse = replace(results, cells=[replace(cell, train_seconds=2.0) for cell in results.cells])
+    worse.cells[0] = replace(worse.cells[0], error="It broke.", train_seconds=900.0)
+    assert dict(times(worse, {"attacks": {}}))[f"training {worse.cells[0].victim}"] == "2.0 s"
 
 
 def test_charts_are_valid_svg_with_escaped_labels():

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sharpap.errors import ContractError
+from sharpap.data.footer import refuse_bomb
+from sharpap.errors import ContractError, DataError
 from sharpap.recommenders import Capabilities
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -161,8 +162,10 @@ def check_lists(lists: Array, num_items: int, active: Array, source: str, names:
 def _table_lists(path: Path, parquet: bool, num_users: int, num_items: int, source: str) -> Array:
     """Lists from a long table; ranks may count from 0 or from 1."""
     try:
+        if parquet:
+            refuse_bomb(path)
         table = pl.read_parquet(path) if parquet else pl.read_csv(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, DataError, OSError, ValueError) as error:
         problem = (str(error).splitlines() or ["no reason given"])[0]
         raise ContractError(f"{source}: {path.name} cannot be read ({problem}).") from None
     missing = [name for name in ("user", "item", "rank") if name not in table.columns]

@@ -20,6 +20,7 @@ from sharpap.attacks import Poison
 from sharpap.attacks.poison_io import save_poison
 from sharpap.config import read_toml
 from sharpap.data import Dataset
+from sharpap.data.footer import refuse_bomb
 from sharpap.data.scan import UNREADABLE
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import explained, replacing, write_text
@@ -149,6 +150,7 @@ def load(folder: Path) -> Results:
     frames = []
     for name in ("results.parquet", "cells.parquet"):
         try:
+            refuse_bomb(folder / name)
             frames.append(pl.read_parquet(folder / name))
         except UNREADABLE as error:
             raise DataError(f"The file is damaged ({str(error).splitlines()[0]}).", path=folder / name) from None

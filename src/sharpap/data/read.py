@@ -14,6 +14,7 @@ from scipy.sparse import csr_array, issparse
 
 from sharpap import progress
 from sharpap.data import stream
+from sharpap.data.footer import refuse_bomb
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import BOM, Format, Layout, decompressed, detect
 from sharpap.data.matrix import from_matrix, read_adjacency, read_npz
@@ -153,6 +154,7 @@ def _read_object(
 
 def _read_parquet(path: Path) -> Table:
     try:
+        refuse_bomb(path)
         frame = pl.read_parquet(path, glob=False)
     except UNREADABLE as error:
         reason = str(error).splitlines()[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from sharpap.data.footer import refuse_bomb
 from sharpap.data.layout import Layout, decompressed
 from sharpap.data.lines import is_cut_by_polars, look_through, quoted_rows_in, refuse_byte
 from sharpap.data.matrix import npz_arrays
@@ -109,8 +110,9 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
 
 
 def _parquet(path: Path) -> pl.LazyFrame:
-    frame = pl.scan_parquet(path, glob=False)
     try:
+        refuse_bomb(path)
+        frame = pl.scan_parquet(path, glob=False)
         frame.collect_schema()
     except UNREADABLE as error:
         raise _damaged(path, error) from None

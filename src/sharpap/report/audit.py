@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharpap.report.charts import Bar, intervals
-from sharpap.report.markdown import table
+from sharpap.report.markdown import escaped, table
 from sharpap.report.template import render
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def audit_page(found: AuditReport) -> str:
     settings = found.settings
     first, middle = settings["pools"][0], strongest(found)
     parts = [
-        f"# How exposed is {found.recommender}?",
-        f"{data(found)} {reading(found)}",
+        f"# How exposed is {escaped(found.recommender)}?",
+        f"{escaped(data(found))} {reading(found)}",
         "## How many fake users does it take?",
         "\n".join(f"- **{100 * level:g} % of lists**: {needed(found, level)}." for level in found.LEVELS),
         _table(found.curve, first=True),

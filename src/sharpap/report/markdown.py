@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from sharpap.report import sharpness
 from sharpap.report.matrix import CLEAN
 from sharpap.report.page import main_k, notes
 from sharpap.report.template import hundredfold, number
+
+# An underscore inside a word is no markup, and names of settings have many.
+_MARKUP = re.compile(r"[\\`*\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
@@ -20,7 +24,11 @@ def markdown(results: Results, k: int | None = None) -> str:
     from sharpap.assess import summary
 
     k = k or main_k(results)
-    parts = [f"H@{k} in percent, mean over target draws (95 % interval):", _transfer(results, k), *notes(results)]
+    parts = [
+        f"H@{k} in percent, mean over target draws (95 % interval):",
+        _transfer(results, k),
+        *map(escaped, notes(results)),
+    ]
     if results.pairs:
         parts += [
             "With the worst case minus without, percentage points, same targets and victim seeds:",
@@ -47,16 +55,22 @@ def markdown(results: Results, k: int | None = None) -> str:
         machine = facts["machine"]
         parts.append(
             f"{len(results.cells)} trainings in {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
-            f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({machine['processor']}), "
+            f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])}), "
             f"revision {machine['git_revision']}."
         )
     return "\n\n".join(parts)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    """A Markdown table of plain texts, which are escaped; the first column is text, the others are numbers."""
+    lines = [map(escaped, head), ["---", *["---:"] * (len(head) - 1)], *(map(escaped, row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """Text from data so that Markdown shows it as it is: no markup, no HTML, no end of the line or cell."""
+    plain = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+    return _MARKUP.sub(r"\\\g<0>", plain)
 
 
 def _transfer(results: Results, k: int) -> str:

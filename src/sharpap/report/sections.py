@@ -193,8 +193,8 @@ def targets(results: Results, figures: dict[str, Any], k: int, drawn: list[str])
 
 
 def times(results: Results, figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """Mean wall time of each victim's training and each attack's crafting."""
-    frame = results.cell_frame
+    """Mean wall time of each victim's training, failed ones left out, and each attack's crafting."""
+    frame = results.cell_frame.filter(pl.col("error") == "")
     trained = frame.group_by("victim", maintain_order=True).agg(pl.col("train_seconds").mean())
     rows = [
         (f"training {row['victim']}", f"{row['train_seconds']:.1f} s")
