@@ -1,12 +1,14 @@
 """Kill a run with SIGKILL at random moments, give the same command again, and compare with a run that was left alone.
 
-    python benchmarks/kill_and_resume.py --kills 100 --data ml-100k
+    python benchmarks/kill_and_resume.py --kills 100
+    python benchmarks/kill_and_resume.py --kills 100 --data ml-100k --long --draws 1 --seeds 1 --longest 12
 
 A grid is run once whole, then in another folder in a process that is killed after a random delay, again and again until it
 comes to its end; grids follow each other until there were enough kills. Checked after each: every record that was in the store
 before is the same file with the same content, so that nothing was computed again. Checked at each end: the tables, byte for
 byte; the profiles; nothing left over in the folders. Runs are forked from a process that has only imported everything, so that
-a kill takes a second, not ten.
+a kill takes a second, not ten. With `--long`, attacks and one victim take longer than the five seconds between two checkpoints:
+kills fall between checkpoints, and the next run goes on within the attack or the training.
 """
 
 from __future__ import annotations
@@ -32,12 +34,15 @@ import sharpap.report.page
 from sharpap.cli import main as sharpap
 
 SMALL = ["epochs=4", "finalists=2", "final_seeds=1", "surrogate.epochs=6", "surrogate.unrolled_epochs=3"]
+LONG = {"attacks.revadv": ["epochs=40", "finalists=2", "final_seeds=1"], "attacks.sharpap": ["epochs=40", "final_seeds=1"],
+        "victims.bpr-mf": ["epochs=1500", "patience=1500"]}  # fmt: skip
 SYNTHETIC = ["data.users=80", "data.items=90", "data.interactions=1200"]
 
 
-def options(data: str, draws: int, seeds: int, seed: int) -> list[str]:
-    """A grid of three attacks and two victims."""
-    settings = [f"attacks.{attack}.{setting}" for attack in ("revadv", "sharpap") for setting in SMALL]
+def options(data: str, draws: int, seeds: int, seed: int, long: bool) -> list[str]:
+    """A grid of three attacks and two victims, or three."""
+    tables = LONG if long else {"attacks.revadv": SMALL, "attacks.sharpap": SMALL}
+    settings = [f"{table}.{setting}" for table, own in tables.items() for setting in own]
     settings += ["victims.wrmf.epochs=4", *(SYNTHETIC if data == "synthetic" else [])]
     chosen = [
         "--attack",
@@ -50,6 +55,7 @@ def options(data: str, draws: int, seeds: int, seed: int) -> list[str]:
         "popularity",
         "--victim",
         "wrmf",
+        *(["--victim", "bpr-mf"] if long else []),
     ]
     numbers = ["--data", data, "--draws", str(draws), "--seeds", str(seeds), "--seed", str(seed)]
     return ["run", *chosen, *numbers, *(word for setting in settings for word in ("--set", setting))]
@@ -116,23 +122,26 @@ def check(whole: Path, folder: Path) -> None:
     assert not left, left
 
 
-def measure(kills: int, data: str, draws: int, seeds: int, longest: float, seed: int) -> dict[str, object]:
+def measure(
+    kills: int, data: str, draws: int, seeds: int, longest: float, seed: int, long: bool
+) -> dict[str, object]:  # fmt: skip
     """Grids until there were enough kills."""
     torch.set_num_threads(1)
     chance = random.Random(seed)
-    done = grids = resumed = 0
+    done = grids = resumed = states = 0
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as home:
         while done < kills:
             whole, folder = Path(home) / f"whole-{grids}", Path(home) / f"killed-{grids}"
-            words = [*options(data, draws, seeds, grids), "-q", "--json"]
+            words = [*options(data, draws, seeds, seed + grids, long), "-q", "--json"]
             assert not killed_after(words, whole, 0, 600)
             before: dict[str, tuple[int, str]] = {}
             running = True
             while running:
                 delay = chance.uniform(0, longest) if done < kills else 600
-                running = killed_after(words, folder, chance.randrange(4), delay)
+                running = killed_after(words, folder, chance.randrange(2 if long else 4), delay)
                 done += running
+                states += any((folder / "cells").glob("state-*.record"))
                 after = records(folder)
                 again = {name: (old, after.get(name)) for name, old in before.items() if after.get(name) != old}
                 assert not again, f"finished records were written again: {again}, {log_end(folder)}"
@@ -142,6 +151,7 @@ def measure(kills: int, data: str, draws: int, seeds: int, longest: float, seed:
             grids += 1
     return {
         "kills": done, "grids": grids, "records in a grid": len(before), "records taken from the store": resumed,
+        "kills that left a checkpoint": states,
         "computed twice": 0, "tables": "byte for byte equal", "seconds": round(time.monotonic() - start),
     }  # fmt: skip
 
@@ -154,4 +164,5 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--longest", type=float, default=1.0, help="seconds until a kill, at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--long", action="store_true", help="attacks and trainings longer than between two checkpoints")
     print(json.dumps(measure(**vars(parser.parse_args()))))

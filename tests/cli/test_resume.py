@@ -40,7 +40,17 @@ def test_kill_nine_costs_nothing_that_was_finished():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_hundred_kills():
-    assert killed("--kills", "100", "--longest", "1.5", timeout=1700)["kills"] == 100
+    assert killed("--kills", "100", "--longest", "0.5", timeout=1700)["kills"] == 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_kills_within_long_attacks_and_trainings(ml100k):
+    """MovieLens-100K; two attacks and a training that take longer than between two checkpoints."""
+    more = ["--data", "ml-100k", "--long", "--draws", "1", "--seeds", "1", "--longest", "12"]
+    found = killed("--kills", "25", *more, timeout=1700)
+    assert found["kills"] == 25
+    assert found["kills that left a checkpoint"] > 0
 
 
 def started(*args: object) -> subprocess.Popen[str]:
