@@ -191,6 +191,28 @@ def test_settings_that_do_not_go_together_are_failed_candidates(tmp_path):
     assert set(found.trials.filter(state="complete")["attack.worst_case"]) == {"sharpness-aware"}
 
 
+def test_several_jobs_find_the_same(tmp_path):
+    one, two = (
+        tune(recipe(), FAKES, out=tmp_path / str(jobs), trials=2, draws=1, seeds=2, jobs=jobs) for jobs in (1, 2)
+    )
+    assert one.trials.equals(two.trials)
+    names = [sorted(path.name for path in (tmp_path / jobs / "cells").glob("*.record")) for jobs in ("1", "2")]
+    assert names[0] == names[1]
+    again = tune(recipe(), FAKES, out=tmp_path / "1", trials=3, draws=1, seeds=2, jobs=2)  # the number is no part of it
+    assert again.trials[:2].equals(one.trials)
+
+
+def test_an_attack_that_fails_is_a_failed_candidate(tmp_path, monkeypatch):
+    """Not one that is judged by training on data without fake users."""
+
+    def poison(self, *args, **options):
+        raise RuntimeError("It broke.")
+
+    monkeypatch.setattr(RandomAttack, "poison", poison)
+    with pytest.raises(TrainingError, match="It broke"):
+        tune(recipe(), FAKES, out=tmp_path, trials=2)
+
+
 def test_when_every_candidate_fails_the_first_error_is_shown(tmp_path, monkeypatch):
     def broken(self, train, **options):
         raise RuntimeError("out of cheese")

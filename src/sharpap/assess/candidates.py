@@ -11,11 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from sharpap import progress
+from sharpap.assess.backends import backend, work_through
 from sharpap.assess.cells import CellStore
 from sharpap.assess.experiment import Experiment
-from sharpap.assess.work import Craft, Train, Work
+from sharpap.assess.work import Craft, Made, Train, Work
 from sharpap.config import build, construct, locate, override
-from sharpap.errors import ConfigError, TrainingError
+from sharpap.errors import AttackError, ConfigError, TrainingError
 from sharpap.metrics import evaluate, hit_ratio
 from sharpap.recommenders import Recommender
 from sharpap.recommenders.calls import fit
@@ -67,12 +68,14 @@ class AttackCandidates:
         tables: "attack" and "budget".
         experiment: victims, tuning draws, seeds and the root of all randomness; its attacks play no part.
         store: where poisons and cells are kept.
+        jobs: trainings of one draw that are done at once, by processes that are started anew for each candidate.
     """
 
     name: str
     tables: dict[str, Any]
     experiment: Experiment
     store: CellStore | None = None
+    jobs: int = 1
 
     @property
     def metric(self) -> str:
@@ -94,16 +97,20 @@ class AttackCandidates:
         experiment = self._made(values)
         work = Work(experiment, self.store)
         means: list[float] = []
-        for draw, goal in enumerate(experiment.goals()):
-            poison = work.do(Craft(attack=self.name, draw=draw, goal=goal)).value
-            places = [(victim, seed) for victim in experiment.victims for seed in range(experiment.seeds)]
-            pieces = [
-                Train(
-                    attack=self.name, draw=draw, victim=victim, seed=seed, poison=poison, targets=goal.targets
-                ) for victim, seed in places
-            ]  # fmt: skip
-            means.append(float(np.mean([self._hits(work, piece) for piece in pieces])))
-            report(draw, float(np.mean(means)))
+        with backend(work, self.jobs) as workers:
+            for draw, goal in enumerate(experiment.goals()):
+                crafted = work.do(Craft(attack=self.name, draw=draw, goal=goal))
+                if crafted.value is None:
+                    raise AttackError(crafted.error)
+                pieces = [
+                    Train(
+                        attack=self.name, draw=draw, victim=victim, seed=seed, poison=crafted.value, targets=goal.targets
+                    ) for victim in experiment.victims for seed in range(experiment.seeds)
+                ]  # fmt: skip
+                hits = {(piece.victim, piece.seed): self._hits(piece, made)
+                        for piece, made, _ in work_through(workers, pieces)}  # fmt: skip
+                means.append(float(np.mean([hits[piece.victim, piece.seed] for piece in pieces])))
+                report(draw, float(np.mean(means)))
         return float(np.mean(means))
 
     def _made(self, values: Values) -> Experiment:
@@ -112,8 +119,7 @@ class AttackCandidates:
         budget = construct(Budget, tables["budget"], where="budget")
         return replace(self.experiment, attacks={self.name: attack}, budget=budget)
 
-    def _hits(self, work: Work, piece: Train) -> float:
-        made = work.do(piece)
+    def _hits(self, piece: Train, made: Made) -> float:
         found, k = made.value[1], self.experiment.ks[0]
         if found is None:
             raise TrainingError(f"{piece.victim}: {made.error}")

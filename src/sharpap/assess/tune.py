@@ -37,6 +37,7 @@ def tune(
     judges: tuple[str, ...] = (),
     code: frozenset[str] = frozenset(),
     allow_commands: bool = False,
+    jobs: int = 1,
     **options: Any,
 ) -> Tuned:
     """Search the settings of one attack or one victim of a recipe, and write best.toml, which `sharpap run` takes.
@@ -50,6 +51,7 @@ def tune(
         out: folder for the study, the table of candidates and best.toml. A search that is there goes on.
         judges: victims that judge an attack; none: all of the recipe's.
         code, allow_commands: as in `experiment_from`.
+        jobs: trainings of an attack's judges at once; a victim is tuned by one process. It does not change what is found.
         **options: fields of `Plan`, over those of the recipe.
 
     Raises:
@@ -66,7 +68,7 @@ def tune(
     chosen = _choose(table, plan, judges, dimensions)
     table.pop("tune", None)
     experiment, config = experiment_from(table, code, allow_commands=allow_commands)
-    candidates, tuned_on = _candidates(experiment, config, plan, chosen, folder, frozenset(code))
+    candidates, tuned_on = _candidates(experiment, config, plan, chosen, folder, frozenset(code), jobs)
     ranges = {dimension.path: list(dimension.choices) or dimension.text for dimension in dimensions}
     how = {field.name: getattr(plan, field.name) for field in fields(Plan)} | {"space": ranges}
     how |= {chosen.section.removesuffix("s"): chosen.name}
@@ -136,7 +138,8 @@ def _one(have: dict[str, Any], wanted: tuple[str, ...], kind: str) -> str:
 
 
 def _candidates(
-    experiment: Experiment, config: dict[str, Any], plan: Plan, chosen: _Choice, folder: Path, code: frozenset[str]
+    experiment: Experiment, config: dict[str, Any], plan: Plan, chosen: _Choice, folder: Path, code: frozenset[str],
+    jobs: int,
 ) -> tuple[Candidates, list[Any]]:  # fmt: skip
     """What is compared, and the external ids of the targets it is compared on."""
     inner = replace(
@@ -161,7 +164,7 @@ def _candidates(
     inner = replace(inner, ks=(plan.k or 10,), targets=targets, victims=victims)
     candidates = AttackCandidates(
         name=chosen.name, tables={"attack": config["attacks"][chosen.name], "budget": config["budget"]},
-        experiment=inner, store=CellStore(folder / CELLS),
+        experiment=inner, store=CellStore(folder / CELLS), jobs=jobs,
     )  # fmt: skip
     numbers = sorted(target for goal in inner.goals() for target in goal.targets)
     return candidates, experiment.dataset.train.item_ids[numbers].tolist()

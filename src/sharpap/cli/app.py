@@ -125,6 +125,7 @@ def tune(
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/tune-RECIPE.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew instead of going on.")] = False,
+    jobs: Jobs = 1,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the recipe import module:attribute.")] = False,
     allow_commands: Allow = False,
     settings: Set = None,
@@ -137,8 +138,8 @@ def tune(
     shortcuts = {"data.source": data, "data.threshold": threshold, "seed": seed}
     plan = {"attack": attack, "trials": trials, "draws": draws, "seeds": seeds, "k": k, "pruner": pruner}
     run_tune(
-        recipe, space or [], shortcuts, plan, victim, targets, fakes, settings or [], out, overwrite, allow_code,
-        allow_commands, quiet, as_json,
+        recipe, space or [], shortcuts, plan, victim, targets, fakes, settings or [], out, overwrite, jobs,
+        allow_code, allow_commands, quiet, as_json,
     )  # fmt: skip
 
 

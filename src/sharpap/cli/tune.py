@@ -22,8 +22,8 @@ SHOWN = 10
 
 def run_tune(
     name: str, space: list[str], shortcuts: dict[str, Any], plan: dict[str, Any], victims: list[str] | None,
-    targets: str | None, fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, allow_code: bool,
-    allow_commands: bool, quiet: bool, as_json: bool,
+    targets: str | None, fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int,
+    allow_code: bool, allow_commands: bool, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Search, write best.toml and trials.parquet, show the best candidates."""
     out = out or Path("results") / f"tune-{Path(name).stem}"
@@ -34,7 +34,9 @@ def run_tune(
     apply(recipe, shortcuts, targets, fakes, settings)
     given = {key: value for key, value in plan.items() if value is not None}
     with reporting(quiet=quiet, log=out / "log.jsonl"):
-        found = tune(recipe, ranges, out=out, judges=judges, code=code, allow_commands=allow_commands, **given)
+        found = tune(
+            recipe, ranges, out=out, judges=judges, code=code, allow_commands=allow_commands, jobs=jobs, **given
+        )
     if as_json:
         print(json.dumps(_record(found, out), indent=2))
     else:
