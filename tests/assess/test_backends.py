@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+import scipy.linalg
+import torch
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_info
 
 from sharpap import progress
 from sharpap.assess import Experiment, run
@@ -74,6 +79,32 @@ def test_two_processes_give_the_table_of_one(experiment, tmp_path):
     again = run(experiment, cells=tmp_path, jobs=2)
     assert again.frame.equals(one.frame)
     assert sorted(tmp_path.iterdir()) == kept
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Notes how many threads each library of its process would use."""
+
+    path: str
+
+    def fit(self, train, *, seed):
+        scipy.linalg.solve(np.eye(3), np.ones(3))  # SciPy's own BLAS is loaded
+        pools = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+        found = {"torch": torch.get_num_threads(), "numba": numba.get_num_threads(), **pools}
+        Path(self.path).write_text(json.dumps(found))
+        return Popularity().fit(train, seed=seed)
+
+
+def test_threads_are_divided_and_not_multiplied(experiment, tmp_path, monkeypatch):
+    """Two workers of one processor each: no library of theirs takes it for more."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    run(replace(experiment, victims={"looks": Looks(str(tmp_path / "found"))}), jobs=2)
+    found = json.loads((tmp_path / "found").read_text())
+    assert len(found) > 3
+    assert set(found.values()) == {1}
+    assert not {"OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys()
 
 
 @pytest.mark.parametrize("times", [1, 99])

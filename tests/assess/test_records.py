@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import importlib
+import itertools
 import os
 import shutil
 import sys
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sharpap import files, progress
-from sharpap.assess import Experiment, run
+from sharpap.assess import Experiment, provenance, run
 from sharpap.assess import code as sources
 from sharpap.assess.cells import CellStore
 from sharpap.assess.code import code_version
@@ -138,6 +140,30 @@ def test_times_of_files_mean_nothing(experiment, tmp_path, monkeypatch):
         os.utime(path, (0, 0) if place % 2 else (2**33, 2**33))
     run(experiment, cells=tmp_path)
     assert Counted.fits == trained
+
+
+def test_a_clock_that_jumps_within_a_run_costs_nothing(experiment, tmp_path, monkeypatch):
+    """The clock on the wall goes to 1970 and far ahead at every look, in a run that is stopped and in the one that goes on."""
+    whole = run(experiment).frame
+    Counted.fits = 0
+    hours = itertools.cycle([0.0, 8e9])
+
+    class Jumping(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.fromtimestamp(next(hours), tz)
+
+    monkeypatch.setattr(time, "time", lambda: next(hours))
+    monkeypatch.setattr(provenance, "datetime", Jumping)
+    monkeypatch.setattr(CellStore, "save_poison", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert run(experiment, cells=tmp_path).provenance["interrupted"]
+    monkeypatch.undo()
+    monkeypatch.setattr(time, "time", lambda: next(hours))
+    monkeypatch.setattr(provenance, "datetime", Jumping)
+    found = run(experiment, cells=tmp_path)
+    assert found.frame.equals(whole)
+    assert found.provenance["wall_seconds"] < 3600
+    assert Counted.fits == experiment.num_cells
 
 
 def test_a_wider_grid_computes_what_is_new(experiment, tmp_path):

@@ -264,4 +264,5 @@ def test_a_large_grid_does_not_grow_the_parent(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     before, after = map(float, done.stdout.split())
+    print(f"peak memory after 50 cells {before:.0f} MiB, after 500 {after:.0f} MiB")  # pytest -s shows it
     assert after - before < 100, done.stdout

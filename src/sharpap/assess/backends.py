@@ -50,6 +50,8 @@ class Backend(Protocol):
 
 
 P = TypeVar("P", bound=Piece)
+# NumPy's and SciPy's libraries read their number of threads when they are loaded, and no other time.
+_BLAS = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
 
 
 def work_through(
@@ -133,6 +135,8 @@ class Processes:
         self.flying: dict[Future[Made], Piece] = {}
         self.again: deque[Piece] = deque()
         self.alone = False
+        self.threads = max(1, (os.cpu_count() or 1) // jobs)
+        self.environment = dict.fromkeys(_BLAS - os.environ.keys(), str(self.threads))
 
     @property
     def free(self) -> bool:
@@ -177,6 +181,7 @@ class Processes:
             return piece, made
 
     def __enter__(self) -> Self:
+        os.environ.update(self.environment)
         self.pool = self._start()
         return self
 
@@ -184,13 +189,15 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        for name in self.environment:
+            os.environ.pop(name, None)
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             self.jobs,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(self.pickled, max(1, (os.cpu_count() or 1) // self.jobs)),
+            initargs=(self.pickled, self.threads),
         )
 
     def _stop(self) -> None:
