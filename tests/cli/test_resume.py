@@ -94,7 +94,11 @@ def test_ctrl_c_says_what_is_done_and_how_to_go_on(jobs, tmp_path, sharpap, monk
     code, _, err = sharpap(*grid[:-2], "-o", "out", "--json")
     assert code == 0, err
     events = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    assert len([event for event in events if event["kind"] == "cell" and not event.get("stored")]) == 20
+    cells = [event for event in events if event["kind"] == "cell"]
+    trained = [(event["attack"], event["draw"], event["victim"]) for event in cells if not event.get("stored")]
+    assert len(trained) == len(set(trained))
+    # a worker may store what it was at when nobody listens any more: that is in the store, and in no event of its own
+    assert 20 - (jobs if jobs > 1 else 0) <= len(trained) <= 20
     assert pl.read_parquet(tmp_path / "out" / "cells.parquet").height == 20
 
 
