@@ -149,9 +149,13 @@ def attack(shape: str, epochs: int, sharp: bool = True) -> Work:
 
 
 def outer_default(shape: str) -> Work:
+    """One outer step with the default settings on data of a known shape."""
+    return outer_step(data(shape))
+
+
+def outer_step(made: Interactions) -> Work:
     """One outer step with the default settings of SharpAP: train, scan, worst case, back through training, move."""
-    train = data(shape).matrix
-    goal = _goal(data(shape))
+    train, goal = made.matrix, _goal(made)
     settings = RevAdv(worst_case=SharpnessAware())
     allowance = Budget().resolve(train, goal)
     items = copied_profiles(train, goal, allowance, rng(0, "initial"))

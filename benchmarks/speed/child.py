@@ -20,6 +20,12 @@ def memory(name: str) -> float:
     return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(name)) / 1024
 
 
+def clear_peak() -> None:
+    """Set VmHWM back to VmRSS, where the system can."""
+    if CLEAR.exists():
+        CLEAR.write_text("5")
+
+
 def within_what_is_free(keep: float = 0.9) -> None:
     """An allocation beyond the memory that is free now fails in this process, before the system ends one of its choice."""
     info = Path("/proc/meminfo")
@@ -42,8 +48,7 @@ def main() -> None:
                 if order["warm"]:
                     work()
             before = memory("VmRSS")
-            if CLEAR.exists():
-                CLEAR.write_text("5")
+            clear_peak()
             start, cpu = time.perf_counter(), time.process_time()
             facts = dict(work() or {})
             found = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu, "peak_mib": memory("VmHWM")}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
 from benchmarks.speed.runner import Benchmark, Contender, Row
 
 Found = dict[str, list[Row]]
@@ -30,6 +31,27 @@ def _outer(shape: str, steps: int, unrolled: int, note: str = "") -> Benchmark:
             Contender(name="dense reference", make="attacks:outer_dense", settings=settings, warm=False),
         ),
     )  # fmt: skip
+
+
+# Users, items, interactions. "all" keeps MovieLens-25M's 154 interactions a user and lets items grow as their square root.
+GROWTH: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "all": tuple((round(n / 153.8), round(59_047 * (n / 25e6) ** 0.5), n) for n in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 25_000_000)),
+    "users": tuple((n, 20_000, 1_000_000) for n in (10_000, 30_000, 100_000, 300_000)),
+    "items": tuple((20_000, n, 1_000_000) for n in (5_000, 15_000, 50_000, 150_000)),
+}
+
+
+def _growth(series: str, shape: tuple[int, int, int]) -> Benchmark:
+    users, items, interactions = shape
+    return Benchmark(
+        name=growth_name(series, shape), title=f"{users:,} x {items:,}, {interactions:,} interactions",
+        contenders=(Contender(name="sharpap", make="growth:point", settings={"users": users, "items": items, "interactions": interactions}, warm=False),),
+    )  # fmt: skip
+
+
+def growth_name(series: str, shape: tuple[int, int, int]) -> str:
+    """Of the benchmark of one point."""
+    return f"growth-{series}-{shape[('users', 'items', 'all').index(series)]}"
 
 
 BENCHMARKS = (
@@ -67,10 +89,6 @@ BENCHMARKS = (
         contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "amazon-book"}),),
     ),
     Benchmark(
-        name="outer-25m", title="One outer step of SharpAP, synthetic of MovieLens-25M's shape",
-        contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "25m"}, warm=False),),
-    ),
-    Benchmark(
         name="worst-case", title="SharpAP beside its base attack, 12 outer epochs, shape of ml-1m", rounds=3,
         contenders=tuple(
             Contender(name=name, make="attacks:attack", settings={"shape": "ml-1m", "epochs": 12, "sharp": sharp}, warm=False)
@@ -95,6 +113,7 @@ BENCHMARKS = (
         name="early-stopping", title="LightGCN, 200 epochs on ml-1m, a check every ten",
         contenders=(Contender(name="ours", make="victims:early_stopping", warm=False),),
     ),
+    *(_growth(series, shape) for series, shapes in GROWTH.items() for shape in shapes),
     Benchmark(
         name="help", title="sharpap --help", rounds=5,
         contenders=(Contender(name="ours", make="victims:command", settings={"arguments": ["--help"]}),),
@@ -157,6 +176,27 @@ def _share(name: str) -> Callable[[Found], float]:
     return lambda found: row(found, name)["facts"]["share_of_roof"]
 
 
+LARGEST = growth_name("all", GROWTH["all"][-1])
+
+
+def growth_of(found: Found, what: str, series: str = "all") -> float:
+    """Fitted exponent of a fact, or of the wall time, over the interactions (users, items) of a series."""
+    rows = [row(found, growth_name(series, shape)) for shape in GROWTH[series]]
+    axis = "interactions" if series == "all" else series
+    values = [each["facts"][what] if what in each["facts"] else median(each["wall"]) for each in rows]
+    return exponent([each["facts"][axis] for each in rows], values)
+
+
+def exponent(sizes: list[float], values: list[float]) -> float:
+    """The slope of a straight line through the logarithms, by least squares."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _reading(facts: Row) -> float:
+    """What reading adds to the imports, over three times the CSR: to be at most 1."""
+    return (facts["read_mib"] - facts["imports_mib"]) / (3 * facts["csr_mib"])
+
+
 TARGETS: tuple[Target, ...] = (
     Target(
         "RevAdv outer epoch, ML-1M shape: times faster than dense", lambda f: ratio(f, "outer-ml-1m-50"), 20, "x", False
@@ -172,8 +212,10 @@ TARGETS: tuple[Target, ...] = (
         "SharpAP attack, Amazon-Book shape, 30 outer epochs", lambda f: _wall("attack-amazon-book")(f) / 60, 15, "min"
     ),
     Target("the same: peak memory", _peak("attack-amazon-book"), 4, "GiB"),
-    Target("one outer step, 25 M interactions", lambda f: _wall("outer-25m")(f) / 60, 2, "min"),
-    Target("the same: peak memory", _peak("outer-25m"), 8, "GiB"),
+    Target("one outer step, 25 M interactions", lambda f: _wall(LARGEST)(f) / 60, 2, "min"),
+    Target("the same: peak memory", _peak(LARGEST), 8, "GiB"),
+    Target("growth of outer-step time with interactions: exponent", lambda f: growth_of(f, "wall"), 1.1, ""),
+    Target("reading 25 M interactions: peak over 3 x CSR", lambda f: _reading(row(f, LARGEST)["facts"]), 1, "x"),
     Target("SharpAP over its base attack", lambda f: 1 / ratio(f, "worst-case"), 1.05, "x"),
     Target("implicit's time over ours, WRMF-ALS at equal loss", lambda f: ratio(f, "als"), 1, "x", False),
     Target(

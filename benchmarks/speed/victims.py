@@ -26,6 +26,8 @@ from sharpap.recommenders import training as training_module
 from sharpap.recommenders.training import initial_factors
 
 Work = Callable[[], dict[str, Any] | None]
+Factors = tuple[np.ndarray, np.ndarray]
+After = Callable[[Factors], None]
 
 
 def _loss(pattern: Pattern, users: np.ndarray, items: np.ndarray) -> float:
@@ -42,29 +44,34 @@ def als(shape: str, how: str, most: int = 30, cg_steps: int = 3, within: float =
     pattern.transpose.chunks  # noqa: B018
     theirs = csr_matrix(matrix).copy()
 
-    def ours(sweeps: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    def ours(sweeps: int, after: After | None = None, steps: int = cg_steps) -> Factors:
         users, items = initial_factors(*pattern.shape, 64, 0.1, 0)
         for _ in range(sweeps):
             solve_rows(pattern, users, items, steps=steps, **WEIGHTS)
             solve_rows(pattern.transpose, items, users, steps=steps, **WEIGHTS)
+            if after is not None:
+                after((users, items))
         return users, items
 
-    def implicit(sweeps: int) -> tuple[np.ndarray, np.ndarray]:
+    def implicit(sweeps: int, after: After | None = None) -> Factors:
         from implicit.als import AlternatingLeastSquares
 
-        model = AlternatingLeastSquares(
+        model: Any = AlternatingLeastSquares(
             factors=64,
             regularization=WEIGHTS["reg"],
             alpha=WEIGHTS["positive_weight"],
             iterations=sweeps,
             random_state=0,
         )
-        model.fit(theirs, show_progress=False)
-        return model.user_factors, model.item_factors  # pyright: ignore[reportReturnType]
+        told = None if after is None else lambda *_: after((model.user_factors, model.item_factors))
+        model.fit(theirs, show_progress=False, callback=told)
+        return model.user_factors, model.item_factors
 
-    run = (lambda sweeps: ours(sweeps, cg_steps)) if how == "ours" else implicit
-    goal = _loss(pattern, *ours(60, 6)) * (1 + within)
-    sweeps = next((count for count in range(2, most) if _loss(pattern, *run(count)) <= goal), most)
+    run = ours if how == "ours" else implicit
+    goal = _loss(pattern, *ours(60, steps=6)) * (1 + within)
+    losses: list[float] = []
+    run(most, lambda made: losses.append(_loss(pattern, *made)))
+    sweeps = next((count for count, loss in enumerate(losses, start=1) if loss <= goal), most)
 
     def work() -> dict[str, Any]:
         start, cpu = time.perf_counter(), time.process_time()
