@@ -1,10 +1,11 @@
 """Is the attack as strong with each optimisation as by the slow reference path? SharpAP on MovieLens-100K.
 
-    python benchmarks/strength.py [--draws 8] [--epochs 60] [--only "NAME; NAME"] [--out benchmarks/results/strength.json]
+    python benchmarks/strength.py [--draws 6] [--epochs 60] [--only "NAME; NAME"] [--out benchmarks/results/strength.json]
 
 Every row switches one optimisation off, "slow reference" all of them. H@10 in percent: mean over target draws with its
 standard error on the attack's own fresh surrogates and on two victims trained afterwards (two seeds each), and the paired
-difference to the path that ships, with its 95 % t-interval. Rows are printed, as Markdown, as they are done.
+difference to the path that ships, with its 95 % t-interval. Rows are printed, as Markdown, as they are done; those in --out
+with the same draws, epochs and data are not run again.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def line(name: str, found: list[dict[str, float]], shipped: list[dict[str, float
 def main() -> None:
     """Run the variants, print the table, write every draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--data", default="ml-100k")
     parser.add_argument("--only", default="", help="names, separated by semicolons; default: all")
@@ -120,13 +121,16 @@ def main() -> None:
     dataset = load(args.data)
     heads = [cell for name in ("surrogate", *VICTIMS) for cell in (name, "difference")]
     print(f"| path | {' | '.join(heads)} | attack s |\n|---|{'---:|' * (len(heads) + 1)}", flush=True)
-    results: dict[str, list[dict[str, float]]] = {}
+    about = {"draws": args.draws, "epochs": args.epochs, "data": args.data}
+    kept = json.loads(args.out.read_text()) if args.out and args.out.exists() else {}
+    results: dict[str, list[dict[str, float]]] = kept["results"] if kept.get("about") == about else {}
     for name in dict.fromkeys(["as it ships", *chosen]):
         attack = replace(VARIANTS[name], epochs=args.epochs)
-        results[name] = [strength(attack, dataset, draw) for draw in range(args.draws)]
+        if name not in results:
+            results[name] = [strength(attack, dataset, draw) for draw in range(args.draws)]
         print(line(name, results[name], results["as it ships"]), flush=True)
         if args.out:
-            args.out.write_text(json.dumps(vars(args) | {"out": args.out.name, "results": results}, indent=1) + "\n")
+            args.out.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

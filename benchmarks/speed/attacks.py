@@ -32,6 +32,7 @@ SHAPES = {
     "amazon-book": (52_643, 91_599, 2_984_108),
     "25m": (162_541, 59_047, 25_000_000),
 }
+SHARPAP = RevAdv(worst_case=SharpnessAware())
 WEIGHTS = {"positive_weight": 20.0, "negative_weight": 1.0, "reg": 20.0}
 
 
@@ -153,10 +154,9 @@ def outer_default(shape: str) -> Work:
     return outer_step(data(shape))
 
 
-def outer_step(made: Interactions) -> Work:
-    """One outer step with the default settings of SharpAP: train, scan, worst case, back through training, move."""
+def outer_step(made: Interactions, settings: RevAdv = SHARPAP) -> Work:
+    """One outer step of SharpAP: train, scan, worst case, back through training, move."""
     train, goal = made.matrix, _goal(made)
-    settings = RevAdv(worst_case=SharpnessAware())
     allowance = Budget().resolve(train, goal)
     items = copied_profiles(train, goal, allowance, rng(0, "initial"))
     fake, fillers = to_csr(items, train.shape[1]), torch.from_numpy(np.stack(items))

@@ -34,7 +34,7 @@ def _loss(pattern: Pattern, users: np.ndarray, items: np.ndarray) -> float:
     return wrmf_loss(pattern, torch.from_numpy(users), torch.from_numpy(items), **WEIGHTS)
 
 
-def als(shape: str, how: str, most: int = 30, cg_steps: int = 3, within: float = 1e-3) -> Work:
+def als(shape: str, how: str, most: int = 60, cg_steps: int = 3, within: float = 2e-3) -> Work:
     """Sweeps of alternating least squares until the exact loss is within a share of what 60 sweeps of ours reach.
 
     How many sweeps each side needs is found out untimed; then they are run in one go.

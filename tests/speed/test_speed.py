@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from benchmarks.speed import __main__ as program
-from benchmarks.speed import attacks, growth, kernels, machine, scaling, suite, victims
+from benchmarks.speed import attacks, gpu, growth, kernels, machine, scaling, suite, victims
 from benchmarks.speed.render import END, START, render, roofline, tables
 from benchmarks.speed.runner import Benchmark, Contender, measure
 
@@ -64,6 +65,21 @@ def test_every_rival_runs(rival):
     assert kernels.kernel(rival, SMALL, d=8)() == {"repeats": kernels.REPEATS, "interactions": attacks.data(SMALL).nnz}
 
 
+@pytest.mark.parametrize("name", ["sddmm", "spmm", "spmm_t", "gradient", "hvp"])
+def test_a_gpu_benchmark_runs_wherever_it_is_told_to(name):
+    facts = gpu.kernel(name, SMALL, "cpu", d=8)()
+    assert facts["norm"] > 0
+    assert facts["device"] == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_both_devices_come_to_the_same_numbers():
+    for name in ("sddmm", "spmm", "spmm_t", "gradient", "hvp"):
+        here, there = (gpu.kernel(name, SMALL, device, d=8)()["norm"] for device in ("cpu", "cuda"))
+        assert here == pytest.approx(there, rel=1e-3), name
+
+
 def test_als_of_both_sides_reaches_the_loss_that_is_wanted():
     pytest.importorskip("implicit")
     for how in ("ours", "implicit"):
@@ -101,9 +117,21 @@ def test_sides_take_turns_in_processes_of_their_own_and_a_failure_is_a_row():
     assert [each.split(":")[0].strip() for each in said] == ["ours", "none", "ours"]
 
 
+def test_without_a_gpu_its_benchmarks_say_that_they_are_left_out(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "speed.json")
+    monkeypatch.setattr(program, "ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "speed.json").write_text(json.dumps({"machine": MACHINE, "benchmarks": {}}))
+    monkeypatch.setattr(program.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["speed", "--only", "gpu-"])
+    program.main()
+    assert capsys.readouterr().out.count("skipped: torch sees no CUDA device here") == 6
+    assert json.loads((tmp_path / "speed.json").read_text())["benchmarks"] == {}
+
+
 def test_targets_are_met_missed_or_not_run():
     text = tables(results(
-        outer_ml_1m_50=made(row("sharpap", [1.0, 2.0, 1.0], 100), row("dense", [30.0, 50.0, 20.0], 900)),
+        outer_ml_1m_10=made(row("sharpap", [1.0, 2.0, 1.0], 100), row("dense", [30.0, 50.0, 20.0], 900)),
         help=made(row("ours", [0.3])),
     ))  # fmt: skip
     assert line(text, "| RevAdv outer epoch, ML-1M shape").endswith("| >= 20 x | 25 x | yes |")
@@ -113,7 +141,9 @@ def test_targets_are_met_missed_or_not_run():
 
 
 def test_a_side_that_failed_is_shown_and_counts_for_no_target():
-    text = tables(results(outer_book_6=made(row("sharpap", [1.0]), {"name": "dense", "wall": [], "failed": "no memory"})))
+    text = tables(
+        results(outer_book_3=made(row("sharpap", [1.0]), {"name": "dense", "wall": [], "failed": "no memory"}))
+    )
     assert "failed: no memory" in text
     assert "not run" in line(text, "| outer epoch at 13,149")
 
@@ -122,8 +152,9 @@ def test_growth_is_fitted_as_a_power_of_the_interactions():
     points = {}
     for shape in suite.GROWTH["all"]:
         users, items, n = shape
-        facts = {"users": users, "items": items, "interactions": n, "csr_mib": n / 1e5, "parameters_mib": 1.0, "imports_mib": 10.0}
-        facts |= {"read_s": 1.0, "read_mib": 10.0 + n / 1e5} | {f"{name}_{what}": n**0.5 for name in ("wrmf", "lightgcn") for what in ("s", "mib")}  # fmt: skip
+        facts = {"users": users, "items": items, "interactions": n, "csr_mib": n / 1e5, "parameters_mib": 1.0}
+        facts |= {"imports_mib": 10.0, "read_s": 1.0, "read_mib": 10.0 + n / 1e5}
+        facts |= {f"{name}_{what}": n**0.5 for name in ("wrmf", "lightgcn") for what in ("s", "mib")}
         points[suite.growth_name("all", shape)] = made(row("sharpap", [1e-6 * n**1.25], **facts))
     found = {"machine": MACHINE, "benchmarks": points}
     text = tables(found)
