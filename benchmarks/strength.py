@@ -110,7 +110,7 @@ def line(name: str, found: list[dict[str, float]], shipped: list[dict[str, float
 
 def main() -> None:
     """Run the variants, print the table, write every draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--data", default="ml-100k")

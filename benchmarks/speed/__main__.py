@@ -46,7 +46,7 @@ def _against_roof(rows: list[Row], roofs: dict[str, float]) -> None:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="beginnings of names")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--render", action="store_true")

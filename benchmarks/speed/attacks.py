@@ -24,7 +24,7 @@ from sharpap.surrogates import WRMFSurrogate
 from sharpap.surrogates.unroll import Adam, Moments
 from sharpap.threat import Budget, Goal
 
-Work = Callable[[], dict[str, Any] | None]
+Work = Callable[[], dict[str, Any]]
 SHAPES = {
     "ml-1m": (6040, 3706, 575_000),
     "book": (13_149, 14_007, 300_000),

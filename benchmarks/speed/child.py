@@ -31,7 +31,8 @@ def within_what_is_free(keep: float = 0.9) -> None:
     info = Path("/proc/meminfo")
     if info.exists():
         free = next(int(line.split()[1]) for line in info.read_text().splitlines() if line.startswith("MemAvailable"))
-        resource.setrlimit(resource.RLIMIT_DATA, (int(free * 1024 * keep),) * 2)
+        most = int(free * 1024 * keep)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def main() -> None:

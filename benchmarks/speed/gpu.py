@@ -50,7 +50,7 @@ def outer(shape: str, device: str) -> Work:
     """One outer step of SharpAP with its surrogate on a device."""
     settings = RevAdv(worst_case=SharpnessAware(), surrogate=replace(WRMFSurrogate(), device=device))
     step = outer_step(data(shape), settings)
-    return lambda: (step() or {}) | {"device": name_of(device), "device_mib": held(device)}
+    return lambda: step() | {"device": name_of(device), "device_mib": held(device)}
 
 
 def name_of(device: str) -> str:

@@ -22,7 +22,7 @@ def _triad(a: Any, b: Any, c: Any) -> None:
 
 
 @numba.njit(parallel=True, fastmath=True)
-def _sum(a: Any) -> float:
+def _sum(a: Any) -> Any:
     """A reduction that numba splits over the threads, each with the accumulators of its vector registers."""
     s = np.float32(0)
     for i in numba.prange(len(a)):
@@ -31,7 +31,7 @@ def _sum(a: Any) -> float:
 
 
 @numba.njit(fastmath=True, nogil=True)
-def _sum_part(a: Any) -> float:
+def _sum_part(a: Any) -> Any:
     """Four streams with an accumulator each, for one thread."""
     quarter = len(a) // 4
     s = t = u = v = np.float32(0)

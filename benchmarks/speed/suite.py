@@ -55,9 +55,9 @@ def growth_name(series: str, shape: tuple[int, int, int]) -> str:
     return f"growth-{series}-{shape[('users', 'items', 'all').index(series)]}"
 
 
-def _gpu(name: str, title: str, make: str, shape: str, rounds: int = 5, **settings: str) -> Benchmark:
+def _gpu(called: str, title: str, make: str, shape: str, rounds: int = 5, **settings: str) -> Benchmark:
     return Benchmark(
-        name=f"gpu-{name}-{shape}", title=f"{title}, shape of {shape}", rounds=rounds, gpu=True,
+        name=f"gpu-{called}-{shape}", title=f"{title}, shape of {shape}", rounds=rounds, gpu=True,
         contenders=tuple(
             Contender(name=device, make=make, settings=settings | {"shape": shape, "device": device}) for device in ("cuda", "cpu")
         ),

@@ -25,7 +25,7 @@ from sharpap.recommenders import FactorModel, LightGCN
 from sharpap.recommenders import training as training_module
 from sharpap.recommenders.training import initial_factors
 
-Work = Callable[[], dict[str, Any] | None]
+Work = Callable[[], dict[str, Any]]
 Factors = tuple[np.ndarray, np.ndarray]
 After = Callable[[Factors], None]
 
