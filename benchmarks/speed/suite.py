@@ -16,7 +16,7 @@ Found = dict[str, list[Row]]
 def _kernel(name: str, shape: str, *rivals: str) -> Benchmark:
     sides = (name, *rivals)
     return Benchmark(
-        name=f"kernel-{name}-{shape}", title=f"{name}, shape of {shape}, d = 64, five runs", rounds=7,
+        name=f"kernel-{name}-{shape}", title=f"{name}, shape of {shape}, d = 64, five runs", rounds=5,
         contenders=tuple(Contender(name=each, make="kernels:kernel", settings={"name": each, "shape": shape}) for each in sides),
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ GROWTH: dict[str, tuple[tuple[int, int, int], ...]] = {
 def _growth(series: str, shape: tuple[int, int, int]) -> Benchmark:
     users, items, interactions = shape
     return Benchmark(
-        name=growth_name(series, shape), title=f"{users:,} x {items:,}, {interactions:,} interactions",
+        name=growth_name(series, shape), title=f"{users:,} x {items:,}, {interactions:,} interactions", full=series != "all",
         contenders=(Contender(name="sharpap", make="growth:point", settings={"users": users, "items": items, "interactions": interactions}, warm=False),),
     )  # fmt: skip
 
@@ -95,13 +95,9 @@ BENCHMARKS = (
         contenders=(Contender(name="sharpap", make="attacks:attack", settings={"shape": "amazon-book", "epochs": 30}, warm=False),),
     ),
     Benchmark(
-        name="outer-amazon-book", title="One outer step of SharpAP, synthetic of Amazon-Book's shape", rounds=2,
-        contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "amazon-book"}),),
-    ),
-    Benchmark(
-        name="worst-case", title="SharpAP beside its base attack, 12 outer epochs, shape of ml-1m", rounds=3,
+        name="worst-case", title="SharpAP beside its base attack, 6 outer epochs, shape of ml-1m", rounds=5,
         contenders=tuple(
-            Contender(name=name, make="attacks:attack", settings={"shape": "ml-1m", "epochs": 12, "sharp": sharp}, warm=False)
+            Contender(name=name, make="attacks:attack", settings={"shape": "ml-1m", "epochs": 6, "sharp": sharp}, warm=False)
             for name, sharp in (("sharpap", True), ("revadv", False))
         ),
     ),
