@@ -153,7 +153,11 @@ def _taken(chosen: Selected, path: Path) -> tuple[np.ndarray, np.ndarray | None]
 
 
 def _matrix(
-    holder: list[np.ndarray], times: np.ndarray | None, user_ids: np.ndarray, item_ids: np.ndarray, notes: dict[str, Any]
+    holder: list[np.ndarray],
+    times: np.ndarray | None,
+    user_ids: np.ndarray,
+    item_ids: np.ndarray,
+    notes: dict[str, Any],
 ) -> Interactions:
     """Sorted by pair, and of repeated pairs the latest. `holder` gives up the keys, which become items in place."""
     n, m = len(user_ids), len(item_ids)

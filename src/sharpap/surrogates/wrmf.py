@@ -220,7 +220,10 @@ class WRMFProfileGradient:
     def rows(self, fakes: Tensor) -> Tensor:
         """(len(fakes), num_items) derivatives of the attack loss."""
         if not self.terms:
-            raise TrainingError("The surrogate kept no unrolled step.", hint="Set unrolled_epochs to 1 or more.")
+            raise TrainingError(
+                "The surrogate kept no unrolled step.",
+                hint="Set unrolled_epochs to 1 or more; one gradient a training.",
+            )
         slope = 2 * (self.positive_weight - self.negative_weight)
         terms = [(mine[fakes], items, bar[fakes], items_bar) for mine, items, bar, items_bar in self.terms]
         like = terms[0][1]
