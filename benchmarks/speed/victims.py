@@ -82,7 +82,7 @@ def als(shape: str, how: str, most: int = 60, cg_steps: int = 3, within: float =
     return work
 
 
-def lightgcn(epochs: int = 800, rate: float = 0.01, decay: bool = False) -> Work:
+def lightgcn(epochs: int = 1600, rate: float = 0.05, decay: bool = True) -> Work:
     """LightGCN on all of Gowalla's training part, and its Recall@20 on the test part."""
     dataset = load("gowalla")
     train = csr_array(dataset.train.matrix + dataset.valid.matrix)
