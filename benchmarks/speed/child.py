@@ -55,8 +55,8 @@ def main() -> None:
             found = {"wall": time.perf_counter() - start, "cpu": time.process_time() - cpu, "peak_mib": memory("VmHWM")}
             found |= {name: facts.pop(name) for name in list(found) if name in facts}
             answer = found | {"before_mib": before, "facts": facts}
-        except (MemoryError, RuntimeError, ImportError) as error:
-            answer = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"}
+        except Exception as error:
+            answer = {"failed": f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0][:200]}"}
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -125,6 +125,8 @@ class _Child:
     def close(self) -> None:
         """End the child."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
