@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-lenskit lint typecheck audit audit-tool bench results clean
+.PHONY: help demo test test-slow test-lenskit lint typecheck audit audit-tool bench scaling results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -51,6 +51,9 @@ audit-tool: $(STAMP)
 
 bench: $(STAMP)  ## Time and memory beside rivals: benchmarks/results/speed.json, docs/performance.md
 	$(BIN)/python -m benchmarks.speed
+
+scaling: $(STAMP)  ## The scaling study alone, users and items apart too (about a quarter of an hour)
+	$(BIN)/python -m benchmarks.speed --only growth
 
 results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
 	$(BIN)/sharpap run ml-100k --out results/ml-100k --overwrite

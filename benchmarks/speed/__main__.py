@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from benchmarks.speed import machine
 from benchmarks.speed.render import bandwidth, render
 from benchmarks.speed.runner import Row, measure
@@ -45,7 +46,7 @@ def _against_roof(rows: list[Row], roofs: dict[str, float]) -> None:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="beginnings of names")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--render", action="store_true")
@@ -65,6 +66,9 @@ def main() -> None:
             results["machine"] = machine.describe() | {"roofs": {k: round(v, 2) for k, v in machine.roofs().items()}}
         for each in chosen:
             print(each.title, flush=True)
+            if each.gpu and not torch.cuda.is_available():
+                print("  skipped: torch sees no CUDA device here", flush=True)
+                continue
             rows = measure(each, lambda text: print(text, flush=True))
             _against_roof(rows, results["machine"]["roofs"])
             results["benchmarks"][each.name] = {

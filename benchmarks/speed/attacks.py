@@ -24,7 +24,7 @@ from sharpap.surrogates import WRMFSurrogate
 from sharpap.surrogates.unroll import Adam, Moments
 from sharpap.threat import Budget, Goal
 
-Work = Callable[[], dict[str, Any] | None]
+Work = Callable[[], dict[str, Any]]
 SHAPES = {
     "ml-1m": (6040, 3706, 575_000),
     "book": (13_149, 14_007, 300_000),
@@ -32,6 +32,7 @@ SHAPES = {
     "amazon-book": (52_643, 91_599, 2_984_108),
     "25m": (162_541, 59_047, 25_000_000),
 }
+SHARPAP = RevAdv(worst_case=SharpnessAware())
 WEIGHTS = {"positive_weight": 20.0, "negative_weight": 1.0, "reg": 20.0}
 
 
@@ -149,10 +150,13 @@ def attack(shape: str, epochs: int, sharp: bool = True) -> Work:
 
 
 def outer_default(shape: str) -> Work:
-    """One outer step with the default settings of SharpAP: train, scan, worst case, back through training, move."""
-    train = data(shape).matrix
-    goal = _goal(data(shape))
-    settings = RevAdv(worst_case=SharpnessAware())
+    """One outer step with the default settings on data of a known shape."""
+    return outer_step(data(shape))
+
+
+def outer_step(made: Interactions, settings: RevAdv = SHARPAP) -> Work:
+    """One outer step of SharpAP: train, scan, worst case, back through training, move."""
+    train, goal = made.matrix, _goal(made)
     allowance = Budget().resolve(train, goal)
     items = copied_profiles(train, goal, allowance, rng(0, "initial"))
     fake, fillers = to_csr(items, train.shape[1]), torch.from_numpy(np.stack(items))

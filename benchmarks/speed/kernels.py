@@ -16,7 +16,7 @@ from sharpap.kernels.als import solve_rows
 from sharpap.kernels.bpr import Negatives, bpr_gradient
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp
 
-Work = Callable[[], dict[str, Any] | None]
+Work = Callable[[], dict[str, Any]]
 REPEATS = 5
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.speed import scaling
 from benchmarks.speed.runner import Row
-from benchmarks.speed.suite import BENCHMARKS, TARGETS, ratio
+from benchmarks.speed.suite import BENCHMARKS, TARGETS, Found, ratio
 
 START, END = "<!-- tables: made by python -m benchmarks.speed -->", "<!-- end of tables -->"
 
@@ -20,11 +21,17 @@ def render(results: dict[str, Any], page: Path) -> None:
     before, rest = text.split(START)
     page.write_text(before + START + "\n" + tables(results) + END + rest.split(END)[1])
     (page.parent / "roofline.svg").write_text(roofline(results))
+    (page.parent / "scaling.svg").write_text(scaling.plot(rows_of(results)))
+
+
+def rows_of(results: dict[str, Any]) -> Found:
+    """The rows of each benchmark by its name."""
+    return {name: made["rows"] for name, made in results["benchmarks"].items()}
 
 
 def tables(results: dict[str, Any]) -> str:
     """Hardware, targets, every benchmark."""
-    about, found = results["machine"], {name: made["rows"] for name, made in results["benchmarks"].items()}
+    about, found = results["machine"], rows_of(results)
     roofs = about["roofs"]
     lines = [
         f"{about['cpus']} CPUs ({about['cpu']}), {about['memory_gib']} GiB, Python {about['python']}, torch {about['torch']}, "
@@ -47,6 +54,8 @@ def tables(results: dict[str, Any]) -> str:
     lines += ["", "| benchmark | side | wall s | CPU s | peak MiB | before the work | ratio to ours | facts |"]
     lines.append("|---|---|---:|---:|---:|---:|---:|---|")
     for each in BENCHMARKS:
+        if each.name.startswith("growth-"):
+            continue
         for number, row in enumerate(found.get(each.name, ())):
             title = f"{each.title} ({len(row['wall'])} rounds)" if number == 0 else ""
             if "failed" in row:
@@ -55,7 +64,7 @@ def tables(results: dict[str, Any]) -> str:
             times = f"{median(row['wall']):.4g} | {median(row['cpu']):.4g} | {row['peak_mib']:.0f} | {row['before_mib']:.0f}"
             against = f"{ratio(found, each.name, number):.2f}" if number and "failed" not in found[each.name][0] else ""
             lines.append(f"| {title} | {row['name']} | {times} | {against} | {_facts(row)} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *scaling.table(found), ""])
 
 
 def bandwidth(roofs: dict[str, float]) -> float:

@@ -40,7 +40,7 @@ class Benchmark:
         title: for the table.
         rounds: timed runs of each contender, taking turns.
         full: left out unless asked for.
-        note: what a reader must know of it.
+        gpu: needs a CUDA device.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Benchmark:
     contenders: tuple[Contender, ...]
     rounds: int = 1
     full: bool = False
-    note: str = ""
+    gpu: bool = False
 
 
 def measure(benchmark: Benchmark, say: Callable[[str], None]) -> list[Row]:
@@ -125,6 +125,8 @@ class _Child:
     def close(self) -> None:
         """End the child."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()

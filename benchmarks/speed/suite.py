@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
 from benchmarks.speed.runner import Benchmark, Contender, Row
 
 Found = dict[str, list[Row]]
@@ -15,19 +16,50 @@ Found = dict[str, list[Row]]
 def _kernel(name: str, shape: str, *rivals: str) -> Benchmark:
     sides = (name, *rivals)
     return Benchmark(
-        name=f"kernel-{name}-{shape}", title=f"{name}, shape of {shape}, d = 64, five runs", rounds=7,
+        name=f"kernel-{name}-{shape}", title=f"{name}, shape of {shape}, d = 64, five runs", rounds=5,
         contenders=tuple(Contender(name=each, make="kernels:kernel", settings={"name": each, "shape": shape}) for each in sides),
     )  # fmt: skip
 
 
-def _outer(shape: str, steps: int, unrolled: int, note: str = "") -> Benchmark:
-    settings = {"shape": shape, "steps": steps, "unrolled": unrolled}
+def _outer(shape: str, unrolled: int, *, rounds: int = 1, dense: bool = True) -> Benchmark:
+    settings = {"shape": shape, "steps": 50, "unrolled": unrolled}
+    ours = Contender(name="sharpap", make="attacks:outer_sparse", settings=settings)
+    rival = Contender(name="dense reference", make="attacks:outer_dense", settings=settings, warm=False)
     return Benchmark(
-        name=f"outer-{shape}-{steps}", title=f"RevAdv, one outer epoch of {steps} steps, {unrolled} unrolled, shape of {shape}",
-        rounds=3 if shape == "ml-1m" else 1, note=note,
-        contenders=(
-            Contender(name="sharpap", make="attacks:outer_sparse", settings=settings),
-            Contender(name="dense reference", make="attacks:outer_dense", settings=settings, warm=False),
+        name=f"outer-{shape}-{unrolled}", title=f"RevAdv, one outer epoch of 50 steps, {unrolled} unrolled, shape of {shape}",
+        rounds=rounds, contenders=(ours, rival) if dense else (ours,),
+    )  # fmt: skip
+
+
+# Users, items, interactions. "all" keeps MovieLens-25M's 154 interactions a user and lets items grow as their square root.
+GROWTH: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "all": tuple(
+        (round(n / 153.8), round(59_047 * (n / 25e6) ** 0.5), n)
+        for n in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 25_000_000)
+    ),
+    "users": tuple((n, 20_000, 1_000_000) for n in (10_000, 30_000, 100_000, 300_000)),
+    "items": tuple((20_000, n, 1_000_000) for n in (5_000, 15_000, 50_000, 150_000)),
+}
+
+
+def _growth(series: str, shape: tuple[int, int, int]) -> Benchmark:
+    users, items, interactions = shape
+    return Benchmark(
+        name=growth_name(series, shape), title=f"{users:,} x {items:,}, {interactions:,} interactions", full=series != "all",
+        contenders=(Contender(name="sharpap", make="growth:point", settings={"users": users, "items": items, "interactions": interactions}, warm=False),),
+    )  # fmt: skip
+
+
+def growth_name(series: str, shape: tuple[int, int, int]) -> str:
+    """Of the benchmark of one point."""
+    return f"growth-{series}-{shape[('users', 'items', 'all').index(series)]}"
+
+
+def _gpu(called: str, title: str, make: str, shape: str, rounds: int = 5, **settings: str) -> Benchmark:
+    return Benchmark(
+        name=f"gpu-{called}-{shape}", title=f"{title}, shape of {shape}", rounds=rounds, gpu=True,
+        contenders=tuple(
+            Contender(name=device, make=make, settings=settings | {"shape": shape, "device": device}) for device in ("cuda", "cpu")
         ),
     )  # fmt: skip
 
@@ -51,9 +83,9 @@ BENCHMARKS = (
             for how in ("fused", "autograd", "dense")
         ),
     ),
-    _outer("ml-1m", 50, 10),
-    _outer("book", 6, 2, "Fewer steps than RevAdv's own 50 and 10, for the dense side to fit into memory."),
-    _outer("book", 50, 10, "The dense side needs more memory than there is: its row says how it ended."),
+    _outer("ml-1m", 10, rounds=3),
+    _outer("book", 3),  # three unrolled steps, for the dense side to fit into 24 GiB
+    _outer("book", 10, dense=False),
     Benchmark(
         name="attack-gowalla", title="Whole SharpAP attack, 30 outer epochs, Gowalla",
         contenders=(Contender(name="sharpap", make="attacks:attack", settings={"shape": "real:gowalla", "epochs": 30}, warm=False),),
@@ -63,17 +95,9 @@ BENCHMARKS = (
         contenders=(Contender(name="sharpap", make="attacks:attack", settings={"shape": "amazon-book", "epochs": 30}, warm=False),),
     ),
     Benchmark(
-        name="outer-amazon-book", title="One outer step of SharpAP, synthetic of Amazon-Book's shape", rounds=2,
-        contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "amazon-book"}),),
-    ),
-    Benchmark(
-        name="outer-25m", title="One outer step of SharpAP, synthetic of MovieLens-25M's shape",
-        contenders=(Contender(name="sharpap", make="attacks:outer_default", settings={"shape": "25m"}, warm=False),),
-    ),
-    Benchmark(
-        name="worst-case", title="SharpAP beside its base attack, 12 outer epochs, shape of ml-1m", rounds=3,
+        name="worst-case", title="SharpAP beside its base attack, 6 outer epochs, shape of ml-1m", rounds=5,
         contenders=tuple(
-            Contender(name=name, make="attacks:attack", settings={"shape": "ml-1m", "epochs": 12, "sharp": sharp}, warm=False)
+            Contender(name=name, make="attacks:attack", settings={"shape": "ml-1m", "epochs": 6, "sharp": sharp}, warm=False)
             for name, sharp in (("sharpap", True), ("revadv", False))
         ),
     ),
@@ -95,6 +119,12 @@ BENCHMARKS = (
         name="early-stopping", title="LightGCN, 200 epochs on ml-1m, a check every ten",
         contenders=(Contender(name="ours", make="victims:early_stopping", warm=False),),
     ),
+    *(_growth(series, shape) for series, shapes in GROWTH.items() for shape in shapes),
+    *(
+        _gpu(name, f"{name} on a GPU, d = 64, five runs", "gpu:kernel", "amazon-book", name=name)
+        for name in ("sddmm", "spmm", "spmm_t", "gradient", "hvp")
+    ),
+    _gpu("outer", "One outer step of SharpAP on a GPU", "gpu:outer", "amazon-book", rounds=3),
     Benchmark(
         name="help", title="sharpap --help", rounds=5,
         contenders=(Contender(name="ours", make="victims:command", settings={"arguments": ["--help"]}),),
@@ -157,23 +187,50 @@ def _share(name: str) -> Callable[[Found], float]:
     return lambda found: row(found, name)["facts"]["share_of_roof"]
 
 
+LARGEST = growth_name("all", GROWTH["all"][-1])
+
+
+def growth_of(found: Found, what: str, series: str = "all") -> float:
+    """Fitted exponent of a fact, or of the wall time, over the interactions (users, items) of a series."""
+    rows = [row(found, growth_name(series, shape)) for shape in GROWTH[series]]
+    axis = "interactions" if series == "all" else series
+    values = [each["facts"][what] if what in each["facts"] else median(each["wall"]) for each in rows]
+    return exponent([each["facts"][axis] for each in rows], values)
+
+
+def exponent(sizes: list[float], values: list[float]) -> float:
+    """The slope of a straight line through the logarithms, by least squares."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _reading(facts: Row) -> float:
+    """What reading adds to the imports, over three times the CSR: to be at most 1."""
+    return (facts["read_mib"] - facts["imports_mib"]) / (3 * facts["csr_mib"])
+
+
 TARGETS: tuple[Target, ...] = (
     Target(
-        "RevAdv outer epoch, ML-1M shape: times faster than dense", lambda f: ratio(f, "outer-ml-1m-50"), 20, "x", False
+        "RevAdv outer epoch, ML-1M shape: times faster than dense", lambda f: ratio(f, "outer-ml-1m-10"), 20, "x", False
     ),
-    Target("the same: times less memory", _memory("outer-ml-1m-50"), 10, "x", False),
+    Target("the same: times less memory", _memory("outer-ml-1m-10"), 10, "x", False),
     Target(
-        "outer epoch at 13,149 x 14,007: times faster (6 steps)", lambda f: ratio(f, "outer-book-6"), 60, "x", False
+        "outer epoch at 13,149 x 14,007: times faster (3 steps unrolled)",
+        lambda f: ratio(f, "outer-book-3"),
+        60,
+        "x",
+        False,
     ),
-    Target("the same, 50 steps: peak memory", _peak("outer-book-50"), 1, "GiB"),
+    Target("the same, 10 steps unrolled: peak memory", _peak("outer-book-10"), 1, "GiB"),
     Target("SharpAP attack, Gowalla, 30 outer epochs", lambda f: _wall("attack-gowalla")(f) / 60, 5, "min"),
     Target("the same: peak memory", _peak("attack-gowalla"), 2, "GiB"),
     Target(
         "SharpAP attack, Amazon-Book shape, 30 outer epochs", lambda f: _wall("attack-amazon-book")(f) / 60, 15, "min"
     ),
     Target("the same: peak memory", _peak("attack-amazon-book"), 4, "GiB"),
-    Target("one outer step, 25 M interactions", lambda f: _wall("outer-25m")(f) / 60, 2, "min"),
-    Target("the same: peak memory", _peak("outer-25m"), 8, "GiB"),
+    Target("one outer step, 25 M interactions", lambda f: _wall(LARGEST)(f) / 60, 2, "min"),
+    Target("the same: peak memory", _peak(LARGEST), 8, "GiB"),
+    Target("growth of outer-step time with interactions: exponent", lambda f: growth_of(f, "wall"), 1.1, ""),
+    Target("reading 25 M interactions: peak over 3 x CSR", lambda f: _reading(row(f, LARGEST)["facts"]), 1, "x"),
     Target("SharpAP over its base attack", lambda f: 1 / ratio(f, "worst-case"), 1.05, "x"),
     Target("implicit's time over ours, WRMF-ALS at equal loss", lambda f: ratio(f, "als"), 1, "x", False),
     Target(

@@ -25,14 +25,16 @@ from sharpap.recommenders import FactorModel, LightGCN
 from sharpap.recommenders import training as training_module
 from sharpap.recommenders.training import initial_factors
 
-Work = Callable[[], dict[str, Any] | None]
+Work = Callable[[], dict[str, Any]]
+Factors = tuple[np.ndarray, np.ndarray]
+After = Callable[[Factors], None]
 
 
 def _loss(pattern: Pattern, users: np.ndarray, items: np.ndarray) -> float:
     return wrmf_loss(pattern, torch.from_numpy(users), torch.from_numpy(items), **WEIGHTS)
 
 
-def als(shape: str, how: str, most: int = 30, cg_steps: int = 3, within: float = 1e-3) -> Work:
+def als(shape: str, how: str, most: int = 60, cg_steps: int = 3, within: float = 2e-3) -> Work:
     """Sweeps of alternating least squares until the exact loss is within a share of what 60 sweeps of ours reach.
 
     How many sweeps each side needs is found out untimed; then they are run in one go.
@@ -42,29 +44,34 @@ def als(shape: str, how: str, most: int = 30, cg_steps: int = 3, within: float =
     pattern.transpose.chunks  # noqa: B018
     theirs = csr_matrix(matrix).copy()
 
-    def ours(sweeps: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    def ours(sweeps: int, after: After | None = None, steps: int = cg_steps) -> Factors:
         users, items = initial_factors(*pattern.shape, 64, 0.1, 0)
         for _ in range(sweeps):
             solve_rows(pattern, users, items, steps=steps, **WEIGHTS)
             solve_rows(pattern.transpose, items, users, steps=steps, **WEIGHTS)
+            if after is not None:
+                after((users, items))
         return users, items
 
-    def implicit(sweeps: int) -> tuple[np.ndarray, np.ndarray]:
+    def implicit(sweeps: int, after: After | None = None) -> Factors:
         from implicit.als import AlternatingLeastSquares
 
-        model = AlternatingLeastSquares(
+        model: Any = AlternatingLeastSquares(
             factors=64,
             regularization=WEIGHTS["reg"],
             alpha=WEIGHTS["positive_weight"],
             iterations=sweeps,
             random_state=0,
         )
-        model.fit(theirs, show_progress=False)
-        return model.user_factors, model.item_factors  # pyright: ignore[reportReturnType]
+        told = None if after is None else lambda *_: after((model.user_factors, model.item_factors))
+        model.fit(theirs, show_progress=False, callback=told)
+        return model.user_factors, model.item_factors
 
-    run = (lambda sweeps: ours(sweeps, cg_steps)) if how == "ours" else implicit
-    goal = _loss(pattern, *ours(60, 6)) * (1 + within)
-    sweeps = next((count for count in range(2, most) if _loss(pattern, *run(count)) <= goal), most)
+    run = ours if how == "ours" else implicit
+    goal = _loss(pattern, *ours(60, steps=6)) * (1 + within)
+    losses: list[float] = []
+    run(most, lambda made: losses.append(_loss(pattern, *made)))
+    sweeps = next((count for count, loss in enumerate(losses, start=1) if loss <= goal), most)
 
     def work() -> dict[str, Any]:
         start, cpu = time.perf_counter(), time.process_time()
@@ -75,7 +82,7 @@ def als(shape: str, how: str, most: int = 30, cg_steps: int = 3, within: float =
     return work
 
 
-def lightgcn(epochs: int = 800, rate: float = 0.01, decay: bool = False) -> Work:
+def lightgcn(epochs: int = 1600, rate: float = 0.05, decay: bool = True) -> Work:
     """LightGCN on all of Gowalla's training part, and its Recall@20 on the test part."""
     dataset = load("gowalla")
     train = csr_array(dataset.train.matrix + dataset.valid.matrix)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, vstack
 
 from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
 from sharpap.attacks.scan import scan
-from sharpap.errors import ConfigError, ContractError
+from sharpap.errors import ConfigError, ContractError, TrainingError
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives
 from sharpap.recommenders.training import initial_factors
@@ -130,6 +130,26 @@ def test_rows_can_be_asked_for_in_any_blocks(data):
     gradient = trained.profile_gradient(attack_direction(trained.embeddings))
     whole = gradient.rows(torch.arange(F))
     torch.testing.assert_close(gradient.rows(torch.tensor([2, 0])), whole[[2, 0]])
+
+
+@pytest.mark.parametrize("columns", [1, 4, M - 1])
+def test_items_taken_a_few_at_a_time_give_the_same_rows(data, monkeypatch, columns):
+    whole, parts = (SURROGATE.train(*data, seed=1) for _ in range(2))
+    expected = whole.profile_gradient(attack_direction(whole.embeddings)).rows(torch.arange(F))
+    monkeypatch.setattr("sharpap.surrogates.wrmf.COLUMNS", columns)
+    ours = parts.profile_gradient(attack_direction(parts.embeddings)).rows(torch.arange(F))
+    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_the_tape_is_given_up_step_by_step(data):
+    """What held it is small in comparison: a second gradient has nothing to go through, and says so."""
+    trained = SURROGATE.train(*data, seed=1)
+    assert len(trained.tape) == SURROGATE.unrolled_epochs
+    trained.profile_gradient(attack_direction(trained.embeddings))
+    assert not trained.tape
+    again = trained.profile_gradient(attack_direction(trained.embeddings))
+    with pytest.raises(TrainingError, match="no unrolled step"):
+        again.rows(torch.arange(F))
 
 
 def test_gradient_predicts_what_discrete_changes_do_after_retraining(ml100k):

@@ -14,9 +14,9 @@ from scipy.sparse import csr_array
 
 from sharpap.data.coded import Coded, code
 from sharpap.data.columns import columns_of, with_roles
-from sharpap.data.interactions import Interactions, canonical_csr
+from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Layout
-from sharpap.data.scan import Rows, collect, rows_of
+from sharpap.data.scan import Rows, batches, rows_of
 from sharpap.data.structure import distinct_of, latest_of
 from sharpap.data.table import BadRows, Columns, Duplicates
 from sharpap.errors import DataError
@@ -124,9 +124,9 @@ def read_streamed(
         DataError: see `selected`.
     """
     with selected(path, layout, columns, threshold=threshold, bad_rows=bad_rows) as chosen:
-        table = collect(chosen.frame, path)
+        keys, times = _taken(chosen, path)
     users, items = (ids["id"].to_numpy() for ids in (chosen.coded.users, chosen.coded.items))
-    made = _matrix(table, users, items, chosen.counted(table.height, path))
+    made = _matrix([keys], times, users, items, chosen.counted(len(keys), path))
     refuse_repeats(made.notes["duplicates_merged"], duplicates, path)
     return made
 
@@ -139,18 +139,41 @@ def refuse_repeats(number: int, duplicates: Duplicates, path: Path) -> None:
         )
 
 
-def _matrix(table: pl.DataFrame, user_ids: np.ndarray, item_ids: np.ndarray, notes: dict[str, Any]) -> Interactions:
-    """Sorted by pair, and of repeated pairs the latest, without an index array where no times need one."""
+def _taken(chosen: Selected, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Key and time of every row that is taken, in arrays of their own: no second copy lies in a table beside them."""
+    most, taken = int(chosen.coded.users["rows"].sum()), 0
+    keys, times = np.empty(most, np.uint64), np.empty(most) if chosen.timed else None
+    for batch in batches(chosen.frame, path):
+        place = slice(taken, taken + batch.height)
+        keys[place] = batch["key"].to_numpy()
+        if times is not None:
+            times[place] = batch["time"].to_numpy()
+        taken = place.stop
+    return keys[:taken], None if times is None else times[:taken]
+
+
+def _matrix(
+    holder: list[np.ndarray],
+    times: np.ndarray | None,
+    user_ids: np.ndarray,
+    item_ids: np.ndarray,
+    notes: dict[str, Any],
+) -> Interactions:
+    """Sorted by pair, and of repeated pairs the latest. `holder` gives up the keys, which become items in place."""
     n, m = len(user_ids), len(item_ids)
-    times = table["time"].to_numpy() if "time" in table.columns else None
-    keys = table[table.columns[0]].to_numpy(writable=times is None)
+    keys = holder.pop()
     rows = len(keys)
     if times is None:
         keys = distinct_of(keys)
     else:
         keys, times = latest_of(keys, times)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount((keys // np.uint64(m)).astype(np.int32), minlength=n))])
-    indices = (keys % np.uint64(m)).astype(np.int32)
-    matrix = canonical_csr(csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(n, m)))
+    narrow = np.int32 if len(keys) < 2**31 else np.int64
+    indptr = np.searchsorted(keys, np.arange(n + 1, dtype=np.uint64) * np.uint64(m)).astype(narrow)
+    np.remainder(keys, np.uint64(m), out=keys)
+    indices = keys.astype(np.int32)
+    del keys
+    matrix = csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(n, m))
+    matrix.indices = indices  # scipy widens them to the type of indptr
+    matrix.has_canonical_format = True  # and so sorted: no need to look
     notes["duplicates_merged"] = rows - len(indices)
     return Interactions(matrix=matrix, user_ids=user_ids, item_ids=item_ids, timestamps=times, notes=notes)

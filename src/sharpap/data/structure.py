@@ -75,12 +75,17 @@ class Pairs:
 
 
 def distinct_of(keys: Keys) -> Keys:
-    """The distinct ones of (rows,) keys, ascending; `keys` is sorted in place."""
+    """The distinct ones of (rows,) keys, ascending; `keys` is sorted in place, and so is what is returned: a view of it."""
     keys.sort()
     first = np.empty(len(keys), dtype=bool)
     first[:1] = True
     np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    return keys[first]
+    kept = 0
+    for start in range(0, len(keys), BLOCK):
+        part = keys[start : start + BLOCK][first[start : start + BLOCK]]
+        keys[kept : kept + len(part)] = part  # never beyond what was read
+        kept += len(part)
+    return keys[:kept]
 
 
 def latest_of(keys: Keys, times: Times) -> tuple[Keys, Times]:

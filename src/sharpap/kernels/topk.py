@@ -14,7 +14,7 @@ from torch import Tensor
 from sharpap.errors import ContractError
 
 Array = np.ndarray[Any, np.dtype[Any]]
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
@@ -99,7 +99,7 @@ def item_ranks(scores: Array, items: Array) -> Array:
 
 
 def block_rows(num_items: int, *, itemsize: int = 4) -> int:
-    """How many users' scores make a block of about 32 MiB."""
+    """How many users' scores make a block of about 16 MiB."""
     return max(16, BLOCK_BYTES // (num_items * itemsize))
 
 

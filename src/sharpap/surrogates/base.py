@@ -74,7 +74,8 @@ class TrainedSurrogate(Protocol):
         """Pull the gradient of a loss of `embeddings` back through training to the fake profiles.
 
         `earlier` holds further gradients, each with respect to the state of that many steps before the end; they join
-        the adjoint where the reverse pass comes by, so that several states cost one pass.
+        the adjoint where the reverse pass comes by, so that several states cost one pass. Called once at most: it may use up
+        what training stored, `states` included.
         """
         ...
 

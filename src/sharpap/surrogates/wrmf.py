@@ -19,6 +19,10 @@ from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
+COLUMNS = (
+    4096  # items at a time in `WRMFProfileGradient.rows`: what is in the making for 64 profiles then stays in the cache
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WRMFSurrogate:
@@ -143,7 +147,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class TrainedWRMF:
-    """A trained `WRMFSurrogate` with the tape of its last steps."""
+    """A trained `WRMFSurrogate` with the tape of its last steps, last one last."""
 
     settings: WRMFSurrogate
     pattern: Pattern
@@ -170,7 +174,11 @@ class TrainedWRMF:
     def profile_gradient(
         self, grad: Embeddings, earlier: Mapping[int, Embeddings] | None = None
     ) -> WRMFProfileGradient:
-        """Reverse the unrolled steps; see `TrainedSurrogate`. O((n + m) d K) memory."""
+        """Reverse the unrolled steps; see `TrainedSurrogate`. O((n + m) d K) memory.
+
+        The tape is used up: what only one step needs goes as soon as that step is passed, so that the terms that rows are
+        made from later take its place instead of lying beside it.
+        """
         settings, num_genuine = self.settings, grad.users.shape[0]
         device = self.fake_users.device
         fakes = slice(num_genuine, None)
@@ -180,7 +188,8 @@ class TrainedWRMF:
         states = [AdjointMoments.at(moment) for moment in self.moments]
         adam = Adam(learning_rate=settings.learning_rate)
         terms = []
-        for back, step in enumerate(reversed(self.tape), start=1):
+        for back in range(1, len(self.tape) + 1):
+            step = self.tape.pop()
             bars = tuple(
                 adam.adjoint(state, bar, used, step.t)
                 for state, bar, used in zip(states, theta_bar, step.grads, strict=True)
@@ -191,7 +200,8 @@ class TrainedWRMF:
             if extra is not None:
                 theta_bar[0][:num_genuine] += extra.users.to(device)
                 theta_bar[1] += extra.items.to(device)
-            terms.append((step.theta[0][fakes], step.theta[1], bars[0][fakes].clone(), bars[1]))
+            terms.append((step.theta[0][fakes].clone(), step.theta[1], bars[0][fakes].clone(), bars[1]))
+            del step, bars
         return WRMFProfileGradient(settings.positive_weight, settings.negative_weight, terms)
 
 
@@ -209,14 +219,21 @@ class WRMFProfileGradient:
 
     def rows(self, fakes: Tensor) -> Tensor:
         """(len(fakes), num_items) derivatives of the attack loss."""
+        if not self.terms:
+            raise TrainingError(
+                "The surrogate kept no unrolled step.",
+                hint="Set unrolled_epochs to 1 or more; one gradient a training.",
+            )
         slope = 2 * (self.positive_weight - self.negative_weight)
-        offset = 2 * self.positive_weight
-        total: Tensor | None = None
-        for users, items, users_bar, items_bar in self.terms:
-            mine, mine_bar = users[fakes], users_bar[fakes]
-            weight = (mine @ items.T).mul_(slope).sub_(offset)
-            change = torch.addmm(mine_bar @ items.T, mine, items_bar.T).mul_(weight)
-            total = change if total is None else total.add_(change)
-        if total is None:
-            raise TrainingError("The surrogate kept no unrolled step.", hint="Set unrolled_epochs to 1 or more.")
+        terms = [(mine[fakes], items, bar[fakes], items_bar) for mine, items, bar, items_bar in self.terms]
+        like = terms[0][1]
+        offset = like.new_full((1, 1), -2 * self.positive_weight)
+        total = like.new_zeros(len(fakes), len(like))
+        for start in range(0, len(like), COLUMNS):
+            here = slice(start, start + COLUMNS)
+            part = like.new_zeros(len(fakes), len(like[here]))
+            for mine, items, mine_bar, items_bar in terms:
+                weight = torch.addmm(offset, mine, items[here].T, alpha=slope)
+                part.addcmul_((mine_bar @ items[here].T).addmm_(mine, items_bar[here].T), weight)
+            total[:, here] = part
         return total.cpu()
