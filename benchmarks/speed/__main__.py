@@ -55,6 +55,7 @@ def main() -> None:
     if args.render:
         for made in results["benchmarks"].values():
             _against_roof(made["rows"], results["machine"]["roofs"])
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     else:
         chosen = [
             each for each in BENCHMARKS
