@@ -29,6 +29,12 @@ def test_the_readmes_example_is_the_one_in_examples():
     assert code.group(1) in (ROOT / "examples" / "ten_lines.py").read_text()
 
 
+def test_the_readmes_own_model_is_the_one_in_examples():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (own,) = (block for block in blocks if "def fit(self" in block)
+    assert own.split("\n\n\n", 1)[1].strip() in (ROOT / "examples" / "own_recommender.py").read_text()
+
+
 def test_pins_satisfy_the_declared_bounds():
     """Every dependency of pyproject.toml is pinned in constraints.txt at or above its lower bound."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
