@@ -55,6 +55,12 @@ VARIANTS = {
     "dpa2dl": DPA2DL(),
     "dpa2dl, worst case": DPA2DL(worst_case=SharpnessAware()),
     "revadv, 10 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=10)),
+    **{
+        f"sharpap, {steps} unrolled steps": RevAdv(
+            worst_case=SharpnessAware(), surrogate=WRMFSurrogate(unrolled_epochs=steps)
+        )
+        for steps in (5, 10, 15, 20, 45)
+    },
     "revadv, 55 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=55)),
     "revadv, surrogate reg 100": RevAdv(surrogate=WRMFSurrogate(reg=100.0)),
     "revadv, a quarter of the rows moves": RevAdv(step=SwapStep(row_share=0.25)),
