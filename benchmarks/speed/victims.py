@@ -55,16 +55,19 @@ def als(shape: str, how: str, most: int = 60, cg_steps: int = 3, within: float =
 
     def implicit(sweeps: int, after: After | None = None) -> Factors:
         from implicit.als import AlternatingLeastSquares
+        from threadpoolctl import threadpool_limits
 
-        model: Any = AlternatingLeastSquares(
-            factors=64,
-            regularization=WEIGHTS["reg"],
-            alpha=WEIGHTS["positive_weight"],
-            iterations=sweeps,
-            random_state=0,
-        )
-        told = None if after is None else lambda *_: after((model.user_factors, model.item_factors))
-        model.fit(theirs, show_progress=False, callback=told)
+        # implicit runs threads of its own, and is slower where BLAS does so too
+        with threadpool_limits(1, "blas"):
+            model: Any = AlternatingLeastSquares(
+                factors=64,
+                regularization=WEIGHTS["reg"],
+                alpha=WEIGHTS["positive_weight"],
+                iterations=sweeps,
+                random_state=0,
+            )
+            told = None if after is None else lambda *_: after((model.user_factors, model.item_factors))
+            model.fit(theirs, show_progress=False, callback=told)
         return model.user_factors, model.item_factors
 
     run = ours if how == "ours" else implicit
