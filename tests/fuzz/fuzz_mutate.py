@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import json
@@ -243,7 +244,7 @@ def recipe(rng: random.Random) -> bytes:
                 key
             )
         else:
-            inner[key] = rng.choice(ODD)
+            inner[key] = copy.deepcopy(rng.choice(ODD))  # later changes go into it: a case must not change the next one
         if not table:
             break
     try:
