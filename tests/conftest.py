@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # two pytest workers with one thread each, not two with two
 from pathlib import Path
@@ -12,11 +14,13 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
+from sharpap import checkpoints
 from sharpap.assess import cells as cells_module
 from sharpap.data import Dataset, load
 from sharpap.errors import DownloadError
 
 torch.set_num_threads(1)
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +74,17 @@ class Keeper:
         arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
         facts = {key: value for key, value in state.items() if key not in arrays}
         self.kept[name] = cells_module._packed(facts, **arrays)
+
+    def until_done(self, work: Callable[[], T], stop: type[BaseException]) -> tuple[T, int]:
+        """Have work that raises `stop` go on until it is done: what it gives, and how often it was stopped."""
+        stops = 0
+        while True:
+            try:
+                with checkpoints.keeping(self):
+                    return work(), stops
+            except stop:
+                stops += 1
+            assert stops < 20, "it does not get on"
 
 
 @pytest.fixture

@@ -53,15 +53,12 @@ def test_stopped_after_every_second_epoch_it_ends_as_if_left_alone(name, blocks,
     attack = ATTACKS[name]
     goal, budget = Goal(targets=(19, 39)), Budget(fake_users=5)
     whole = attack.poison(blocks, goal, budget, seed=3)
-    stops = 0
-    while True:
-        try:
-            with checkpoints.keeping(keeper), progress.reporting(StopsAfter(3)):
-                found = attack.poison(blocks, goal, budget, seed=3)
-            break
-        except KeyboardInterrupt:
-            stops += 1
-        assert stops < 20, "it does not get on"
+
+    def some_epochs():
+        with progress.reporting(StopsAfter(3)):
+            return attack.poison(blocks, goal, budget, seed=3)
+
+    found, stops = keeper.until_done(some_epochs, KeyboardInterrupt)
     assert stops >= 2
     assert text(found) == text(whole)
     with checkpoints.keeping(keeper):

@@ -190,13 +190,18 @@ class _Auditor:
 
     def _removals(self) -> dict[str, tuple[str, int]]:
         """Detector and number of users of each removal."""
-        sizes = [(factor, max(1, round(factor * self.fakes))) for factor in FACTORS]
         return {
-            self._removal(name, factor): (name, users) for name in self.settings.detectors for factor, users in sizes
+            self._removal(name, factor): (name, self._removed(factor))
+            for name in self.settings.detectors
+            for factor in FACTORS
         }
 
+    def _removed(self, factor: float) -> int:
+        """How many users a removal leaves out."""
+        return max(1, round(factor * self.fakes))
+
     def _removal(self, detector: str, factor: float) -> str:
-        return f"leave out the {max(1, round(factor * self.fakes))} users that {detector} suspects most"
+        return f"leave out the {self._removed(factor)} users that {detector} suspects most"
 
     def _chosen(self, seen: list[Detection]) -> list[str]:
         """Remedies by name: the best detectors on the strongest attack, and the other defences."""

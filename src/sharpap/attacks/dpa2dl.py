@@ -130,7 +130,7 @@ class DPA2DL:
         history = []
         groups = range(0, allowance.num_fake, self.group_size)
         moving = Moving(settings=self, seed=seed, parts=net.parameters, optimizer=optimizer, draw=draw)
-        place = moving.name(train) if checkpoints.kept() else ""
+        place = moving.name(train)
         done, spent = 0, 0.0
         if (kept := checkpoints.load(place)) is not None:
             moving.restore(kept)

@@ -25,9 +25,7 @@ def look_through(path: Path) -> tuple[bool, bool]:
             size += len(block)
             if size > most_unpacked(packed):
                 raise bomb(path, packed, most_unpacked(packed))
-            if b"\x00" in block:
-                line += block[: block.index(b"\x00")].count(b"\n")
-                raise DataError("The file holds a zero byte.", path=path, line=line)
+            _refuse_in(block, b"\x00", "a zero byte", path, line)
             line += block.count(b"\n")
             quotes = quotes or b'"' in block
             marks = marks or b"\n" + BOM in before + block
@@ -57,8 +55,11 @@ def refuse_byte(path: Path, byte: bytes, name: str) -> None:
     line = 1
     with opened(path) as file:
         while block := file.read(1 << 24):
-            if byte in block:
-                raise DataError(
-                    f"The file holds {name}.", path=path, line=line + block[: block.index(byte)].count(b"\n")
-                )
+            _refuse_in(block, byte, name, path, line)
             line += block.count(b"\n")
+
+
+def _refuse_in(block: bytes, byte: bytes, name: str, path: Path, line: int) -> None:
+    """The same of one block, which begins in `line`."""
+    if byte in block:
+        raise DataError(f"The file holds {name}.", path=path, line=line + block[: block.index(byte)].count(b"\n"))

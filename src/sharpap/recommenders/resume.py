@@ -12,6 +12,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap import checkpoints
 from sharpap.checkpoints import State
 
 Model = TypeVar("Model", bound=Any)
@@ -82,7 +83,9 @@ class Moving:
     more: Stateful | None = None
 
     def name(self, *data: csr_array | None) -> str:
-        """Where its states are kept. O(nnz)."""
+        """Where its states are kept, O(nnz); "" where nobody keeps any."""
+        if not checkpoints.kept():
+            return ""
         parts = hashlib.sha256(f"{type(self.settings).__qualname__} {self.settings!r} {self.seed}".encode())
         for matrix in data:
             parts.update(repr(None if matrix is None else matrix.shape).encode())

@@ -89,7 +89,7 @@ class Training:
             model: gives the current state as a model.
             moving: what an epoch changes; it is kept every few seconds where somebody keeps states.
         """
-        users, name = self._users(), moving.name(self.train, self.valid) if checkpoints.kept() else ""
+        users, name = self._users(), moving.name(self.train, self.valid)
         first = self._restored(checkpoints.load(name), model, moving)
         with progress.task(f"Training {self.name}", self.epochs) as task:
             task.advance(first - 1)

@@ -19,9 +19,8 @@ from sharpap.seeds import rng
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
-COLUMNS = (
-    4096  # items at a time in `WRMFProfileGradient.rows`: what is in the making for 64 profiles then stays in the cache
-)
+# Items at a time in `WRMFProfileGradient.rows`: what is in the making for 64 profiles then stays in the cache.
+COLUMNS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
