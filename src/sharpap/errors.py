@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from os import PathLike
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """A hint for an unknown name: "Did you mean ...?", or the list of names."""
+    names = list(names)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Choose one of: {', '.join(names)}."
 
 
 class SharpAPError(Exception):

@@ -157,6 +157,21 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert time.perf_counter() - start < 30  # no bound on speed: only that it does not hang
 
 
+@pytest.mark.parametrize("verb", ["inspect", "convert"])
+def test_looking_at_a_file_does_not_load_torch(verb, tmp_path):
+    (tmp_path / "few.csv").write_text("user,item\n1,2\n2,3\n1,3\n")
+    argv = ["sharpap", "data", verb, "few.csv", *(["few.parquet"] if verb == "convert" else [])]
+    code = (
+        f"import sys; sys.argv = {argv}\n"
+        "from sharpap.cli import main\ntry:\n    main()\nexcept SystemExit as done:\n    assert not done.code\n"
+    )
+    heavy = "print(sorted({'torch', 'numba', 'sharpap.attacks'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_interrupt_gives_130(sharpap, monkeypatch):
     import sharpap.cli.inspect as inspect
 

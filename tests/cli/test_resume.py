@@ -97,8 +97,8 @@ def test_ctrl_c_says_what_is_done_and_how_to_go_on(jobs, tmp_path, sharpap, monk
     cells = [event for event in events if event["kind"] == "cell"]
     trained = [(event["attack"], event["draw"], event["victim"]) for event in cells if not event.get("stored")]
     assert len(trained) == len(set(trained))
-    # a worker may store what it was at when nobody listens any more: that is in the store, and in no event of its own
-    assert 20 - (jobs if jobs > 1 else 0) <= len(trained) <= 20
+    # the stop may fall between a record and its event, once a process: that cell is stored, and in no event of its own
+    assert 20 - jobs <= len(trained) <= 20
     assert pl.read_parquet(tmp_path / "out" / "cells.parquet").height == 20
 
 

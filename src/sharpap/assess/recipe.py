@@ -15,9 +15,9 @@ from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack
 from sharpap.attacks.poison_io import load_poison
-from sharpap.config import allowing, build, construct, describe, locate, read_toml, suggest
+from sharpap.config import allowing, build, construct, describe, locate, read_toml
 from sharpap.data import Dataset, Options, TargetPool, load, synthetic
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
 

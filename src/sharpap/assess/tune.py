@@ -17,10 +17,10 @@ from sharpap.assess.recipe import entries, experiment_from, read_recipe, table_o
 from sharpap.assess.store import CELLS
 from sharpap.assess.study import STUDY, Plan, Tuned, search
 from sharpap.attacks import Poison
-from sharpap.config import allowing, construct, suggest
+from sharpap.config import allowing, construct
 from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
 from sharpap.data.targets import TuningPool
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 from sharpap.files import replacing, write_text
 from sharpap.seeds import derive_seed
 

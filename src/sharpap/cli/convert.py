@@ -9,12 +9,11 @@ from typing import Any, get_args
 import typer
 
 from sharpap.cli.console import printable
-from sharpap.config import suggest
 from sharpap.data import Columns, Interactions, read_interactions, rewrite, write_interactions
 from sharpap.data.layout import Format
 from sharpap.data.table import BadRows, Duplicates
 from sharpap.data.write import check_target
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 
 _CHOICES = {"format": get_args(Format), "duplicates": get_args(Duplicates), "bad_rows": get_args(BadRows)}
 

@@ -16,10 +16,10 @@ from sharpap.assess.recipe import dataset_from, names
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.run import summary_json
 from sharpap.cli.settings import apply
-from sharpap.config import REGISTRY, plugins, suggest
+from sharpap.config import REGISTRY, plugins
 from sharpap.data import Dataset, TargetPool, entries
 from sharpap.data.targets import KINDS
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 from sharpap.report import markdown, show, write_html
 
 

@@ -14,8 +14,7 @@ from rich.text import Text
 from sharpap.assess import Results, summary
 from sharpap.assess.experiment import CLEAN
 from sharpap.cli.console import json_row, printable, stdout
-from sharpap.config import suggest
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
 from sharpap.metrics import interval, repetitions
 

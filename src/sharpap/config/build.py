@@ -16,8 +16,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from sharpap.config.foreign import facts
-from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of, suggest
-from sharpap.errors import ConfigError
+from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of
+from sharpap.errors import ConfigError, suggest
 
 _commands: ContextVar[bool] = ContextVar("sharpap_commands", default=False)
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from sharpap.config.build import construct, parameters
-from sharpap.config.registry import suggest
-from sharpap.errors import ConfigError, ContractError, SharpAPError
+from sharpap.errors import ConfigError, ContractError, SharpAPError, suggest
 
 TRAIN = ("train", "matrix", "csr", "interactions", "user_items", "x", "data")
 

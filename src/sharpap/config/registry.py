@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from sharpap import attacks, recommenders
@@ -42,7 +41,7 @@ from sharpap.detectors import (
     RarityDeviation,
     UnRAP,
 )
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 from sharpap.recommenders import (
     BPRMF,
     EASE,
@@ -188,12 +187,6 @@ def lookup(kind: str, name: object, where: str) -> tuple[Any, dict[str, Any]]:
         raise ConfigError(f"{where}: there is no {kind.replace('_', ' ')} {name!r}.", hint=suggest(str(name), known))
     plugins.clash(kind, name, builtin=name in names)
     return names[name] if name in names else (plugins.load(kind, name), {})
-
-
-def suggest(name: str, names: Any) -> str:
-    """ "Did you mean ...?", or the list of names."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Choose one of: {', '.join(names)}."
 
 
 def name_of(kind: str, made: object) -> str | None:

@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sharpap import progress
-from sharpap.config import suggest
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 from sharpap.tracking.mlflow import MLflowTracker
 from sharpap.tracking.tensorboard import TensorBoardTracker
 from sharpap.tracking.tracker import Tracker
