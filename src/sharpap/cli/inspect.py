@@ -52,10 +52,19 @@ def show_data(source: str, threshold: float | None, settings: list[str], quiet: 
         return
     table = Table(title=Text(dataset.name), show_header=False)
     for key, value in facts.items():
-        table.add_row(key, Text(f"{value:,}" if isinstance(value, int) else str(value)))
+        table.add_row(key, Text(_words(value)))
     for key, value in dataset.source.items():
-        table.add_row(Text(key, style="dim"), Text(str(value), style="dim"))
+        table.add_row(Text(key, style="dim"), Text(_words(value), style="dim"))
     stdout().print(table)
+
+
+def _words(value: object) -> str:
+    """A fact as one line: what is None is left out."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{str(key).replace('_', ' ')} {_words(each)}" for key, each in value.items() if each is not None
+        )
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
