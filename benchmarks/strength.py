@@ -2,11 +2,11 @@
 
     python benchmarks/strength.py [--draws 5] [--epochs 40] [--only "NAME; NAME"] [--out benchmarks/results/strength.json]
 
-Every row switches one optimisation off, "slow reference" all of them; "only 300 users a step" switches one on that this data is too
-small for. "all 60 steps unrolled" is no optimisation: it changes what is computed. H@10 in percent: mean over target draws with its standard error on the attack's own fresh surrogates and on two victims
-trained afterwards (WRMF, the mean of two seeds; LightGCN, 300 epochs, one), and the paired difference to the path that ships,
-with its 95 % t-interval. Rows are printed, as Markdown, as they are done; those in --out with the same draws, epochs and data
-are not run again.
+Every row switches one optimisation off, "slow reference" all of them; "only 300 users a step" switches one on that this data is
+too small for; "all 60 steps unrolled" is no optimisation: it changes what is computed. H@10 in percent: mean over target draws
+with its standard error on the attack's own fresh surrogates and on two victims trained afterwards (WRMF, the mean of two seeds;
+LightGCN, 300 epochs, one), and the paired difference to the path that ships, with its 95 % t-interval. Rows are printed, as
+Markdown, as they are done; those in --out with the same draws, epochs and data are not run again.
 """
 
 from __future__ import annotations
