@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-lenskit lint typecheck audit audit-tool bench scaling results clean
+.PHONY: help demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool bench scaling results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -36,6 +36,11 @@ test-lenskit:  ## Test the LensKit adapter in an environment of its own, with pa
 		--editable '.[dev,lenskit]'
 	.venv-lenskit/bin/python -m pytest -q tests/adapters/test_libraries.py
 
+test-outside: export SHARPAP_ENV_HOME := $(abspath .venv-outside)
+test-outside: $(STAMP)  ## Test RecBole and RecTools in environments of their own (2 GB; they want Python 3.11)
+	for name in recbole rectools; do test -d .venv-outside/$$name || $(BIN)/sharpap env create $$name || exit 1; done
+	$(BIN)/python -m pytest -q -m slow tests/adapters/test_isolated.py 'tests/test_docs.py::test_examples_run[recbole_lightgcn.py]'
+
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,5 +66,5 @@ results: $(STAMP)  ## The runs behind docs/results.md (about an hour)
 	$(BIN)/sharpap run gowalla --out results/gowalla --overwrite
 
 clean:  ## Remove the environment, caches and results
-	rm -rf $(VENV) .venv-lenskit results .pytest_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) .venv-lenskit .venv-outside results .pytest_cache .ruff_cache .hypothesis build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
