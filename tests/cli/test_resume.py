@@ -55,7 +55,10 @@ def test_kills_within_long_attacks_and_trainings(ml100k):
 
 def started(*args: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "sharpap", *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
 
 
 def wait_for(folder: Path, records: int, process: subprocess.Popen[str]) -> None:
