@@ -8,7 +8,7 @@ MovieLens-100K is too small for, "all users a step" off where there are more tha
 optimisation: it changes what is computed. H@10 in percent: mean over target draws with its standard error on the
 attack's own fresh surrogates and on two victims trained afterwards (WRMF, the mean of two seeds; LightGCN, 300 epochs,
 one), and the paired difference to the path that ships, with its 95 % t-interval. Rows are printed, as Markdown, as they
-are done; those in --out with the same draws, epochs and data are not run again.
+are done; those in --out with the same draws, epochs, data and victims are not run again.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def main() -> None:
     columns = ["surrogate", *args.victims]
     heads = [cell for name in columns for cell in (name, "difference")]
     print(f"| path | {' | '.join(heads)} | attack s |\n|---|{'---:|' * (len(heads) + 1)}", flush=True)
-    about = {"draws": args.draws, "epochs": args.epochs, "data": args.data}
+    about = {"draws": args.draws, "epochs": args.epochs, "data": args.data, "victims": args.victims}
     kept = json.loads(args.out.read_text()) if args.out and args.out.exists() else {}
     results: dict[str, list[dict[str, float]]] = kept["results"] if kept.get("about") == about else {}
     for name in dict.fromkeys(["as it ships", *chosen]):

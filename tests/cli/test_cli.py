@@ -145,31 +145,28 @@ def test_list_data_doctor_version(sharpap):
     assert __version__ in sharpap("--version")[1]
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def loaded_by(argv, names, folder):
+    """Which of the named modules a successful call of the command line has loaded, as printed by its own process."""
     code = (
-        "import sys; sys.argv = ['sharpap', '--help']\n"
-        "from sharpap.cli import main\ntry:\n    main()\nexcept SystemExit: pass\n"
+        f"import sys; sys.argv = {['sharpap', *argv]}\n"
+        "from sharpap.cli import main\ntry:\n    main()\nexcept SystemExit as done:\n    assert not done.code\n"
+        f"print(sorted({names} & set(sys.modules)))"
     )
-    heavy = "print(sorted({'torch', 'numba', 'polars', 'scipy', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
+    return done.stdout.splitlines()[-1]
+
+
+def test_help_is_quick_and_imports_nothing_heavy(tmp_path):
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert loaded_by(["--help"], {"torch", "numba", "polars", "scipy", "pandas"}, tmp_path) == "[]"
     assert time.perf_counter() - start < 30  # no bound on speed: only that it does not hang
 
 
 @pytest.mark.parametrize("verb", ["inspect", "convert"])
 def test_looking_at_a_file_does_not_load_torch(verb, tmp_path):
     (tmp_path / "few.csv").write_text("user,item\n1,2\n2,3\n1,3\n")
-    argv = ["sharpap", "data", verb, "few.csv", *(["few.parquet"] if verb == "convert" else [])]
-    code = (
-        f"import sys; sys.argv = {argv}\n"
-        "from sharpap.cli import main\ntry:\n    main()\nexcept SystemExit as done:\n    assert not done.code\n"
-    )
-    heavy = "print(sorted({'torch', 'numba', 'sharpap.attacks'} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
+    argv = ["data", verb, "few.csv", *(["few.parquet"] if verb == "convert" else [])]
+    assert loaded_by(argv, {"torch", "numba", "sharpap.attacks"}, tmp_path) == "[]"
 
 
 def test_interrupt_gives_130(sharpap, monkeypatch):
