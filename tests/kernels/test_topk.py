@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, random_array
 
 from sharpap.errors import ContractError
-from sharpap.kernels import item_ranks, topk, topk_scores
-from sharpap.kernels.topk import _topk_torch
+from sharpap.kernels import item_ranks, search, topk, topk_scores
+from sharpap.kernels.search import _topk_torch
 
 
 def sorted_items(row: np.ndarray) -> np.ndarray:
@@ -69,13 +69,13 @@ def test_the_torch_path_gives_the_same_lists(device):
     theirs = _topk_torch(torch.from_numpy(U).to(device), torch.from_numpy(V).to(device), 9, exclude, users)
     assert np.array_equal(ours[0], theirs[0])
     assert np.array_equal(ours[1], theirs[1])
-    with pytest.raises(ContractError, match="k=41"):
-        _topk_torch(torch.from_numpy(U), torch.from_numpy(V), 41, None, users)
 
 
 def test_k_must_fit():
     with pytest.raises(ContractError, match="k=4"):
         topk_scores(np.zeros((2, 3), np.float32), 4)
+    with pytest.raises(ContractError, match="k=4"):
+        topk(np.zeros((2, 2), np.float32), np.zeros((3, 2), np.float32), 4)
 
 
 def test_no_array_of_users_x_items_is_made():
@@ -98,3 +98,41 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
     grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(grown.stdout) < 600
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), precision=st.sampled_from([np.float32, np.float64]))
+def test_the_search_gives_the_lists_of_a_full_sort(seed, precision):
+    """Small blocks, lengths that differ much, whole numbers: pruned, many blocks, many ties."""
+    rng = np.random.default_rng(seed)
+    n, m = int(rng.integers(1, 40)), int(rng.integers(1, 60))
+    length = rng.integers(0, 5, (m, 1)) ** 2
+    U, V = rng.integers(-2, 3, (n, 3)).astype(precision), (rng.integers(-1, 2, (m, 3)) * length).astype(precision)
+    exclude = csr_array(random_array((n, m), density=0.3, rng=rng))
+    without = rng.permutation(m)[: int(rng.integers(0, m + 1))]
+    k = int(rng.integers(1, m + 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "USERS", 7)
+        patch.setattr(search, "ITEMS", 5)
+        items, values = topk(U, V, k, exclude=exclude, without=without)
+    dense = U @ V.T
+    dense[exclude.toarray() > 0] = -np.inf
+    dense[:, without] = -np.inf
+    for row in range(n):
+        order = sorted_items(dense[row])[:k]
+        assert items[row].tolist() == [item if np.isfinite(dense[row, item]) else -1 for item in order]
+        assert values[row].tolist() == dense[row, order].tolist()
+
+
+def test_the_search_stops_where_no_item_can_matter(monkeypatch):
+    """Of a thousand items three are long: the blocks after the first are never multiplied."""
+    rng = np.random.default_rng(0)
+    U, V = (rng.random(shape).astype(np.float32) for shape in ((8, 4), (1000, 4)))
+    V[[5, 500, 900]] += 10
+    monkeypatch.setattr(search, "ITEMS", 50)
+    products = []
+    mm = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: products.append(b.shape[1]) or mm(a, b, out=out))
+    items, _ = topk(U, V, 3)
+    assert products == [50]
+    assert np.sort(items, axis=1).tolist() == [[5, 500, 900]] * 8

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import BudgetError
-from sharpap.kernels import mask_rows, score_blocks, topk_scores
+from sharpap.kernels import mask_rows, topk, topk_scores
 from sharpap.surrogates.base import Embeddings
 from sharpap.threat import Goal
 
@@ -68,10 +68,14 @@ def check_movable(train: csr_array, goal: Goal) -> None:
 def scan(
     embeddings: Embeddings, genuine: csr_array, goal: Goal, *, k: int, rivals: int, users: np.ndarray | None = None
 ) -> Scan:
-    """Rank every item for the given users (None: all) in blocks; O(users m d) time, O(block + users rivals) memory."""
+    """The best rivals of the given users (None: all) by inner product; `topk` says what it costs."""
+    U, V, targets = embeddings.users, embeddings.items, np.array(goal.targets)
     chosen = np.arange(genuine.shape[0]) if users is None else users
-    blocks = score_blocks(embeddings.users, embeddings.items, chosen)
-    return scan_scores(blocks, chosen, genuine, goal, k=k, rivals=rivals, dtype=embeddings.items.dtype)
+    wanted = (U[torch.from_numpy(chosen)] @ V[torch.from_numpy(targets)].T).numpy()
+    kept = min(max(rivals, k), genuine.shape[1])
+    items, values = topk(U, V, kept, exclude=genuine, users=chosen, without=targets)
+    free = np.isfinite(wanted) & ~_owned(genuine, targets)[chosen]
+    return _scan(chosen, goal, k, items, values, wanted, free, V.dtype)
 
 
 def scan_scores(
@@ -81,30 +85,42 @@ def scan_scores(
     """The scan of any model: `blocks` are runs of the `chosen` users with their scores of all items, which are overwritten."""
     targets = np.array(goal.targets)
     kept = min(max(rivals, k), genuine.shape[1])
-    best, hits, free_users = [], np.zeros(len(targets)), np.zeros(len(targets))
-    eligible = np.ones((len(chosen), len(targets)), dtype=bool)
-    done = 0
+    parts = []
     for part, scores in blocks:
         wanted = scores[:, targets].copy()
         mask_rows(scores, part, genuine.indptr, genuine.indices)
         free = np.isfinite(scores[:, targets])
         scores[:, targets] = -np.inf
-        items, values = topk_scores(scores, kept)
-        if kept < k:  # a catalogue shorter than the list: everything fits
-            items = np.pad(items, ((0, 0), (0, k - kept)), constant_values=-1)
-            values = np.pad(values, ((0, 0), (0, k - kept)), constant_values=-np.inf)
-        hits += ((wanted > values[:, [k - 1]]) & free).sum(0)
-        free_users += free.sum(0)
-        eligible[done : done + len(part)] = free & (items[:, :1] >= 0)
-        done += len(part)
-        best.append(np.where(items < 0, np.maximum(items[:, :1], 0), items))
-    share = hits / np.maximum(free_users, 1)
+        parts.append((*topk_scores(scores, kept), wanted, free))
+    items, values, wanted, free = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return _scan(chosen, goal, k, items, values, wanted, free, dtype)
+
+
+def _owned(genuine: csr_array, targets: np.ndarray) -> np.ndarray:
+    """(n, t) bool: who has a target already."""
+    column = np.full(genuine.shape[1], -1)
+    column[targets] = np.arange(len(targets))
+    entries = np.flatnonzero(column[genuine.indices] >= 0)
+    owned = np.zeros((genuine.shape[0], len(targets)), dtype=bool)
+    owned[np.searchsorted(genuine.indptr, entries, side="right") - 1, column[genuine.indices[entries]]] = True
+    return owned
+
+
+def _scan(
+    chosen: np.ndarray, goal: Goal, k: int, items: np.ndarray, values: np.ndarray, wanted: np.ndarray, free: np.ndarray,
+    dtype: torch.dtype,
+) -> Scan:  # fmt: skip
+    """From lists of rivals, their scores, and the targets' scores and whether a user may be shown them."""
+    if items.shape[1] < k:  # a catalogue shorter than the list: everything fits
+        more = ((0, 0), (0, k - items.shape[1]))
+        items, values = np.pad(items, more, constant_values=-1), np.pad(values, more, constant_values=-np.inf)
+    hits = ((wanted > values[:, [k - 1]]) & free).sum(0)
     return Scan(
         users=torch.from_numpy(chosen),
-        rivals=torch.from_numpy(np.concatenate(best).astype(np.int64)),
-        eligible=torch.from_numpy(eligible).to(dtype),
-        targets=torch.from_numpy(targets),
+        rivals=torch.from_numpy(np.where(items < 0, np.maximum(items[:, :1], 0), items).astype(np.int64)),
+        eligible=torch.from_numpy(free & (items[:, :1] >= 0)).to(dtype),
+        targets=torch.from_numpy(np.array(goal.targets)),
         k=k,
-        hit_ratio=float(share.mean()),
+        hit_ratio=float((hits / np.maximum(free.sum(0), 1)).mean()),
         sign=1.0 if goal.direction == "promote" else -1.0,
     )

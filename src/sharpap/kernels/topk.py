@@ -1,4 +1,4 @@
-"""Top-k and exact ranks over blocks of scores, with ties always broken towards the lower item index."""
+"""Top-k lists and exact ranks over blocks of scores, with ties always broken towards the lower item index."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import ContractError
@@ -115,54 +114,3 @@ def score_blocks(U: Tensor, V: Tensor, users: Array) -> Iterator[tuple[Array, Ar
     for start in range(0, len(users), step):
         part = users[start : start + step]
         yield part, torch.mm(U[torch.from_numpy(part)], items_t, out=buffer[: len(part)]).numpy()
-
-
-def topk(
-    U: Array | Tensor, V: Array | Tensor, k: int, *, exclude: csr_array | None = None, users: Array | None = None
-) -> tuple[Array, Array]:
-    """The k best items by inner product, in blocks of users.
-
-    Args:
-        U: (n, d) user factors, numpy or torch; the blocks are worked on where they lie, CPU or GPU.
-        V: (m, d) item factors, alike.
-        k: at most m.
-        exclude: (>= n, m) CSR of items to leave out, usually the training data.
-        users: which rows of U and `exclude`; None: all.
-
-    Returns:
-        (len(users), k) items and scores as `topk_scores` returns them, numpy.
-    """
-    U, V = (part if isinstance(part, Tensor) else torch.from_numpy(part) for part in (U, V))
-    chosen = np.arange(U.shape[0]) if users is None else np.asarray(users)
-    if U.device.type != "cpu":
-        return _topk_torch(U, V, k, exclude, chosen)
-    items = np.empty((len(chosen), k), np.int32)
-    values = np.empty((len(chosen), k), U.numpy().dtype)
-    done = 0
-    for part, scores in score_blocks(U, V, chosen):
-        if exclude is not None:
-            mask_rows(scores, part, exclude.indptr, exclude.indices)
-        place = slice(done, done + len(part))
-        items[place], values[place] = topk_scores(scores, k)
-        done += len(part)
-    return items, values
-
-
-def _topk_torch(U: Tensor, V: Tensor, k: int, exclude: csr_array | None, users: Array) -> tuple[Array, Array]:
-    """`topk` by torch on any device. A stable sort, because torch.topk breaks ties as it likes."""
-    if not 1 <= k <= V.shape[0]:
-        raise ContractError(f"k={k} must lie between 1 and the {V.shape[0]} items.")
-    step = block_rows(V.shape[0], itemsize=V.element_size())
-    items, values = [], []
-    for start in range(0, len(users), step):
-        part = users[start : start + step]
-        scores = U[torch.from_numpy(part).to(U.device)] @ V.T
-        if exclude is not None:
-            own = exclude[part]
-            rows = torch.from_numpy(np.repeat(np.arange(len(part)), np.diff(own.indptr)))
-            scores[rows.to(U.device), torch.from_numpy(own.indices.astype(np.int64)).to(U.device)] = -torch.inf
-        best, order = torch.sort(scores, dim=1, descending=True, stable=True)
-        found = torch.where(torch.isfinite(best[:, :k]), order[:, :k], -1)
-        items.append(found.int().cpu().numpy())
-        values.append(best[:, :k].cpu().numpy())
-    return np.concatenate(items), np.concatenate(values)
