@@ -11,10 +11,12 @@ import torch
 from benchmarks.speed.attacks import WEIGHTS, data
 from scipy.sparse import csr_array
 
-from sharpap.kernels import Pattern, sddmm, spmm, spmm_t, topk
+from sharpap.attacks.profiles import to_csr
+from sharpap.kernels import Pattern, mask_rows, score_blocks, sddmm, spmm, spmm_t, topk, topk_scores
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.bpr import Negatives, bpr_gradient
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp
+from sharpap.surrogates import WRMFSurrogate
 
 Work = Callable[[], dict[str, Any]]
 REPEATS = 5
@@ -64,5 +66,25 @@ def kernel(name: str, shape: str, d: int = 64) -> Work:
         return {"repeats": REPEATS, "interactions": nnz} | (
             {"flops": REPEATS * flops, "bytes": REPEATS * traffic} if flops else {}
         )
+
+    return work
+
+
+def search(how: str, shape: str, k: int = 50) -> Work:
+    """The `k` best items of every user by a trained surrogate: by length of vector, or from all scores."""
+    matrix = data(shape).matrix
+    trained = WRMFSurrogate().train(matrix, to_csr([], matrix.shape[1]), seed=0).embeddings
+    users = np.arange(matrix.shape[0])
+
+    def work() -> dict[str, Any]:
+        total = 0
+        if how == "topk":
+            total = int(topk(trained.users, trained.items, k, exclude=matrix)[0].sum())
+        for part, scores in score_blocks(trained.users, trained.items, users) if how != "topk" else ():
+            mask_rows(scores, part, matrix.indptr, matrix.indices)
+            total += int(
+                (topk_scores(scores, k)[0] if how == "all scores" else torch.from_numpy(scores).topk(k).indices).sum()
+            )
+        return {"users": len(users), "items": matrix.shape[1], "sum_of_items": total}
 
     return work

@@ -77,6 +77,13 @@ BENCHMARKS = (
     _kernel("als", "amazon-book"),
     _kernel("topk", "ml-1m", "torch topk"),
     Benchmark(
+        name="search-gowalla", title="The 50 best items of all users of Gowalla by a trained surrogate, seen items left out", rounds=3,
+        contenders=tuple(
+            Contender(name=how, make="kernels:search", settings={"how": how, "shape": "real:gowalla"})
+            for how in ("topk", "all scores", "torch topk")
+        ),
+    ),
+    Benchmark(
         name="surrogate-epoch", title="WRMF surrogate, ten full-batch Adam steps, shape of ml-1m", rounds=5,
         contenders=tuple(
             Contender(name=how, make="attacks:training_epoch", settings={"shape": "ml-1m", "how": how})

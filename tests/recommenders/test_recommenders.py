@@ -31,10 +31,11 @@ from sharpap.recommenders import (
 )
 from sharpap.recommenders.calls import fit
 from sharpap.recommenders.contrastive import info_nce
-from sharpap.recommenders.graph import Graph
+from sharpap.recommenders.graph import Graph, mean
 from sharpap.recommenders.neighbours import learnt_item_weights
 from sharpap.recommenders.training import initial_factors
 from sharpap.recommenders.vgcl import cluster_nce, k_means
+from sharpap.seeds import rng
 
 ALL = [Popularity(), WRMF(), WRMF(solver="adam", epochs=60), BPRMF(epochs=100), LightGCN(epochs=60)]
 SMALL = {"embedding_size": 8, "epochs": 20}
@@ -282,12 +283,36 @@ def test_normalised_graph_of_a_thinned_pattern(blocks):
     np.testing.assert_allclose(received[1], A.T @ users.numpy(), atol=1e-5)
 
 
+def test_the_shifts_of_simgcl_travel_by_themselves(blocks):
+    """As a view that is shifted layer by layer: same random numbers, same embeddings, same gradient."""
+    encoder = SimGCL(layers=3).encoder(Pattern.from_csr(blocks), seed=0)
+    users, items = (torch.randn(size, 4, requires_grad=True) for size in blocks.shape)
+    layers = encoder.graph.layers(users, items, 3)[1:]
+    apart = [part + moved for part, moved in zip(mean(layers), encoder._drift(layers, rng(0)), strict=True)]
+    along = mean(encoder._shifted(users, items, rng(0)))
+    for one, other in zip(apart, along, strict=True):
+        torch.testing.assert_close(one, other)
+        weights = torch.randn(one.shape)
+        grads = (
+            torch.autograd.grad((part * weights).sum(), (users, items), retain_graph=True) for part in (one, other)
+        )
+        torch.testing.assert_close(*grads)
+
+
 def test_contrasts_by_hand():
     one, other = torch.randn(5, 3), torch.randn(5, 3)
     logits = torch.nn.functional.cosine_similarity(one[:, None], other[None], dim=2) / 0.5
     expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
     torch.testing.assert_close(info_nce(one, other, 0.5), expected)
     torch.testing.assert_close(cluster_nce(one, other, torch.arange(5), 0.5), expected)
+    members = torch.tensor([7, 2, 7, 7, 2])
+    log_p, partners = logits.log_softmax(1), (members[:, None] == members).float()
+    expected = -((log_p * partners).sum(1) / partners.sum(1)).mean()
+    torch.testing.assert_close(cluster_nce(one, other, members, 0.5), expected)
+    far = info_nce(one, -other, 0.001)  # logits of a thousand
+    torch.testing.assert_close(far, torch.nn.functional.cross_entropy(-500 * logits, torch.arange(5)))
+    pair = [part.double().requires_grad_() for part in (one, other)]
+    assert torch.autograd.gradcheck(lambda a, b: info_nce(a, b, 0.5), pair)
     centres, nearest = k_means(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([[0.0], [5.0]]))
     assert nearest.tolist() == [0, 0, 1, 1]
     torch.testing.assert_close(centres, torch.tensor([[0.05], [5.05]]))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sharpap.attacks.scan import Scan
 from sharpap.errors import ConfigError, ContractError
-from sharpap.kernels import block_rows
+from sharpap.kernels import Pattern, block_rows, sddmm, spmm, spmm_t
 from sharpap.surrogates.base import Embeddings
 
 
@@ -124,14 +124,10 @@ class WilcoxonMannWhitney:
             slope = ahead.mul_(1 - ahead).mul_(scan.sign * weights[:, [t]] / self.bandwidth)
             rival_slope += slope
             own_slope[:, t] = -slope.sum(1)
+        listed, slope = _listed(scan.rivals, len(items)), rival_slope.flatten()
+        mine = spmm(listed, slope, items).addmm_(own_slope, wanted)
+        item_grad = spmm_t(listed, slope, users)
         user_grad = torch.zeros_like(embeddings.users)
-        mine = own_slope @ wanted
-        item_grad = torch.zeros_like(items)
-        for start in range(0, len(users), 4096):
-            part = slice(start, start + 4096)
-            rivals, slope = scan.rivals[part], rival_slope[part]
-            mine[part] += torch.einsum("uc,ucd->ud", slope, items[rivals])
-            item_grad.index_add_(0, rivals.flatten(), (slope[:, :, None] * users[part, None]).flatten(0, 1))
         user_grad[scan.users] = mine
         item_grad.index_add_(0, scan.targets, own_slope.T @ users)
         return scan.sign * value, Embeddings(user_grad, item_grad)
@@ -214,10 +210,12 @@ def _from_target_slope(slope: Tensor, embeddings: Embeddings, scan: Scan) -> Emb
     return Embeddings(user_grad, item_grad)
 
 
-def _rival_scores(users: Tensor, items: Tensor, rivals: Tensor, block: int = 4096) -> Tensor:
-    """(u, c) scores of each user's rivals; the (block, c, d) gather is the only large temporary."""
-    out = torch.empty(rivals.shape, dtype=users.dtype)
-    for start in range(0, len(users), block):
-        part = slice(start, start + block)
-        out[part] = torch.einsum("ud,ucd->uc", users[part], items[rivals[part]])
-    return out
+def _listed(rivals: Tensor, num_items: int) -> Pattern:
+    """Users by items, with each user's (u, c) rivals as entries."""
+    ends = torch.arange(len(rivals) + 1) * rivals.shape[1]
+    return Pattern(ends, rivals.flatten().int(), (len(rivals), num_items))
+
+
+def _rival_scores(users: Tensor, items: Tensor, rivals: Tensor) -> Tensor:
+    """(u, c) scores of each user's rivals."""
+    return sddmm(_listed(rivals, len(items)), users, items).view(rivals.shape)

@@ -47,7 +47,8 @@ class RevAdv:
         reseed: a new surrogate initialisation every epoch.
         k: length of the top list attacked.
         rivals: scanned competitors per user; thresholds under perturbation are looked for among these.
-        users_per_epoch: genuine users the loss averages over in one epoch, drawn anew; None: all.
+        users_per_epoch: genuine users the loss averages over in one epoch, drawn anew; None: all. A sample costs strength
+            (docs/performance.md).
         finalists, final_seeds: this many best profiles are compared on this many fresh surrogates at the end.
         known_share: share of genuine interactions the attacker sees, drawn once; the loss still averages over all users.
 
@@ -69,7 +70,7 @@ class RevAdv:
     reseed: bool = True
     k: int = 10
     rivals: int = 50
-    users_per_epoch: int | None = 10_000
+    users_per_epoch: int | None = None
     finalists: int = 4
     final_seeds: int = 2
     known_share: float = 1.0

@@ -97,13 +97,12 @@ REGISTRY: dict[str, Names] = {
         "dpa2dl-sharpap": (DPA2DL, {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-original": (
             RevAdv,
-            {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False,
-             "users_per_epoch": None},
+            {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False},
         ),
         "rapu-g-original": (
             RevAdv,
             RAPU_G | {"step": {"name": "momentum", "popularity_weight": 1.0}, "epochs": 30, "reseed": False,
-                      "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20}, "users_per_epoch": None},
+                      "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20}},
         ),
         "pga-original": (RevAdv, PGA | {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}),
     },

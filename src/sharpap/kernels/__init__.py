@@ -6,8 +6,8 @@ differentiated as often as one likes. No array of size rows x columns is ever ma
 
 from sharpap.kernels.csr import Pattern
 from sharpap.kernels.ranking import hits, recall_ndcg
-from sharpap.kernels.search import topk
 from sharpap.kernels.sddmm import sddmm
+from sharpap.kernels.search import topk
 from sharpap.kernels.spmm import spmm, spmm_t
 from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks, topk_scores
 

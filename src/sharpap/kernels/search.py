@@ -18,8 +18,13 @@ USERS, ITEMS = 4096, 1024  # of a block of scores: 16 MiB in float32
 
 
 def topk(
-    U: Array | Tensor, V: Array | Tensor, k: int, *,
-    exclude: csr_array | None = None, users: Array | None = None, without: Array | None = None,
+    U: Array | Tensor,
+    V: Array | Tensor,
+    k: int,
+    *,
+    exclude: csr_array | None = None,
+    users: Array | None = None,
+    without: Array | None = None,
 ) -> tuple[Array, Array]:
     """The k best items by inner product, exactly; ties go to the lower item number.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,10 +18,37 @@ from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
 Augmentation = Literal["edge-drop", "node-drop", "random-walk"]
 
 
+class _Crowd(torch.autograd.Function):
+    """Mean log-sum-exp of a table of logits; the table itself becomes its gradient, so that there is one of it, not ten."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, temperature: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        logits = (first / temperature) @ second.T
+        peak = logits.amax(1, keepdim=True)
+        total = logits.sub_(peak).exp_().sum(1, keepdim=True)
+        ctx.temperature = temperature
+        ctx.save_for_backward(first, second, logits.div_(total))
+        return (peak + total.log()).mean()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        first, second, share = ctx.saved_tensors
+        scale = grad / (ctx.temperature * len(first))
+        return (share @ second).mul_(scale), (share.T @ first).mul_(scale), None
+
+
+def crowd(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """What contrast keeps small: the mean over unit rows of log sum exp of the agreement with all rows of `second`. O(b^2 d).
+
+    Differentiable once.
+    """
+    return _Crowd.apply(first, second, temperature)  # pyright: ignore[reportReturnType]
+
+
 def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """Mean of -log softmax of each row's agreement with its partner among all rows of `second`. O(b^2 d)."""
-    logits = normalize(first) @ normalize(second).T / temperature
-    return (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
+    first, second = normalize(first), normalize(second)
+    return crowd(first, second, temperature) - (first * second).sum(1).mean() / temperature
 
 
 def sampled_ends(pattern: Pattern, size: int, draw: np.random.Generator) -> Pair:
@@ -170,8 +197,10 @@ class _SimEncoder(Encoder):
             pair = mean(layers)
             views = (pair, layers[settings.contrast_layer - 1])
         else:
-            pair = self.final(users, items)
-            views = (mean(self._shifted(users, items, draw)), mean(self._shifted(users, items, draw)))
+            layers = self.graph.layers(users, items, settings.layers)[1:]
+            pair = mean(layers)
+            first, second = (self._drift(layers, draw) for _ in range(2))
+            views = (pair[0] + first[0], pair[1] + first[1]), (pair[0] + second[0], pair[1] + second[1])
         loss = contrast(views[0], views[1], self.graph.pattern, settings.contrast_size, settings.temperature, draw)
         return pair, settings.contrast_weight * loss
 
@@ -180,13 +209,29 @@ class _SimEncoder(Encoder):
         layers = []
         pair = (users, items)
         for _ in range(self.settings.layers):
-            moved = []
-            for part in self.graph.step(*pair):
-                shift = normalize(torch.from_numpy(draw.random(part.shape, dtype=np.float32)).to(part.device))
-                moved.append(part + shift * part.detach().sign() * self.settings.noise)
-            pair = (moved[0], moved[1])
+            users, items = self.graph.step(*pair)
+            pair = (users + self._shift(users.detach(), draw), items + self._shift(items.detach(), draw))
             layers.append(pair)
         return layers
+
+    @torch.no_grad()
+    def _drift(self, layers: list[Pair], draw: np.random.Generator) -> Pair:
+        """How far the mean of the shifted layers lies from that of these.
+
+        Propagation is linear, and shifts have no gradient: they travel by themselves, which saves a shifted view its own way
+        through the graph and back.
+        """
+        drifts = []
+        for users, items in layers:
+            came = self.graph.step(*drifts[-1]) if drifts else (torch.zeros_like(users), torch.zeros_like(items))
+            drifts.append(
+                tuple(way + self._shift(part + way, draw) for part, way in zip((users, items), came, strict=True))
+            )
+        return mean(drifts)
+
+    def _shift(self, part: Tensor, draw: np.random.Generator) -> Tensor:
+        uniform = torch.from_numpy(draw.random(part.shape, dtype=np.float32)).to(part.device)
+        return normalize(uniform).mul_(part.sign()).mul_(self.settings.noise)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from sharpap.checkpoints import State
 from sharpap.kernels import Pattern
-from sharpap.recommenders.contrastive import info_nce, sampled_ends
+from sharpap.recommenders.contrastive import crowd, info_nce, sampled_ends
 from sharpap.recommenders.graph import Graph, LightEncoder
 from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
 from sharpap.seeds import rng
@@ -140,9 +140,11 @@ def gaussian(like: Tensor, draw: np.random.Generator) -> Tensor:
 
 def cluster_nce(first: Tensor, second: Tensor, members: Tensor, temperature: float) -> Tensor:
     """`info_nce` in which all rows of the same cluster are partners, averaged over them."""
-    log_p = torch.log_softmax(normalize(first) @ normalize(second).T / temperature, 1)
-    partners = (members[:, None] == members).float()
-    return -((log_p * partners).sum(1) / partners.sum(1)).mean()
+    first, second = normalize(first), normalize(second)
+    clusters, group = members.unique(return_inverse=True)
+    sums = second.new_zeros(len(clusters), second.shape[1]).index_add(0, group, second)
+    partner = sums / torch.bincount(group)[:, None]
+    return crowd(first, second, temperature) - (first * partner[group]).sum(1).mean() / temperature
 
 
 def k_means(points: Tensor, centres: Tensor, steps: int = 10) -> tuple[Tensor, Tensor]:
