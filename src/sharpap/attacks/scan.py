@@ -1,4 +1,4 @@
-"""One pass over all scores of a surrogate: who is near a hit, who owns a target, how many are hit already."""
+"""What the attack losses need of a full ranking: each user's best rivals, who owns a target, how many are hit already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sharpap.threat import Goal
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scan:
-    """What the attack losses need to know about the full ranking, so that only one pass makes all scores.
+    """What the attack losses need to know about the full ranking, so that it is made once an epoch.
 
     Attributes:
         users: (u,) int64 rows that were scanned.
