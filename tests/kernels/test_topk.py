@@ -69,6 +69,8 @@ def test_the_torch_path_gives_the_same_lists(device):
     theirs = _topk_torch(torch.from_numpy(U).to(device), torch.from_numpy(V).to(device), 9, exclude, users)
     assert np.array_equal(ours[0], theirs[0])
     assert np.array_equal(ours[1], theirs[1])
+    with pytest.raises(ContractError, match="k=41"):
+        topk(torch.from_numpy(U).to(device), torch.from_numpy(V).to(device), 41, users=users)
 
 
 def test_k_must_fit():

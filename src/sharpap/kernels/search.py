@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import ContractError
-from sharpap.kernels.topk import block_rows
+from sharpap.kernels.topk import block_rows, enter
 
 Array = np.ndarray[Any, np.dtype[Any]]
 USERS, ITEMS = 4096, 1024  # of a block of scores: 16 MiB in float32
@@ -79,12 +79,12 @@ def topk(
             rows = vectors if len(open_rows) == len(part) else vectors[torch.from_numpy(open_rows)]
             scores = buffer[: len(rows) * len(block)].view(len(rows), len(block))
             torch.mm(rows, block.T, out=scores)
-            _enter(scores.numpy(), open_rows, first, item_of, place, part, indptr, indices, found, best)
+            _enter_block(scores.numpy(), open_rows, first, item_of, place, part, indptr, indices, found, best)
     return items, values
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _enter(
+def _enter_block(
     scores: Array, rows: Array, first: int, item_of: Array, place: Array, users: Array, indptr: Array, indices: Array,
     items: Array, values: Array,
 ) -> None:  # fmt: skip
@@ -103,15 +103,9 @@ def _enter(
             x = s[i]
             if x >= worst and x > low:
                 item = item_of[first + i]
-                j = k - 1
-                if x == worst and index[j] < item:
+                if x == worst and index[k - 1] < item:
                     continue
-                while j > 0 and (best[j - 1] < x or (best[j - 1] == x and index[j - 1] > item)):
-                    best[j] = best[j - 1]
-                    index[j] = index[j - 1]
-                    j -= 1
-                best[j] = x
-                index[j] = item
+                enter(best, index, x, item)
                 worst = best[k - 1]
 
 

@@ -16,6 +16,18 @@ Array = np.ndarray[Any, np.dtype[Any]]
 BLOCK_BYTES = 16 << 20
 
 
+@numba.njit(cache=True, nogil=True)
+def enter(best: Array, index: Array, x: float, item: int) -> None:
+    """Put a score in its place of a sorted list, before equal scores of higher items; the last of the list leaves."""
+    j = len(best) - 1
+    while j > 0 and (best[j - 1] < x or (best[j - 1] == x and index[j - 1] > item)):
+        best[j] = best[j - 1]
+        index[j] = index[j - 1]
+        j -= 1
+    best[j] = x
+    index[j] = item
+
+
 @numba.njit(parallel=True, cache=True, nogil=True)
 def _topk_rows(scores: Array, k: int, items: Array, values: Array) -> None:
     """Keep a sorted list of the k best per row; a score enters only if it beats the worst kept one."""
@@ -30,13 +42,7 @@ def _topk_rows(scores: Array, k: int, items: Array, values: Array) -> None:
         for i in range(m):
             x = s[i]
             if x > worst:
-                j = k - 1
-                while j > 0 and best[j - 1] < x:
-                    best[j] = best[j - 1]
-                    index[j] = index[j - 1]
-                    j -= 1
-                best[j] = x
-                index[j] = i
+                enter(best, index, x, i)
                 worst = best[k - 1]
 
 
