@@ -55,6 +55,35 @@ def test_values_match_dense_products(device, seed, n, m):
     torch.testing.assert_close(spmm(pattern, None, V).cpu(), full(matrix, torch.ones_like(values)) @ V.cpu())
 
 
+@pytest.mark.parametrize(
+    ("d", "dtype"), [(1, torch.float64), (13, torch.float32), (50, torch.float64), (65, torch.float32)]
+)
+def test_any_number_of_columns(d, dtype):
+    """Rows are covered by blocks, the last of which lies over the one before it."""
+    matrix, pattern, U, V, values = (
+        part.to(dtype) if isinstance(part, torch.Tensor) else part for part in made(d, 20, 15, d)
+    )
+    rows = np.repeat(np.arange(20), np.diff(matrix.indptr))
+    torch.testing.assert_close(sddmm(pattern, U, V), (U @ V.T)[rows, matrix.indices])
+    torch.testing.assert_close(spmm(pattern, values, V), full(matrix, values) @ V)
+    torch.testing.assert_close(spmm_t(pattern, values, U), full(matrix, values).T @ U)
+    torch.testing.assert_close(spmm_t(pattern, None, U), full(matrix, torch.ones_like(values)).T @ U)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_thinned_pattern_has_the_kept_entries(device, share):
+    matrix, pattern, *_ = made(7, 30, 20, device=device)
+    keep = np.random.default_rng(7).random(pattern.nnz) < share
+    rows = np.repeat(np.arange(30), np.diff(matrix.indptr))
+    expected = csr_array((keep[keep].astype(float), (rows[keep], matrix.indices[keep])), shape=matrix.shape)
+    thinned = pattern.where(torch.from_numpy(keep).to(device))
+    for side, wanted in ((thinned, expected), (thinned.transpose, csr_array(expected.T))):
+        assert side.shape == wanted.shape
+        np.testing.assert_array_equal(side.indptr.cpu(), wanted.indptr)
+        np.testing.assert_array_equal(side.indices.cpu(), wanted.indices)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("check", [gradcheck, gradgradcheck])
 def test_first_and_second_derivatives(check, device):

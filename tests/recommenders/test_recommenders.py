@@ -30,11 +30,11 @@ from sharpap.recommenders import (
     XSimGCL,
 )
 from sharpap.recommenders.calls import fit
-from sharpap.recommenders.contrastive import info_nce
+from sharpap.recommenders.contrastive import crowd, info_nce
 from sharpap.recommenders.graph import Graph, mean
 from sharpap.recommenders.neighbours import learnt_item_weights
 from sharpap.recommenders.training import initial_factors
-from sharpap.recommenders.vgcl import cluster_nce, k_means
+from sharpap.recommenders.vgcl import agreement, k_means
 from sharpap.seeds import rng
 
 ALL = [Popularity(), WRMF(), WRMF(solver="adam", epochs=60), BPRMF(epochs=100), LightGCN(epochs=60)]
@@ -304,11 +304,18 @@ def test_contrasts_by_hand():
     logits = torch.nn.functional.cosine_similarity(one[:, None], other[None], dim=2) / 0.5
     expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
     torch.testing.assert_close(info_nce(one, other, 0.5), expected)
-    torch.testing.assert_close(cluster_nce(one, other, torch.arange(5), 0.5), expected)
     members = torch.tensor([7, 2, 7, 7, 2])
     log_p, partners = logits.log_softmax(1), (members[:, None] == members).float()
     expected = -((log_p * partners).sum(1) / partners.sum(1)).mean()
-    torch.testing.assert_close(cluster_nce(one, other, members, 0.5), expected)
+    first, second = torch.nn.functional.normalize(one), torch.nn.functional.normalize(other)
+    clusters = crowd(first, second, 0.5) - agreement(first, second, members) / 0.5
+    torch.testing.assert_close(clusters, expected)
+    nodes = info_nce(one, other, 0.5)
+    for temperature in (0.5, 0.2):  # the crowd is shared at one temperature only
+        settings = VGCL(temperature=0.5, cluster_temperature=temperature, cluster_weight=0.3)
+        encoder = settings.encoder(Pattern.from_csr(csr_array(np.eye(5))), 0)
+        own = crowd(first, second, temperature) - agreement(first, second, members) / temperature
+        torch.testing.assert_close(encoder._contrast(first, second, members), nodes + 0.3 * own)
     far = info_nce(one, -other, 0.001)  # logits of a thousand
     torch.testing.assert_close(far, torch.nn.functional.cross_entropy(-500 * logits, torch.arange(5)))
     pair = [part.double().requires_grad_() for part in (one, other)]

@@ -10,6 +10,7 @@ Negatives that many interactions share cost accuracy: one permutation of the cat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numba
@@ -17,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sharpap.kernels import lanes
 from sharpap.kernels.csr import SHARES, Pattern
 from sharpap.kernels.prefetch import AHEAD, prefetch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_FAST = {"reassoc", "contract", "nsz"}
 _USER, _ITEM, _MIX = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0xD6E8FEB86659FD93
 
 
@@ -45,80 +46,83 @@ def _draw(key: Any, user: Any, items: Array, count: int, out: Array) -> None:
         out[e] = _negative(key, user, items[e], count)
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _gradient(
-    bounds: Array, indptr: Array, indices: Array, key: Any, longest: int, P: Array, Q: Array, GP: Array, shares: Array
-) -> None:
-    d, m = P.shape[1], Q.shape[0]
-    for share in numba.prange(len(bounds) - 1):
-        GQ, negatives = shares[share], np.empty(longest, np.int64)
-        for u in range(bounds[share], bounds[share + 1]):
-            p, g, own = P[u], GP[u], indices[indptr[u] : indptr[u + 1]]
-            last = len(own) - 1
-            _draw(key, u, own, m, negatives)
-            for e in range(-AHEAD, len(own)):
-                if e + AHEAD <= last:
-                    i, j = own[e + AHEAD], negatives[e + AHEAD]
-                    prefetch(Q, i)
-                    prefetch(Q, j)
-                    prefetch(GQ, i)
-                    prefetch(GQ, j)
-                if e < 0:
-                    continue
-                i, j = own[e], negatives[e]
-                q, r, a, b = Q[i], Q[j], GQ[i], GQ[j]
-                s = P.dtype.type(0)
-                for k in range(d):
-                    s += p[k] * (q[k] - r[k])
-                c = P.dtype.type(-1.0 / (1.0 + np.exp(s)))
-                # One loop for each row written: a loop that writes three is not vectorised, for they might overlap.
-                for k in range(d):
-                    g[k] += c * (q[k] - r[k])
-                for k in range(d):
-                    a[k] += c * p[k]
-                for k in range(d):
-                    b[k] -= c * p[k]
+@cache
+def _kernels(d: int) -> tuple[Any, Any]:
+    """Gradient and Hessian-vector product on rows of `d` columns."""
 
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def gradient(
+        bounds: Array,
+        indptr: Array,
+        indices: Array,
+        key: Any,
+        longest: int,
+        P: Array,
+        Q: Array,
+        GP: Array,
+        shares: Array,
+    ) -> None:
+        m = Q.shape[0]
+        for share in numba.prange(len(bounds) - 1):
+            GQ, negatives = shares[share], np.empty(longest, np.int64)
+            for u in range(bounds[share], bounds[share + 1]):
+                own = indices[indptr[u] : indptr[u + 1]]
+                last = len(own) - 1
+                _draw(key, u, own, m, negatives)
+                p, g = lanes.load(P, u, 0, d), lanes.zeros(P, d)
+                for e in range(-AHEAD, len(own)):
+                    if e + AHEAD <= last:
+                        i, j = own[e + AHEAD], negatives[e + AHEAD]
+                        prefetch(Q, i)
+                        prefetch(Q, j)
+                        prefetch(GQ, i)
+                        prefetch(GQ, j)
+                    if e < 0:
+                        continue
+                    i, j = own[e], negatives[e]
+                    gap = lanes.sub(lanes.load(Q, i, 0, d), lanes.load(Q, j, 0, d))
+                    c = -1.0 / (1.0 + np.exp(lanes.dot(p, gap)))
+                    g = lanes.scaled(g, c, gap)
+                    lanes.store(GQ, i, 0, lanes.scaled(lanes.load(GQ, i, 0, d), c, p))
+                    lanes.store(GQ, j, 0, lanes.scaled(lanes.load(GQ, j, 0, d), -c, p))
+                lanes.store(GP, u, 0, g)
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _hvp(
-    bounds: Array, indptr: Array, indices: Array, key: Any, longest: int, P: Array, Q: Array, VP: Array, VQ: Array,
-    HP: Array, shares: Array,
-) -> None:  # fmt: skip
-    d, m = P.shape[1], Q.shape[0]
-    for share in numba.prange(len(bounds) - 1):
-        HQ, negatives = shares[share], np.empty(longest, np.int64)
-        for u in range(bounds[share], bounds[share + 1]):
-            p, vp, h, own = P[u], VP[u], HP[u], indices[indptr[u] : indptr[u + 1]]
-            last = len(own) - 1
-            _draw(key, u, own, m, negatives)
-            for e in range(-AHEAD, len(own)):
-                if e + AHEAD <= last:
-                    i, j = own[e + AHEAD], negatives[e + AHEAD]
-                    prefetch(Q, i)
-                    prefetch(Q, j)
-                    prefetch(VQ, i)
-                    prefetch(VQ, j)
-                    prefetch(HQ, i)
-                    prefetch(HQ, j)
-                if e < 0:
-                    continue
-                i, j = own[e], negatives[e]
-                q, r, vq, vr, a, b = Q[i], Q[j], VQ[i], VQ[j], HQ[i], HQ[j]
-                s = P.dtype.type(0)
-                t = P.dtype.type(0)
-                for k in range(d):
-                    gap = q[k] - r[k]
-                    s += p[k] * gap
-                    t += vp[k] * gap + p[k] * (vq[k] - vr[k])
-                c = P.dtype.type(-1.0 / (1.0 + np.exp(s)))
-                t = -c * (1 + c) * t
-                for k in range(d):
-                    h[k] += t * (q[k] - r[k]) + c * (vq[k] - vr[k])
-                for k in range(d):
-                    a[k] += t * p[k] + c * vp[k]
-                for k in range(d):
-                    b[k] -= t * p[k] + c * vp[k]
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def hvp(
+        bounds: Array, indptr: Array, indices: Array, key: Any, longest: int, P: Array, Q: Array, VP: Array, VQ: Array,
+        HP: Array, shares: Array,
+    ) -> None:  # fmt: skip
+        m = Q.shape[0]
+        for share in numba.prange(len(bounds) - 1):
+            HQ, negatives = shares[share], np.empty(longest, np.int64)
+            for u in range(bounds[share], bounds[share + 1]):
+                own = indices[indptr[u] : indptr[u + 1]]
+                last = len(own) - 1
+                _draw(key, u, own, m, negatives)
+                p, vp, h = lanes.load(P, u, 0, d), lanes.load(VP, u, 0, d), lanes.zeros(P, d)
+                for e in range(-AHEAD, len(own)):
+                    if e + AHEAD <= last:
+                        i, j = own[e + AHEAD], negatives[e + AHEAD]
+                        prefetch(Q, i)
+                        prefetch(Q, j)
+                        prefetch(VQ, i)
+                        prefetch(VQ, j)
+                        prefetch(HQ, i)
+                        prefetch(HQ, j)
+                    if e < 0:
+                        continue
+                    i, j = own[e], negatives[e]
+                    gap = lanes.sub(lanes.load(Q, i, 0, d), lanes.load(Q, j, 0, d))
+                    way = lanes.sub(lanes.load(VQ, i, 0, d), lanes.load(VQ, j, 0, d))
+                    c = -1.0 / (1.0 + np.exp(lanes.dot(p, gap)))
+                    t = -c * (1.0 + c) * (lanes.dot(vp, gap) + lanes.dot(p, way))
+                    h = lanes.scaled(lanes.scaled(h, t, gap), c, way)
+                    change = lanes.scaled(lanes.scaled(lanes.zeros(P, d), t, p), c, vp)
+                    lanes.store(HQ, i, 0, lanes.add(lanes.load(HQ, i, 0, d), change))
+                    lanes.store(HQ, j, 0, lanes.sub(lanes.load(HQ, j, 0, d), change))
+                lanes.store(HP, u, 0, h)
+
+    return gradient, hvp
 
 
 @numba.njit(cache=True, nogil=True)
@@ -178,19 +182,24 @@ def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Te
     """
     if P.device.type != "cpu":
         return _torch_gradient(negatives, P, Q)
-    GP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
-    _gradient(*_work(negatives), P.contiguous().numpy(), Q.contiguous().numpy(), GP.numpy(), shares.numpy())
-    return GP, shares.sum(0)
+    d = P.shape[1]
+    users, items = lanes.padded(P), lanes.padded(Q)
+    GP, shares = torch.empty_like(users), Q.new_zeros(SHARES, *items.shape)
+    gradient, _ = _kernels(users.shape[1])
+    gradient(*_work(negatives), users.numpy(), items.numpy(), GP.numpy(), shares.numpy())
+    return GP[:, :d].contiguous(), shares.sum(0)[:, :d].contiguous()
 
 
 def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
     """Hessian of the loss of `bpr_gradient` times the direction (VP, VQ); same shapes, same cost twice over."""
     if P.device.type != "cpu":
         return _torch_hvp(negatives, P, Q, VP, VQ)
-    HP, shares = torch.zeros_like(P), Q.new_zeros(SHARES, *Q.shape)
-    users, items, user_way, item_way = (part.contiguous().numpy() for part in (P, Q, VP, VQ))
-    _hvp(*_work(negatives), users, items, user_way, item_way, HP.numpy(), shares.numpy())
-    return HP, shares.sum(0)
+    d = P.shape[1]
+    users, items, user_way, item_way = (lanes.padded(part) for part in (P, Q, VP, VQ))
+    HP, shares = torch.empty_like(users), Q.new_zeros(SHARES, *items.shape)
+    _, hvp = _kernels(users.shape[1])
+    hvp(*_work(negatives), users.numpy(), items.numpy(), user_way.numpy(), item_way.numpy(), HP.numpy(), shares.numpy())
+    return HP[:, :d].contiguous(), shares.sum(0)[:, :d].contiguous()
 
 
 def _work(negatives: Negatives) -> tuple[Array, Array, Array, np.uint64, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -68,7 +69,7 @@ class Pattern:
         """The entries where `keep` (nnz,) is true; its transpose is thinned along, not sorted again."""
         by_column = self.transpose
         thinned = _thin(self, keep)
-        thinned.__dict__["transpose"] = _thin(by_column, keep[self.order])  # the cached property, filled in
+        thinned.__dict__["transpose"] = _thin(by_column, keep, self.order)  # the cached property, filled in
         return thinned
 
     @cached_property
@@ -88,10 +89,45 @@ class Pattern:
         return np.unique(np.clip(bounds, 0, self.shape[0]))
 
 
-def _thin(pattern: Pattern, keep: Tensor) -> Pattern:
-    before = torch.zeros(pattern.nnz + 1, dtype=torch.int64, device=keep.device)
-    torch.cumsum(keep, 0, out=before[1:])
-    return Pattern(before[pattern.indptr], pattern.indices[keep], pattern.shape)
+def _thin(pattern: Pattern, keep: Tensor, order: Tensor | None = None) -> Pattern:
+    """The entries where `keep`, or `keep[order]`, is true."""
+    if keep.device.type != "cpu":
+        keep = keep if order is None else keep[order]
+        before = torch.zeros(pattern.nnz + 1, dtype=torch.int64, device=keep.device)
+        torch.cumsum(keep, 0, out=before[1:])
+        return Pattern(before[pattern.indptr], pattern.indices[keep], pattern.shape)
+    indptr, indices = torch.empty_like(pattern.indptr), torch.empty(pattern.nnz + 1, dtype=torch.int32)
+    parts = (pattern.indptr.numpy(), pattern.indices.numpy(), keep.numpy(), indptr.numpy(), indices.numpy())
+    count = _kept(*parts) if order is None else _kept_ordered(*parts, order.numpy())
+    return Pattern(indptr, indices[:count], pattern.shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def _kept(indptr: Array, indices: Array, keep: Array, new_indptr: Array, new_indices: Array) -> int:
+    """Every entry is written, and the next over it unless it is kept: no branch that the processor would have to guess."""
+    count = 0
+    for row in range(len(indptr) - 1):
+        new_indptr[row] = count
+        for e in range(indptr[row], indptr[row + 1]):
+            new_indices[count] = indices[e]
+            count += np.int64(keep[e])
+    new_indptr[-1] = count
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _kept_ordered(
+    indptr: Array, indices: Array, keep: Array, new_indptr: Array, new_indices: Array, order: Array
+) -> int:
+    """`_kept` of `keep[order]`."""
+    count = 0
+    for row in range(len(indptr) - 1):
+        new_indptr[row] = count
+        for e in range(indptr[row], indptr[row + 1]):
+            new_indices[count] = indices[e]
+            count += np.int64(keep[order[e]])
+    new_indptr[-1] = count
+    return count
 
 
 def check_dense(name: str, dense: Tensor, rows: int, pattern: Pattern, *, like: Tensor | None = None) -> None:

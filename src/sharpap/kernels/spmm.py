@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numba
@@ -10,79 +11,61 @@ import torch
 from torch import Tensor
 
 from sharpap.errors import ContractError
+from sharpap.kernels import lanes
 from sharpap.kernels.csr import Pattern, check_dense
 from sharpap.kernels.prefetch import AHEAD, prefetch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_FAST = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _spmm(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array, out: Array) -> None:
-    """Four entries at a time, here and below: the output row is then read and written a quarter as often."""
-    d, last = V.shape[1], len(indices) - 1
-    for chunk in numba.prange(len(bounds) - 1):
-        for row in range(bounds[chunk], bounds[chunk + 1]):
-            o = out[row]
-            whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
-            for e in range(indptr[row], whole, 4):
-                for i in range(AHEAD, AHEAD + 4):
-                    prefetch(V, indices[min(e + i, last)])
-                a, v = values[e], V[indices[e]]
-                b, w = values[e + 1], V[indices[e + 1]]
-                c, x = values[e + 2], V[indices[e + 2]]
-                f, y = values[e + 3], V[indices[e + 3]]
-                for k in range(d):
-                    o[k] += (a * v[k] + b * w[k]) + (c * x[k] + f * y[k])
-            for e in range(whole, indptr[row + 1]):
-                a, v = values[e], V[indices[e]]
-                for k in range(d):
-                    o[k] += a * v[k]
+@cache
+def _kernels(width: int) -> tuple[Any, Any, Any]:
+    """The products over blocks of `width` columns: with values, with the values of a transposed pattern, with ones."""
 
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def with_values(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array, out: Array) -> None:
+        d, last = V.shape[1], len(indices) - 1
+        for chunk in numba.prange(len(bounds) - 1):
+            for row in range(bounds[chunk], bounds[chunk + 1]):
+                for block in range(0, d, width):
+                    at = min(block, d - width)
+                    total = lanes.zeros(V, width)
+                    for e in range(indptr[row], indptr[row + 1]):
+                        prefetch(V, indices[min(e + AHEAD, last)])
+                        total = lanes.scaled(total, values[e], lanes.load(V, indices[e], at, width))
+                    lanes.store(out, row, at, total)
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _spmm_ordered(
-    bounds: Array, indptr: Array, indices: Array, order: Array, values: Array, V: Array, out: Array
-) -> None:
-    """Add the product of a transposed pattern to `out`; entry e has the value `values[order[e]]`."""
-    d, last = V.shape[1], len(indices) - 1
-    for chunk in numba.prange(len(bounds) - 1):
-        for row in range(bounds[chunk], bounds[chunk + 1]):
-            o = out[row]
-            whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
-            for e in range(indptr[row], whole, 4):
-                for i in range(AHEAD, AHEAD + 4):
-                    prefetch(V, indices[min(e + i, last)])
-                    prefetch(values, order[min(e + i, last)])
-                a, v = values[order[e]], V[indices[e]]
-                b, w = values[order[e + 1]], V[indices[e + 1]]
-                c, x = values[order[e + 2]], V[indices[e + 2]]
-                f, y = values[order[e + 3]], V[indices[e + 3]]
-                for k in range(d):
-                    o[k] += (a * v[k] + b * w[k]) + (c * x[k] + f * y[k])
-            for e in range(whole, indptr[row + 1]):
-                a, v = values[order[e]], V[indices[e]]
-                for k in range(d):
-                    o[k] += a * v[k]
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def with_ordered(
+        bounds: Array, indptr: Array, indices: Array, order: Array, values: Array, V: Array, out: Array
+    ) -> None:
+        d, last = V.shape[1], len(indices) - 1
+        for chunk in numba.prange(len(bounds) - 1):
+            for row in range(bounds[chunk], bounds[chunk + 1]):
+                for block in range(0, d, width):
+                    at = min(block, d - width)
+                    total = lanes.zeros(V, width)
+                    for e in range(indptr[row], indptr[row + 1]):
+                        soon = min(e + AHEAD, last)
+                        prefetch(V, indices[soon])
+                        prefetch(values, order[soon])
+                        total = lanes.scaled(total, values[order[e]], lanes.load(V, indices[e], at, width))
+                    lanes.store(out, row, at, total)
 
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def with_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Array) -> None:
+        d, last = V.shape[1], len(indices) - 1
+        for chunk in numba.prange(len(bounds) - 1):
+            for row in range(bounds[chunk], bounds[chunk + 1]):
+                for block in range(0, d, width):
+                    at = min(block, d - width)
+                    total = lanes.zeros(V, width)
+                    for e in range(indptr[row], indptr[row + 1]):
+                        prefetch(V, indices[min(e + AHEAD, last)])
+                        total = lanes.add(total, lanes.load(V, indices[e], at, width))
+                    lanes.store(out, row, at, total)
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _spmm_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Array) -> None:
-    d, last = V.shape[1], len(indices) - 1
-    for chunk in numba.prange(len(bounds) - 1):
-        for row in range(bounds[chunk], bounds[chunk + 1]):
-            o = out[row]
-            whole = indptr[row] + (indptr[row + 1] - indptr[row]) // 4 * 4
-            for e in range(indptr[row], whole, 4):
-                for i in range(AHEAD, AHEAD + 4):
-                    prefetch(V, indices[min(e + i, last)])
-                v, w, x, y = V[indices[e]], V[indices[e + 1]], V[indices[e + 2]], V[indices[e + 3]]
-                for k in range(d):
-                    o[k] += (v[k] + w[k]) + (x[k] + y[k])
-            for e in range(whole, indptr[row + 1]):
-                v = V[indices[e]]
-                for k in range(d):
-                    o[k] += v[k]
+    return with_values, with_ordered, with_ones
 
 
 def _torch_spmm(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
@@ -97,15 +80,16 @@ def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: b
     by_row = pattern.transpose if transposed else pattern
     if V.device.type != "cpu":
         return _torch_spmm(by_row, values[pattern.order] if transposed and values is not None else values, V)
-    out = torch.zeros(by_row.shape[0], V.shape[1], dtype=V.dtype)
+    out = torch.empty(by_row.shape[0], V.shape[1], dtype=V.dtype)
     common = (by_row.chunks, by_row.indptr.numpy(), by_row.indices.numpy())
     dense = V.contiguous().numpy()
+    with_values, with_ordered, with_ones = _kernels(lanes.width(V.shape[1], V.itemsize))
     if values is None:
-        _spmm_ones(*common, dense, out.numpy())
+        with_ones(*common, dense, out.numpy())
     elif transposed:
-        _spmm_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
+        with_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
     else:
-        _spmm(*common, values.contiguous().numpy(), dense, out.numpy())
+        with_values(*common, values.contiguous().numpy(), dense, out.numpy())
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, embedding, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from sharpap.device import resolve
 from sharpap.errors import ConfigError
@@ -172,11 +172,14 @@ class NeuMF:
         for _ in training.run(model, moving):
             for batch in batches(train, self.negatives, self.batch_size, draw):
                 users, items, labels = (part.to(device) for part in batch)
-                hidden = torch.cat([embedding(users, tables[1]), embedding(items, tables[3])], 1)
+                # Not `embedding`, whose backward pass is three times slower.
+                user, user_in, item, item_in = (
+                    table.index_select(0, users if side < 2 else items) for side, table in enumerate(tables)
+                )
+                hidden = torch.cat([user_in, item_in], 1)
                 for weight, bias in zip(layers[::2], layers[1::2], strict=True):
                     hidden = dropout(torch.relu_(torch.addmm(bias, hidden, weight)), self.dropout, draw)
-                product = embedding(users, tables[0]) * embedding(items, tables[2])
-                logits = torch.cat([product, hidden], 1) @ head
+                logits = torch.cat([user * item, hidden], 1) @ head
                 optimizer.zero_grad()
                 binary_cross_entropy_with_logits(logits[:, 0], labels).backward()
                 add_penalty(tables[:2], users, self.reg)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from sharpap.checkpoints import State
 from sharpap.kernels import Pattern
-from sharpap.recommenders.contrastive import crowd, info_nce, sampled_ends
+from sharpap.recommenders.contrastive import crowd, sampled_ends
 from sharpap.recommenders.graph import Graph, LightEncoder
 from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
 from sharpap.seeds import rng
@@ -102,12 +102,21 @@ class _VGCLEncoder(LightEncoder):
         loss = means[0].new_zeros(())
         for side, chosen in enumerate(nodes):
             one, other = first[side][chosen], second[side][chosen]
-            group = cluster_nce(one, other, self.members[side][chosen], settings.cluster_temperature)
-            nce = info_nce(one, other, settings.temperature) + settings.cluster_weight * group
+            nce = self._contrast(normalize(one), normalize(other), self.members[side][chosen])
             mu, sigma = means[side], spreads[side]
             divergence = 0.5 * (mu.square() + sigma.square() - 2 * sigma.log() - 1).sum(1).mean()
             loss = loss + settings.contrast_weight * nce + settings.divergence_weight * divergence
         return (first[0], first[1]), loss
+
+    def _contrast(self, first: Tensor, second: Tensor, members: Tensor) -> Tensor:
+        """Of nodes plus of clusters, on unit rows; at one temperature they keep the same crowd away, made once."""
+        settings = self.settings
+        away = crowd(first, second, settings.temperature)
+        same = settings.temperature == settings.cluster_temperature
+        group_away = away if same else crowd(first, second, settings.cluster_temperature)
+        node = away - (first * second).sum(1).mean() / settings.temperature
+        group = group_away - agreement(first, second, members) / settings.cluster_temperature
+        return node + settings.cluster_weight * group
 
     def state(self) -> State:
         groups = {f"centres {side}": part.cpu().numpy() for side, part in enumerate(self.centres) if part is not None}
@@ -138,13 +147,12 @@ def gaussian(like: Tensor, draw: np.random.Generator) -> Tensor:
     return torch.from_numpy(draw.standard_normal(like.shape, dtype=np.float32)).to(like.device)
 
 
-def cluster_nce(first: Tensor, second: Tensor, members: Tensor, temperature: float) -> Tensor:
-    """`info_nce` in which all rows of the same cluster are partners, averaged over them."""
-    first, second = normalize(first), normalize(second)
+def agreement(first: Tensor, second: Tensor, members: Tensor) -> Tensor:
+    """Mean inner product of a row and all rows of `second` of its cluster, without the table of all products."""
     clusters, group = members.unique(return_inverse=True)
     sums = second.new_zeros(len(clusters), second.shape[1]).index_add(0, group, second)
     partner = sums / torch.bincount(group)[:, None]
-    return crowd(first, second, temperature) - (first * partner[group]).sum(1).mean() / temperature
+    return (first * partner[group]).sum(1).mean()
 
 
 def k_means(points: Tensor, centres: Tensor, steps: int = 10) -> tuple[Tensor, Tensor]:
