@@ -2,75 +2,66 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
 
+from sharpap.kernels import lanes
 from sharpap.kernels.csr import Pattern
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_FAST = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _solve_rows(
-    bounds: Array, indptr: Array, indices: Array, Q: Array, G: Array, w1: float, extra: float, steps: int, out: Array
-) -> None:
-    """Sums have loops of their own: beside a store, the order of a compiled sum depends on how near the arrays lie."""
-    d = Q.shape[1]
-    for chunk in numba.prange(len(bounds) - 1):
-        r, p, Ap = np.empty(d, Q.dtype), np.empty(d, Q.dtype), np.empty(d, Q.dtype)
-        for row in range(bounds[chunk], bounds[chunk + 1]):
-            x = out[row]
-            rr = Q.dtype.type(0)
-            if indptr[row] == indptr[row + 1]:
-                x[:] = 0
-                continue
-            for step in range(steps + 1):  # step 0 makes the residual b - A x
-                v = x if step == 0 else p
-                for a in range(d):
-                    s = Q.dtype.type(0)
-                    for b in range(d):
-                        s += G[a, b] * v[b]
-                    Ap[a] = s
-                if step == 0:
-                    for a in range(d):
-                        r[a] = -Ap[a]
+@cache
+def _kernel(d: int) -> Any:
+    """Conjugate gradients on rows of `d` columns."""
+
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def solve(
+        bounds: Array,
+        indptr: Array,
+        indices: Array,
+        Q: Array,
+        G: Array,
+        w1: float,
+        extra: float,
+        steps: int,
+        out: Array,
+    ) -> None:
+        for chunk in numba.prange(len(bounds) - 1):
+            v = np.empty((1, d), Q.dtype)  # what A is multiplied with, where its numbers can be had one by one
+            for row in range(bounds[chunk], bounds[chunk + 1]):
+                if indptr[row] == indptr[row + 1]:
+                    out[row] = 0
+                    continue
+                x = lanes.load(out, row, 0, d)
+                lanes.store(v, 0, 0, x)
+                r = lanes.zeros(Q, d)
+                for a in range(len(G)):
+                    r = lanes.scaled(r, -v[0, a], lanes.load(G, a, 0, d))
                 for e in range(indptr[row], indptr[row + 1]):
-                    q = Q[indices[e]]
-                    s = Q.dtype.type(0)
-                    for a in range(d):
-                        s += q[a] * v[a]
-                    c = Q.dtype.type(extra) * s
-                    if step == 0:
-                        c = Q.dtype.type(w1) - c
-                        for a in range(d):
-                            r[a] += c * q[a]
-                    else:
-                        for a in range(d):
-                            Ap[a] += c * q[a]
-                if step == 0:
-                    for a in range(d):
-                        p[a] = r[a]
-                    for a in range(d):
-                        rr += r[a] * r[a]
-                else:
-                    pAp = Q.dtype.type(0)
-                    for a in range(d):
-                        pAp += p[a] * Ap[a]
-                    alpha = rr / pAp
-                    for a in range(d):
-                        x[a] += alpha * p[a]
-                        r[a] -= alpha * Ap[a]
-                    new = Q.dtype.type(0)
-                    for a in range(d):
-                        new += r[a] * r[a]
-                    for a in range(d):
-                        p[a] = r[a] + new / rr * p[a]
-                    rr = new
-                if rr < 1e-20:
-                    break
+                    q = lanes.load(Q, indices[e], 0, d)
+                    r = lanes.scaled(r, w1 - extra * lanes.dot(q, x), q)
+                p, rr = r, lanes.dot(r, r)
+                for _ in range(steps):
+                    if rr < 1e-20:
+                        break
+                    lanes.store(v, 0, 0, p)
+                    Ap = lanes.zeros(Q, d)
+                    for a in range(len(G)):
+                        Ap = lanes.scaled(Ap, v[0, a], lanes.load(G, a, 0, d))
+                    for e in range(indptr[row], indptr[row + 1]):
+                        q = lanes.load(Q, indices[e], 0, d)
+                        Ap = lanes.scaled(Ap, extra * lanes.dot(q, p), q)
+                    alpha = rr / lanes.dot(p, Ap)
+                    x, r = lanes.scaled(x, alpha, p), lanes.scaled(r, -alpha, Ap)
+                    new = lanes.dot(r, r)
+                    p, rr = lanes.scaled(r, new / rr, p), new
+                lanes.store(out, row, 0, x)
+
+    return solve
 
 
 def solve_rows(
@@ -81,8 +72,12 @@ def solve_rows(
     The row's system is (w0 Q^T Q + (w1 - w0) sum q q^T + reg I) p = w1 sum q over its items; with `steps` = d the
     conjugate gradients are exact up to rounding. Rows without entries become 0, their optimum. O(steps (nnz d + n d^2)).
     """
-    gram = (negative_weight * (Q.T @ Q) + reg * np.eye(Q.shape[1])).astype(Q.dtype)
-    extra = positive_weight - negative_weight
-    _solve_rows(
-        pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), Q, gram, positive_weight, extra, steps, P
-    )
+    d = Q.shape[1]
+    gram = (negative_weight * (Q.T @ Q) + reg * np.eye(d)).astype(Q.dtype)
+    weights = Q.dtype.type(positive_weight), Q.dtype.type(positive_weight - negative_weight)
+    short = lanes.padded_width(d) - d
+    x, q, g = (np.pad(part, ((0, 0), (0, short))) if short else part for part in (P, Q, gram))
+    solve = _kernel(d + short)
+    solve(pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), q, g, *weights, steps, x)
+    if short:
+        P[:] = x[:, :d]

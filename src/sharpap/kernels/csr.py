@@ -112,7 +112,7 @@ def _kept(indptr: Array, indices: Array, keep: Array, new_indptr: Array, new_ind
             new_indices[count] = indices[e]
             count += np.int64(keep[e])
     new_indptr[-1] = count
-    return count
+    return new_indptr[-1]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -127,7 +127,7 @@ def _kept_ordered(
             new_indices[count] = indices[e]
             count += np.int64(keep[order[e]])
     new_indptr[-1] = count
-    return count
+    return new_indptr[-1]
 
 
 def check_dense(name: str, dense: Tensor, rows: int, pattern: Pattern, *, like: Tensor | None = None) -> None:

@@ -2,9 +2,11 @@
 
 A numba loop over the columns of a row stores what it sums after every entry and loads it again for the next, for the sum might
 overlap what it reads. `load` gives `width` columns as one value (an LLVM vector, which becomes as many registers as it needs),
-so that a sum over entries never leaves them: twice as fast on `spmm`.
+so that a sum over entries never leaves them: twice as fast on `spmm`, up to twice on the pairwise loss. Where a pass waits for
+memory all the same (`sddmm`, the least-squares loss) it gains nothing, and loops are kept.
 
-Rows of any length are covered by blocks of `width(d)` columns, the last of which may lie over the one before it.
+Sums cover rows of any length by blocks of `width(d)` columns, the last of which may lie over the one before it; inner products
+need whole rows (`padded`).
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
+from numba.core.errors import TypingError
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic, register_model
 from numba.np import arrayobj
 from torch import Tensor
 from torch.nn.functional import pad
 
-STEP = 8  # a register holds so many float32
+_SHORTEST = 8  # columns: a register holds so many float32
 _BYTES = 256  # eight registers of 32 bytes: as many again hold what is added
 _LOOSE = ("contract", "nsz", "reassoc")
 
@@ -31,9 +34,14 @@ def width(columns: int, itemsize: int) -> int:
     return 1 << (max(min(columns, _BYTES // itemsize), 1).bit_length() - 1)
 
 
+def padded_width(columns: int) -> int:
+    """The next power of two: LLVM works on rows of other lengths as slowly as a loop."""
+    return max(1 << (columns - 1).bit_length(), _SHORTEST)
+
+
 def padded(dense: Tensor) -> Tensor:
-    """(rows, d) with zero columns up to a multiple of `STEP`, so that whole rows can be values; itself if it is one."""
-    short = -dense.shape[1] % STEP
+    """(rows, d) with zero columns up to `padded_width(d)`, so that a whole row can be one value; itself where it has them."""
+    short = padded_width(dense.shape[1]) - dense.shape[1]
     return (pad(dense, (0, short)) if short else dense).contiguous()
 
 
@@ -65,6 +73,8 @@ def _place(context: Any, builder: Any, kind: Any, args: Any, of: Any) -> Any:
 
 def _load(typingctx: Any, array: Any, row: Any, column: Any, count: Any) -> Any:
     """`load(array, row, column, count)`: columns `column` to `column + count` of a row; `count` is a constant."""
+    if array.layout != "C":
+        raise TypingError("A row whose columns lie side by side is needed.")
     lanes = Lanes(array.dtype, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -76,6 +86,8 @@ def _load(typingctx: Any, array: Any, row: Any, column: Any, count: Any) -> Any:
 
 def _store(typingctx: Any, array: Any, row: Any, column: Any, value: Any) -> Any:
     """`store(array, row, column, lanes)`: write them there."""
+    if array.layout != "C":
+        raise TypingError("A row whose columns lie side by side is needed.")
     signature = types.void(array, row, column, value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
