@@ -53,7 +53,7 @@ def kernel(name: str, shape: str, d: int = 64) -> Work:
         "torch spmm_t": (lambda: flipped @ U, 0, 0),
         "gradient": (lambda: wrmf_gradient(pattern, U, V, **WEIGHTS), 8 * d * nnz + 4 * d * d * both, 2 * gathers + 8 * nnz + 3 * sides),
         "hvp": (lambda: wrmf_hvp(pattern, U, V, A, B, **WEIGHTS), 20 * d * nnz + 12 * d * d * both, 4 * gathers + 8 * nnz + 6 * sides),
-        "bpr": (lambda: bpr_gradient(negatives, U, V), 11 * d * nnz, 6 * gathers + 4 * nnz + 2 * sides),
+        "bpr": (lambda: bpr_gradient(negatives, U, V), 9 * d * nnz, 4 * gathers + 56 * nnz + 2 * sides),
         "als": (lambda: solve_rows(pattern, solved, V.numpy(), steps=4, **WEIGHTS), 20 * d * nnz + 10 * d * d * n, gathers + 4 * nnz + 8 * d * n),
         "topk": (lambda: topk(U.numpy(), V.numpy(), 20, exclude=matrix, users=users), 2.0 * d * len(users) * m, 8.0 * len(users) * m),
         "torch topk": (lambda: (U[: len(users)] @ V.T).masked_fill_(owned, -torch.inf).topk(20, dim=1), 0, 0),

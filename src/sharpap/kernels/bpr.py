@@ -1,8 +1,9 @@
-"""The fused gradient of the pairwise ranking loss over all interactions, one negative each.
+"""The gradient of the pairwise ranking loss over all interactions, one negative each.
 
 The negative of a pair (u, i) in a step is a hash of the step's key, u and i: uniform over all items but i, independent from
-pair to pair, and known for absent pairs too, without being stored. Each user's interactions are visited once; what they add to
-items is summed in `SHARES` private arrays, whose number is fixed, so that results do not depend on the number of threads.
+pair to pair, and known for absent pairs too, without being stored. One pass over the users draws the negatives, sums the
+users' part and leaves each interaction's slope; the items' part is then two sparse products, over the interactions and over
+the negatives, counted into their columns. Nothing is scattered, so results do not depend on the number of threads.
 Negatives that many interactions share cost accuracy: one permutation of the catalogue a step lost BPR-MF a tenth of it
 (docs/recommenders.md).
 """
@@ -19,8 +20,9 @@ import torch
 from torch import Tensor
 
 from sharpap.kernels import lanes
-from sharpap.kernels.csr import SHARES, Pattern
-from sharpap.kernels.prefetch import AHEAD, prefetch
+from sharpap.kernels.csr import Pattern
+from sharpap.kernels.prefetch import prefetch
+from sharpap.kernels.spmm import forward as product
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _USER, _ITEM, _MIX = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0xD6E8FEB86659FD93
@@ -39,16 +41,16 @@ def _negative(key: Any, user: Any, item: Any, count: int) -> int:
     return at - count if at >= count else at
 
 
-@numba.njit(inline="always", cache=True)
-def _draw(key: Any, user: Any, items: Array, count: int, out: Array) -> None:
-    """Negatives of one user's items. They are drawn before they are used, so that their rows can be asked for."""
-    for e in range(len(items)):
-        out[e] = _negative(key, user, items[e], count)
+_BLOCK, _AHEAD = 16, 4  # interactions, each of two rows, or four: both together have to fit the first cache
 
 
 @cache
 def _kernels(d: int) -> tuple[Any, Any]:
-    """Gradient and Hessian-vector product on rows of `d` columns."""
+    """The users' parts of gradient and Hessian-vector product on rows of `d` columns, and what the items' parts need.
+
+    A call of exp empties the registers: inner products, slopes and sums are made one after the other, over blocks of
+    interactions whose rows stay in the first cache.
+    """
 
     @numba.njit(parallel=True, cache=True, nogil=True)
     def gradient(
@@ -56,70 +58,64 @@ def _kernels(d: int) -> tuple[Any, Any]:
         indptr: Array,
         indices: Array,
         key: Any,
-        longest: int,
         P: Array,
         Q: Array,
         GP: Array,
-        shares: Array,
+        drawn: Array,
+        slopes: Array,
     ) -> None:
         m = Q.shape[0]
-        for share in numba.prange(len(bounds) - 1):
-            GQ, negatives = shares[share], np.empty(longest, np.int64)
-            for u in range(bounds[share], bounds[share + 1]):
-                own = indices[indptr[u] : indptr[u + 1]]
-                last = len(own) - 1
-                _draw(key, u, own, m, negatives)
+        for chunk in numba.prange(len(bounds) - 1):
+            for u in range(bounds[chunk], bounds[chunk + 1]):
+                first, end = indptr[u], indptr[u + 1]
+                for e in range(first, end):
+                    drawn[e] = _negative(key, u, indices[e], m)
                 p, g = lanes.load(P, u, 0, d), lanes.zeros(P, d)
-                for e in range(-AHEAD, len(own)):
-                    if e + AHEAD <= last:
-                        i, j = own[e + AHEAD], negatives[e + AHEAD]
-                        prefetch(Q, i)
-                        prefetch(Q, j)
-                        prefetch(GQ, i)
-                        prefetch(GQ, j)
-                    if e < 0:
-                        continue
-                    i, j = own[e], negatives[e]
-                    gap = lanes.sub(lanes.load(Q, i, 0, d), lanes.load(Q, j, 0, d))
-                    c = -1.0 / (1.0 + np.exp(lanes.dot(p, gap)))
-                    g = lanes.scaled(g, c, gap)
-                    lanes.store(GQ, i, 0, lanes.scaled(lanes.load(GQ, i, 0, d), c, p))
-                    lanes.store(GQ, j, 0, lanes.scaled(lanes.load(GQ, j, 0, d), -c, p))
+                for start in range(first, end, _BLOCK):
+                    stop = min(start + _BLOCK, end)
+                    for e in range(start, stop):
+                        soon = min(e + _AHEAD, end - 1)
+                        prefetch(Q, indices[soon])
+                        prefetch(Q, drawn[soon])
+                        gap = lanes.sub(lanes.load(Q, indices[e], 0, d), lanes.load(Q, drawn[e], 0, d))
+                        slopes[e] = lanes.dot(p, gap)
+                    for e in range(start, stop):
+                        slopes[e] = -1.0 / (1.0 + np.exp(slopes[e]))
+                    for e in range(start, stop):
+                        gap = lanes.sub(lanes.load(Q, indices[e], 0, d), lanes.load(Q, drawn[e], 0, d))
+                        g = lanes.scaled(g, slopes[e], gap)
                 lanes.store(GP, u, 0, g)
 
     @numba.njit(parallel=True, cache=True, nogil=True)
     def hvp(
-        bounds: Array, indptr: Array, indices: Array, key: Any, longest: int, P: Array, Q: Array, VP: Array, VQ: Array,
-        HP: Array, shares: Array,
+        bounds: Array, indptr: Array, indices: Array, key: Any, P: Array, Q: Array, VP: Array, VQ: Array, HP: Array,
+        drawn: Array, slopes: Array, bends: Array,
     ) -> None:  # fmt: skip
         m = Q.shape[0]
-        for share in numba.prange(len(bounds) - 1):
-            HQ, negatives = shares[share], np.empty(longest, np.int64)
-            for u in range(bounds[share], bounds[share + 1]):
-                own = indices[indptr[u] : indptr[u + 1]]
-                last = len(own) - 1
-                _draw(key, u, own, m, negatives)
+        for chunk in numba.prange(len(bounds) - 1):
+            for u in range(bounds[chunk], bounds[chunk + 1]):
+                first, end = indptr[u], indptr[u + 1]
+                for e in range(first, end):
+                    drawn[e] = _negative(key, u, indices[e], m)
                 p, vp, h = lanes.load(P, u, 0, d), lanes.load(VP, u, 0, d), lanes.zeros(P, d)
-                for e in range(-AHEAD, len(own)):
-                    if e + AHEAD <= last:
-                        i, j = own[e + AHEAD], negatives[e + AHEAD]
-                        prefetch(Q, i)
-                        prefetch(Q, j)
-                        prefetch(VQ, i)
-                        prefetch(VQ, j)
-                        prefetch(HQ, i)
-                        prefetch(HQ, j)
-                    if e < 0:
-                        continue
-                    i, j = own[e], negatives[e]
-                    gap = lanes.sub(lanes.load(Q, i, 0, d), lanes.load(Q, j, 0, d))
-                    way = lanes.sub(lanes.load(VQ, i, 0, d), lanes.load(VQ, j, 0, d))
-                    c = -1.0 / (1.0 + np.exp(lanes.dot(p, gap)))
-                    t = -c * (1.0 + c) * (lanes.dot(vp, gap) + lanes.dot(p, way))
-                    h = lanes.scaled(lanes.scaled(h, t, gap), c, way)
-                    change = lanes.scaled(lanes.scaled(lanes.zeros(P, d), t, p), c, vp)
-                    lanes.store(HQ, i, 0, lanes.add(lanes.load(HQ, i, 0, d), change))
-                    lanes.store(HQ, j, 0, lanes.sub(lanes.load(HQ, j, 0, d), change))
+                for start in range(first, end, _BLOCK):
+                    stop = min(start + _BLOCK, end)
+                    for e in range(start, stop):
+                        i, j, soon = indices[e], drawn[e], min(e + _AHEAD, end - 1)
+                        prefetch(Q, indices[soon])
+                        prefetch(Q, drawn[soon])
+                        prefetch(VQ, indices[soon])
+                        prefetch(VQ, drawn[soon])
+                        gap = lanes.sub(lanes.load(Q, i, 0, d), lanes.load(Q, j, 0, d))
+                        slopes[e], bends[e] = lanes.dot(p, gap), lanes.dot(vp, gap)
+                        bends[e] += lanes.dot(p, lanes.sub(lanes.load(VQ, i, 0, d), lanes.load(VQ, j, 0, d)))
+                    for e in range(start, stop):
+                        slopes[e] = -1.0 / (1.0 + np.exp(slopes[e]))
+                        bends[e] *= -slopes[e] * (1.0 + slopes[e])
+                    for e in range(start, stop):
+                        i, j = indices[e], drawn[e]
+                        h = lanes.scaled(h, bends[e], lanes.sub(lanes.load(Q, i, 0, d), lanes.load(Q, j, 0, d)))
+                        h = lanes.scaled(h, slopes[e], lanes.sub(lanes.load(VQ, i, 0, d), lanes.load(VQ, j, 0, d)))
                 lanes.store(HP, u, 0, h)
 
     return gradient, hvp
@@ -163,6 +159,11 @@ class Negatives:
         """Fresh negatives."""
         return cls(pattern, np.uint64(generator.integers(0, 2**63)))
 
+    def blank(self) -> Pattern:
+        """The pattern of users and negatives, in the order of the interactions, for a kernel to fill in."""
+        pattern = self.pattern
+        return Pattern(pattern.indptr, torch.empty_like(pattern.indices), pattern.shape)
+
     def of(self, users: Array, items: Array) -> Array:
         """(e,) int64 negatives of the pairs of `users` and `items`, both (e,); interactions or not."""
         out = np.empty(len(users), np.int64)
@@ -178,35 +179,34 @@ def bpr_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Te
         P, Q: (n, d) and (m, d).
 
     Returns:
-        Gradients of the shapes of P and Q. O(nnz d) time, O(m d) memory.
+        Gradients of the shapes of P and Q. O(nnz d) time, O(nnz + (n + m) d) memory.
     """
     if P.device.type != "cpu":
         return _torch_gradient(negatives, P, Q)
-    d = P.shape[1]
+    pattern, drawn = negatives.pattern, negatives.blank()
     users, items = lanes.padded(P), lanes.padded(Q)
-    GP, shares = torch.empty_like(users), Q.new_zeros(SHARES, *items.shape)
+    GP, slopes = torch.empty_like(users), P.new_empty(pattern.nnz)
     gradient, _ = _kernels(users.shape[1])
-    gradient(*_work(negatives), users.numpy(), items.numpy(), GP.numpy(), shares.numpy())
-    return GP[:, :d].contiguous(), shares.sum(0)[:, :d].contiguous()
+    arrays = (part.numpy() for part in (users, items, GP, drawn.indices, slopes))
+    gradient(pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.key, *arrays)
+    GQ = product(pattern, slopes, users, transposed=True).sub_(product(drawn, slopes, users, transposed=True))
+    return GP[:, : P.shape[1]].contiguous(), GQ[:, : P.shape[1]].contiguous()
 
 
 def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
     """Hessian of the loss of `bpr_gradient` times the direction (VP, VQ); same shapes, same cost twice over."""
     if P.device.type != "cpu":
         return _torch_hvp(negatives, P, Q, VP, VQ)
-    d = P.shape[1]
+    pattern, drawn = negatives.pattern, negatives.blank()
     users, items, user_way, item_way = (lanes.padded(part) for part in (P, Q, VP, VQ))
-    HP, shares = torch.empty_like(users), Q.new_zeros(SHARES, *items.shape)
+    HP, slopes, bends = torch.empty_like(users), P.new_empty(pattern.nnz), P.new_empty(pattern.nnz)
     _, hvp = _kernels(users.shape[1])
-    hvp(*_work(negatives), users.numpy(), items.numpy(), user_way.numpy(), item_way.numpy(), HP.numpy(), shares.numpy())
-    return HP[:, :d].contiguous(), shares.sum(0)[:, :d].contiguous()
-
-
-def _work(negatives: Negatives) -> tuple[Array, Array, Array, np.uint64, int]:
-    """What every pass goes over: bounds of the runs of users, the pattern, the key, and the most items of a user."""
-    pattern = negatives.pattern
-    longest = int(pattern.indptr.diff().max()) if pattern.shape[0] else 0
-    return pattern.shares, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.key, longest
+    arrays = (part.numpy() for part in (users, items, user_way, item_way, HP, drawn.indices, slopes, bends))
+    hvp(pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), negatives.key, *arrays)
+    HQ = torch.zeros_like(items)
+    for values, dense in ((bends, users), (slopes, user_way)):
+        HQ.add_(product(pattern, values, dense, transposed=True)).sub_(product(drawn, values, dense, transposed=True))
+    return HP[:, : P.shape[1]].contiguous(), HQ[:, : P.shape[1]].contiguous()
 
 
 def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20) -> tuple[Tensor, Tensor]:

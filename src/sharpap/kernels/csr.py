@@ -16,7 +16,6 @@ from sharpap.errors import ContractError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHUNKS = 64
-SHARES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +54,25 @@ class Pattern:
     @cached_property
     def order(self) -> Tensor:
         """(nnz,) int64 entry numbers in column-major order."""
-        return torch.argsort(self.indices, stable=True)
+        return self._column_major[1]
 
     @cached_property
     def transpose(self) -> Pattern:
         """The transposed pattern; its entry e is this pattern's entry `order[e]`."""
-        counts = torch.bincount(self.indices, minlength=self.shape[1])
-        indptr = torch.zeros(self.shape[1] + 1, dtype=torch.int64, device=counts.device)
-        torch.cumsum(counts, 0, out=indptr[1:])
-        return Pattern(indptr, self.rows[self.order], (self.shape[1], self.shape[0]))
+        indptr, _, rows = self._column_major
+        return Pattern(indptr, rows, (self.shape[1], self.shape[0]))
+
+    @cached_property
+    def _column_major(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where each column begins, and the numbers and rows of its entries."""
+        indptr = torch.zeros(self.shape[1] + 1, dtype=torch.int64, device=self.indices.device)
+        if self.indices.device.type != "cpu":
+            torch.cumsum(torch.bincount(self.indices, minlength=self.shape[1]), 0, out=indptr[1:])
+            order = torch.argsort(self.indices, stable=True)
+            return indptr, order, self.rows[order]
+        order, rows = torch.empty(self.nnz, dtype=torch.int64), torch.empty(self.nnz, dtype=torch.int32)
+        _count_sort(*(part.numpy() for part in (self.indptr, self.indices, indptr, order, rows)))
+        return indptr, order, rows
 
     def where(self, keep: Tensor) -> Pattern:
         """The entries where `keep` (nnz,) is true; its transpose is thinned along, not sorted again."""
@@ -75,18 +84,25 @@ class Pattern:
     @cached_property
     def chunks(self) -> Array:
         """Row bounds of chunks with about equal work, for the parallel loops on a CPU."""
-        return self._bounds(CHUNKS)
-
-    @cached_property
-    def shares(self) -> Array:
-        """The same for at most `SHARES` runs, for loops that sum into one private array a run."""
-        return self._bounds(SHARES)
-
-    def _bounds(self, count: int) -> Array:
         indptr = self.indptr.cpu().numpy()
         work = indptr + np.arange(len(indptr))
-        bounds = np.searchsorted(work, np.linspace(0, work[-1], count + 1))
+        bounds = np.searchsorted(work, np.linspace(0, work[-1], CHUNKS + 1))
         return np.unique(np.clip(bounds, 0, self.shape[0]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_sort(indptr: Array, indices: Array, columns: Array, order: Array, rows: Array) -> None:
+    for column in indices:
+        columns[column + 1] += 1
+    for column in range(1, len(columns)):
+        columns[column] += columns[column - 1]
+    place = columns[:-1].copy()
+    for row in range(len(indptr) - 1):
+        for e in range(indptr[row], indptr[row + 1]):
+            at = place[indices[e]]
+            order[at] = e
+            rows[at] = row
+            place[indices[e]] = at + 1
 
 
 def _thin(pattern: Pattern, keep: Tensor, order: Tensor | None = None) -> Pattern:
