@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--render", action="store_true")
     args = parser.parse_args()
+    start = time.monotonic()
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"benchmarks": {}}
     if args.render:
         for made in results["benchmarks"].values():
@@ -71,6 +73,7 @@ def main() -> None:
                 print("  skipped: torch sees no CUDA device here", flush=True)
                 continue
             rows = measure(each, lambda text: print(text, flush=True))
+            print(f"  so far: {(time.monotonic() - start) / 60:.1f} min", flush=True)
             _against_roof(rows, results["machine"]["roofs"])
             results["benchmarks"][each.name] = {
                 "rows": rows, "revision": _revision(), "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
