@@ -18,7 +18,7 @@ from benchmarks.speed.child import clear_peak, memory
 from sharpap.data import Interactions, read_interactions, stream, synthetic, write_interactions
 from sharpap.recommenders import WRMF, LightGCN
 
-SWEEPS, EPOCHS = 3, 5
+SWEEPS, EPOCHS = 3, 3
 
 
 def file_of(users: int, items: int, interactions: int) -> Path:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def _loss(pattern: Pattern, users: np.ndarray, items: np.ndarray) -> float:
 
 
 def als(shape: str, how: str, most: int = 60, cg_steps: int = 3, within: float = 2e-3) -> Work:
-    """Sweeps of alternating least squares until the exact loss is within a share of what 60 sweeps of ours reach.
+    """Sweeps of alternating least squares until the exact loss is within a share of what 30 sweeps of ours reach.
 
     How many sweeps each side needs is found out untimed; then they are run in one go.
     """
@@ -71,10 +72,17 @@ def als(shape: str, how: str, most: int = 60, cg_steps: int = 3, within: float =
         return model.user_factors, model.item_factors
 
     run = ours if how == "ours" else implicit
-    goal = _loss(pattern, *ours(60, steps=6)) * (1 + within)
+    goal = _loss(pattern, *ours(30, steps=6)) * (1 + within)
     losses: list[float] = []
-    run(most, lambda made: losses.append(_loss(pattern, *made)))
-    sweeps = next((count for count, loss in enumerate(losses, start=1) if loss <= goal), most)
+
+    def check(made: Factors) -> None:
+        losses.append(_loss(pattern, *made))
+        if losses[-1] <= goal:
+            raise StopIteration
+
+    with suppress(StopIteration):
+        run(most, check)
+    sweeps = len(losses)
 
     def work() -> dict[str, Any]:
         start, cpu = time.perf_counter(), time.process_time()
