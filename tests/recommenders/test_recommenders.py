@@ -304,10 +304,12 @@ def test_contrasts_by_hand():
     logits = torch.nn.functional.cosine_similarity(one[:, None], other[None], dim=2) / 0.5
     expected = torch.nn.functional.cross_entropy(logits, torch.arange(5))
     torch.testing.assert_close(info_nce(one, other, 0.5), expected)
+    first, second = torch.nn.functional.normalize(one), torch.nn.functional.normalize(other)
+    alone = crowd(first, second, 0.5) - agreement(first, second, torch.arange(5)) / 0.5
+    torch.testing.assert_close(alone, expected)
     members = torch.tensor([7, 2, 7, 7, 2])
     log_p, partners = logits.log_softmax(1), (members[:, None] == members).float()
     expected = -((log_p * partners).sum(1) / partners.sum(1)).mean()
-    first, second = torch.nn.functional.normalize(one), torch.nn.functional.normalize(other)
     clusters = crowd(first, second, 0.5) - agreement(first, second, members) / 0.5
     torch.testing.assert_close(clusters, expected)
     nodes = info_nce(one, other, 0.5)

@@ -20,16 +20,9 @@ def _kernel(d: int) -> Any:
 
     @numba.njit(parallel=True, cache=True, nogil=True)
     def solve(
-        bounds: Array,
-        indptr: Array,
-        indices: Array,
-        Q: Array,
-        G: Array,
-        w1: float,
-        extra: float,
-        steps: int,
+        bounds: Array, indptr: Array, indices: Array, Q: Array, G: Array, w1: float, extra: float, steps: int,
         out: Array,
-    ) -> None:
+    ) -> None:  # fmt: skip
         for chunk in numba.prange(len(bounds) - 1):
             v = np.empty((1, d), Q.dtype)  # what A is multiplied with, where its numbers can be had one by one
             for row in range(bounds[chunk], bounds[chunk + 1]):

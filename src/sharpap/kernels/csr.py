@@ -113,35 +113,22 @@ def _thin(pattern: Pattern, keep: Tensor, order: Tensor | None = None) -> Patter
         torch.cumsum(keep, 0, out=before[1:])
         return Pattern(before[pattern.indptr], pattern.indices[keep], pattern.shape)
     indptr, indices = torch.empty_like(pattern.indptr), torch.empty(pattern.nnz + 1, dtype=torch.int32)
-    parts = (pattern.indptr.numpy(), pattern.indices.numpy(), keep.numpy(), indptr.numpy(), indices.numpy())
-    count = _kept(*parts) if order is None else _kept_ordered(*parts, order.numpy())
+    places = None if order is None else order.numpy()
+    count = _kept(
+        pattern.indptr.numpy(), pattern.indices.numpy(), keep.numpy(), places, indptr.numpy(), indices.numpy()
+    )
     return Pattern(indptr, indices[:count], pattern.shape)
 
 
 @numba.njit(cache=True, nogil=True)
-def _kept(indptr: Array, indices: Array, keep: Array, new_indptr: Array, new_indices: Array) -> int:
+def _kept(indptr: Array, indices: Array, keep: Array, order: Any, new_indptr: Array, new_indices: Array) -> int:
     """Every entry is written, and the next over it unless it is kept: no branch that the processor would have to guess."""
     count = 0
     for row in range(len(indptr) - 1):
         new_indptr[row] = count
         for e in range(indptr[row], indptr[row + 1]):
             new_indices[count] = indices[e]
-            count += np.int64(keep[e])
-    new_indptr[-1] = count
-    return new_indptr[-1]
-
-
-@numba.njit(cache=True, nogil=True)
-def _kept_ordered(
-    indptr: Array, indices: Array, keep: Array, new_indptr: Array, new_indices: Array, order: Array
-) -> int:
-    """`_kept` of `keep[order]`."""
-    count = 0
-    for row in range(len(indptr) - 1):
-        new_indptr[row] = count
-        for e in range(indptr[row], indptr[row + 1]):
-            new_indices[count] = indices[e]
-            count += np.int64(keep[order[e]])
+            count += np.int64(keep[e] if order is None else keep[order[e]])
     new_indptr[-1] = count
     return new_indptr[-1]
 

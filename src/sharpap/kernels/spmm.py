@@ -19,26 +19,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @cache
-def _kernels(width: int) -> tuple[Any, Any, Any]:
-    """The products over blocks of `width` columns: with values, with the values of a transposed pattern, with ones."""
+def _kernel(width: int) -> Any:
+    """The product over blocks of `width` columns; entry e weighs 1, `values[e]` or `values[order[e]]`, compiled for each."""
 
     @numba.njit(parallel=True, cache=True, nogil=True)
-    def with_values(bounds: Array, indptr: Array, indices: Array, values: Array, V: Array, out: Array) -> None:
-        d, last = V.shape[1], len(indices) - 1
-        for chunk in numba.prange(len(bounds) - 1):
-            for row in range(bounds[chunk], bounds[chunk + 1]):
-                for block in range(0, d, width):
-                    at = min(block, d - width)
-                    total = lanes.zeros(V, width)
-                    for e in range(indptr[row], indptr[row + 1]):
-                        prefetch(V, indices[min(e + AHEAD, last)])
-                        total = lanes.scaled(total, values[e], lanes.load(V, indices[e], at, width))
-                    lanes.store(out, row, at, total)
-
-    @numba.njit(parallel=True, cache=True, nogil=True)
-    def with_ordered(
-        bounds: Array, indptr: Array, indices: Array, order: Array, values: Array, V: Array, out: Array
-    ) -> None:
+    def products(bounds: Array, indptr: Array, indices: Array, order: Any, values: Any, V: Array, out: Array) -> None:
         d, last = V.shape[1], len(indices) - 1
         for chunk in numba.prange(len(bounds) - 1):
             for row in range(bounds[chunk], bounds[chunk + 1]):
@@ -48,24 +33,17 @@ def _kernels(width: int) -> tuple[Any, Any, Any]:
                     for e in range(indptr[row], indptr[row + 1]):
                         soon = min(e + AHEAD, last)
                         prefetch(V, indices[soon])
-                        prefetch(values, order[soon])
-                        total = lanes.scaled(total, values[order[e]], lanes.load(V, indices[e], at, width))
+                        part = lanes.load(V, indices[e], at, width)
+                        if values is None:
+                            total = lanes.add(total, part)
+                        elif order is None:
+                            total = lanes.scaled(total, values[e], part)
+                        else:
+                            prefetch(values, order[soon])
+                            total = lanes.scaled(total, values[order[e]], part)
                     lanes.store(out, row, at, total)
 
-    @numba.njit(parallel=True, cache=True, nogil=True)
-    def with_ones(bounds: Array, indptr: Array, indices: Array, V: Array, out: Array) -> None:
-        d, last = V.shape[1], len(indices) - 1
-        for chunk in numba.prange(len(bounds) - 1):
-            for row in range(bounds[chunk], bounds[chunk + 1]):
-                for block in range(0, d, width):
-                    at = min(block, d - width)
-                    total = lanes.zeros(V, width)
-                    for e in range(indptr[row], indptr[row + 1]):
-                        prefetch(V, indices[min(e + AHEAD, last)])
-                        total = lanes.add(total, lanes.load(V, indices[e], at, width))
-                    lanes.store(out, row, at, total)
-
-    return with_values, with_ordered, with_ones
+    return products
 
 
 def _torch_spmm(pattern: Pattern, values: Tensor | None, V: Tensor) -> Tensor:
@@ -81,15 +59,11 @@ def forward(pattern: Pattern, values: Tensor | None, V: Tensor, *, transposed: b
     if V.device.type != "cpu":
         return _torch_spmm(by_row, values[pattern.order] if transposed and values is not None else values, V)
     out = torch.empty(by_row.shape[0], V.shape[1], dtype=V.dtype)
-    common = (by_row.chunks, by_row.indptr.numpy(), by_row.indices.numpy())
-    dense = V.contiguous().numpy()
-    with_values, with_ordered, with_ones = _kernels(lanes.width(V.shape[1], V.itemsize))
-    if values is None:
-        with_ones(*common, dense, out.numpy())
-    elif transposed:
-        with_ordered(*common, pattern.order.numpy(), values.contiguous().numpy(), dense, out.numpy())
-    else:
-        with_values(*common, values.contiguous().numpy(), dense, out.numpy())
+    order = pattern.order.numpy() if transposed and values is not None else None
+    weights = None if values is None else values.contiguous().numpy()
+    products = _kernel(lanes.width(V.shape[1], V.itemsize))
+    arrays = (by_row.indptr.numpy(), by_row.indices.numpy(), order, weights, V.contiguous().numpy(), out.numpy())
+    products(by_row.chunks, *arrays)
     return out
 
 
