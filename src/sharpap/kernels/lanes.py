@@ -26,7 +26,7 @@ from torch.nn.functional import pad
 
 _SHORTEST = 8  # columns: a register holds so many float32
 _BYTES = 256  # eight registers of 32 bytes: as many again hold what is added
-_LOOSE = ("contract", "nsz", "reassoc")
+_FUSED = ("contract",)  # a product and a sum may be one instruction; their order is as written
 
 
 def width(columns: int, itemsize: int) -> int:
@@ -111,7 +111,7 @@ def _add(typingctx: Any, first: Any, second: Any) -> Any:
     """`add(a, b)`: element by element."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fadd(*args, flags=_LOOSE)
+        return builder.fadd(*args, flags=_FUSED)
 
     return first(first, second), generate
 
@@ -120,7 +120,7 @@ def _sub(typingctx: Any, first: Any, second: Any) -> Any:
     """`sub(a, b)`: element by element."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fsub(*args, flags=_LOOSE)
+        return builder.fsub(*args, flags=_FUSED)
 
     return first(first, second), generate
 
@@ -132,8 +132,8 @@ def _dot(typingctx: Any, first: Any, second: Any) -> Any:
         vector, number = (context.get_value_type(kind) for kind in (first, first.dtype))
         name = f"llvm.vector.reduce.fadd.v{first.count}f{first.dtype.bitwidth}"
         adder = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, [number, vector]), name)
-        products = builder.fmul(*args, flags=_LOOSE)
-        return builder.call(adder, [ir.Constant(number, 0.0), products], fastmath=_LOOSE)
+        products = builder.fmul(*args, flags=_FUSED)
+        return builder.call(adder, [ir.Constant(number, 0.0), products], fastmath=("reassoc",))
 
     return first.dtype(first, second), generate
 
@@ -147,7 +147,7 @@ def _scaled(typingctx: Any, total: Any, factor: Any, part: Any) -> Any:
         first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
         same = ir.Constant(ir.VectorType(ir.IntType(32), part.count), None)
         all_of_it = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), same)
-        return builder.fadd(args[0], builder.fmul(all_of_it, args[2], flags=_LOOSE), flags=_LOOSE)
+        return builder.fadd(args[0], builder.fmul(all_of_it, args[2], flags=_FUSED), flags=_FUSED)
 
     return total(total, factor, part), generate
 

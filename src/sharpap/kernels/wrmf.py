@@ -13,6 +13,7 @@ Nothing is scattered, so results do not depend on the number of threads.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numba
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sharpap.kernels import lanes
 from sharpap.kernels.csr import Pattern
 from sharpap.kernels.prefetch import AHEAD, prefetch
 from sharpap.kernels.sddmm import sddmm
@@ -64,41 +66,30 @@ def _gradient_rows(
                     g[k] += a * q[k]
 
 
-@numba.njit(parallel=True, fastmath=_FAST, cache=True, nogil=True)
-def _hvp_rows(
-    bounds: Array, indptr: Array, indices: Array, P: Array, Q: Array, VP: Array, VQ: Array,
-    w1: float, w0: float, out: Array,
-) -> None:  # fmt: skip
-    """Two entries at a time: each names a row of Q and one of VQ."""
-    d, last = P.shape[1], len(indices) - 1
-    low, slope = P.dtype.type(2.0 * w1), P.dtype.type(2.0 * (w1 - w0))
-    for chunk in numba.prange(len(bounds) - 1):
-        for u in range(bounds[chunk], bounds[chunk + 1]):
-            p, vp, h = P[u], VP[u], out[u]
-            whole = indptr[u] + (indptr[u + 1] - indptr[u]) // 2 * 2
-            for e in range(indptr[u], whole, 2):
-                for i in range(AHEAD, AHEAD + 2):
-                    prefetch(Q, indices[min(e + i, last)])
-                    prefetch(VQ, indices[min(e + i, last)])
-                q, vq, r, vr = Q[indices[e]], VQ[indices[e]], Q[indices[e + 1]], VQ[indices[e + 1]]
-                a = b = s = t = P.dtype.type(0)
-                for k in range(d):
-                    a += p[k] * q[k]
-                    b += p[k] * r[k]
-                    s += vp[k] * q[k] + p[k] * vq[k]
-                    t += vp[k] * r[k] + p[k] * vr[k]
-                a, b, s, t = slope * a - low, slope * b - low, slope * s, slope * t
-                for k in range(d):
-                    h[k] += (s * q[k] + a * vq[k]) + (t * r[k] + b * vr[k])
-            for e in range(whole, indptr[u + 1]):
-                q, vq = Q[indices[e]], VQ[indices[e]]
-                a = s = P.dtype.type(0)
-                for k in range(d):
-                    a += p[k] * q[k]
-                    s += vp[k] * q[k] + p[k] * vq[k]
-                a, s = slope * a - low, slope * s
-                for k in range(d):
-                    h[k] += s * q[k] + a * vq[k]
+@cache
+def _hvp_kernel(d: int) -> Any:
+    """The Hessian product's part of one side, on rows of `d` columns."""
+
+    @numba.njit(parallel=True, cache=True, nogil=True)
+    def hvp(
+        bounds: Array, indptr: Array, indices: Array, P: Array, Q: Array, VP: Array, VQ: Array,
+        w1: float, w0: float, out: Array,
+    ) -> None:  # fmt: skip
+        last = len(indices) - 1
+        low, slope = P.dtype.type(2.0 * w1), P.dtype.type(2.0 * (w1 - w0))
+        for chunk in numba.prange(len(bounds) - 1):
+            for u in range(bounds[chunk], bounds[chunk + 1]):
+                p, vp, h = lanes.load(P, u, 0, d), lanes.load(VP, u, 0, d), lanes.load(out, u, 0, d)
+                for e in range(indptr[u], indptr[u + 1]):
+                    soon = indices[min(e + AHEAD, last)]
+                    prefetch(Q, soon)
+                    prefetch(VQ, soon)
+                    q, vq = lanes.load(Q, indices[e], 0, d), lanes.load(VQ, indices[e], 0, d)
+                    h = lanes.scaled(h, slope * (lanes.dot(vp, q) + lanes.dot(p, vq)), q)
+                    h = lanes.scaled(h, slope * lanes.dot(p, q) - low, vq)
+                lanes.store(out, u, 0, h)
+
+    return hvp
 
 
 def _work(pattern: Pattern) -> tuple[Array, Array, Array]:
@@ -157,7 +148,9 @@ def wrmf_hvp(
         HP.add_(spmm(pattern, tangent, Q)).add_(spmm(pattern, coef, VQ))
         HQ.add_(spmm_t(pattern, tangent, P)).add_(spmm_t(pattern, coef, VP))
         return HP, HQ
-    users, items = ([part.contiguous().numpy() for part in side] for side in ((P, VP), (Q, VQ)))
-    _hvp_rows(*_work(pattern), users[0], items[0], users[1], items[1], w1, w0, HP.numpy())
-    _hvp_rows(*_work(pattern.transpose), items[0], users[0], items[1], users[1], w1, w0, HQ.numpy())
-    return HP, HQ
+    users, items, user_way, item_way, HU, HI = (lanes.padded(part).numpy() for part in (P, Q, VP, VQ, HP, HQ))
+    hvp = _hvp_kernel(users.shape[1])
+    hvp(*_work(pattern), users, items, user_way, item_way, w1, w0, HU)
+    hvp(*_work(pattern.transpose), items, users, item_way, user_way, w1, w0, HI)
+    d = P.shape[1]
+    return torch.from_numpy(HU)[:, :d].contiguous(), torch.from_numpy(HI)[:, :d].contiguous()
