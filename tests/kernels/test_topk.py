@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, random_array
 
 from sharpap.errors import ContractError
-from sharpap.kernels import item_ranks, search, topk, topk_scores
+from sharpap.kernels import item_ranks, search, stored, topk, topk_scores
 from sharpap.kernels.search import _topk_torch
 
 
@@ -138,3 +138,12 @@ def test_the_search_stops_where_no_item_can_matter(monkeypatch):
     items, _ = topk(U, V, 3)
     assert products == [50]
     assert np.sort(items, axis=1).tolist() == [[5, 500, 900]] * 8
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), columns=st.lists(st.integers(0, 8), max_size=6))
+def test_stored_says_who_has_which_item(seed, columns):
+    """Against the dense matrix; any order, columns twice, none at all, rows without entries."""
+    matrix = csr_array(random_array((7, 9), density=0.3, rng=np.random.default_rng(seed)))
+    chosen = np.array(columns, dtype=np.int64)
+    np.testing.assert_array_equal(stored(matrix, chosen), matrix.toarray()[:, chosen] != 0)

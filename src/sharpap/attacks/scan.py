@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import BudgetError
-from sharpap.kernels import mask_rows, topk, topk_scores
+from sharpap.kernels import mask_rows, stored, topk, topk_scores
 from sharpap.surrogates.base import Embeddings
 from sharpap.threat import Goal
 
@@ -74,7 +74,7 @@ def scan(
     wanted = (U[torch.from_numpy(chosen)] @ V[torch.from_numpy(targets)].T).numpy()
     kept = min(max(rivals, k), genuine.shape[1])
     items, values = topk(U, V, kept, exclude=genuine, users=chosen, without=targets)
-    free = np.isfinite(wanted) & ~_owned(genuine, targets)[chosen]
+    free = np.isfinite(wanted) & ~stored(genuine, targets)[chosen]
     return _scan(chosen, goal, k, items, values, wanted, free, V.dtype)
 
 
@@ -94,16 +94,6 @@ def scan_scores(
         parts.append((*topk_scores(scores, kept), wanted, free))
     items, values, wanted, free = (np.concatenate(each) for each in zip(*parts, strict=True))
     return _scan(chosen, goal, k, items, values, wanted, free, dtype)
-
-
-def _owned(genuine: csr_array, targets: np.ndarray) -> np.ndarray:
-    """(n, t) bool: who has a target already."""
-    column = np.full(genuine.shape[1], -1)
-    column[targets] = np.arange(len(targets))
-    entries = np.flatnonzero(column[genuine.indices] >= 0)
-    owned = np.zeros((genuine.shape[0], len(targets)), dtype=bool)
-    owned[np.searchsorted(genuine.indptr, entries, side="right") - 1, column[genuine.indices[entries]]] = True
-    return owned
 
 
 def _scan(

@@ -4,7 +4,7 @@ numba on the CPU, torch on a GPU; `sddmm`, `spmm` and `spmm_t` are each other's 
 differentiated as often as one likes. No array of size rows x columns is ever made.
 """
 
-from sharpap.kernels.csr import Pattern
+from sharpap.kernels.csr import Pattern, stored
 from sharpap.kernels.ranking import hits, recall_ndcg
 from sharpap.kernels.sddmm import sddmm
 from sharpap.kernels.search import topk
@@ -13,5 +13,5 @@ from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks
 
 __all__ = [
     "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "recall_ndcg", "score_blocks", "sddmm", "spmm", "spmm_t",
-    "topk", "topk_scores",
+    "stored", "topk", "topk_scores",
 ]  # fmt: skip

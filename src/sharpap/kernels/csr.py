@@ -145,3 +145,14 @@ def check_dense(name: str, dense: Tensor, rows: int, pattern: Pattern, *, like: 
         raise ContractError(
             f"{name} is {tuple(dense.shape)} of {dense.dtype}, but its partner {tuple(like.shape)} of {like.dtype}."
         )
+
+
+def stored(matrix: csr_array, columns: Array) -> Array:
+    """Which rows have an entry in which of the columns, (n, t) bool. O(nnz + n t)."""
+    wanted, back = np.unique(columns, return_inverse=True)
+    place = np.full(matrix.shape[1], -1)
+    place[wanted] = np.arange(len(wanted))
+    entries = np.flatnonzero(place[matrix.indices] >= 0)
+    found = np.zeros((matrix.shape[0], len(wanted)), dtype=bool)
+    found[np.searchsorted(matrix.indptr, entries, side="right") - 1, place[matrix.indices[entries]]] = True
+    return found[:, back]

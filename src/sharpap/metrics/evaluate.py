@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.errors import ContractError
-from sharpap.kernels import hits, item_ranks, mask_rows, recall_ndcg, topk_scores
+from sharpap.kernels import hits, item_ranks, mask_rows, recall_ndcg, stored, topk_scores
 from sharpap.recommenders.base import Scorer
 from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.capabilities import Capabilities, capabilities_of
@@ -90,7 +90,7 @@ def evaluate(
                 per_user = recall_ndcg(found, relevant[place][tested], k)
                 recall[k] += float(per_user[0].sum())
                 ndcg[k] += float(per_user[1].sum())
-    ranks[_owned(genuine, users, wanted)] = OWNED
+    ranks[stored(genuine, wanted)[users]] = OWNED
     count = int((relevant > 0).sum())
     return Evaluation(
         targets=wanted,
@@ -117,9 +117,3 @@ def _check_lists(scores: Array, users: Array, genuine: csr_array, top_k: int, na
                 f"{name} lists item {known[0]} for user {user}, who has it in training.",
                 hint="Leave a user's training items out of the list, and fill it up to its length with others.",
             )
-
-
-def _owned(genuine: csr_array, users: Array, targets: Array) -> Array:
-    """(len(users), t) bool: who has a target in training."""
-    columns = genuine[:, targets].toarray() if len(targets) else np.zeros((genuine.shape[0], 0))
-    return columns[users] > 0
