@@ -1,0 +1,123 @@
+"""The scan of the full ranking, and the losses over it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from sharpap.attacks import (
+    CrossEntropy,
+    DifficultyDiversity,
+    MeanScore,
+    SmoothHits,
+    WilcoxonMannWhitney,
+)
+from sharpap.attacks.scan import scan
+from sharpap.errors import ContractError
+from sharpap.surrogates import Embeddings
+from sharpap.threat import Goal
+
+
+def test_scan_matches_brute_force(blocks, trained):
+    embeddings, found = trained
+    scores, owned = (embeddings.users @ embeddings.items.T).numpy(), blocks.toarray() > 0
+    hits = []
+    for column, target in enumerate((5, 33)):
+        outcomes = []
+        for user in range(60):
+            rivals = [i for i in range(40) if not owned[user, i] and i not in (5, 33)]
+            order = sorted(rivals, key=lambda i: (-scores[user, i], i))
+            assert found.rivals[user].tolist()[: len(order)] == order[:12]
+            assert bool(found.eligible[user, column]) == (not owned[user, target])
+            if not owned[user, target]:
+                outcomes.append(scores[user, target] > scores[user, order[3]])
+        hits.append(np.mean(outcomes))
+    assert found.hit_ratio == pytest.approx(np.mean(hits))
+    assert float(found.weights.sum()) == pytest.approx(1)
+
+
+def test_scan_with_fewer_items_than_the_list_is_long():
+    """Everything fits into the list, so that every target is a hit; who has nothing else to be shown moves no ranking."""
+    train = csr_array(np.array([[1, 0, 0, 0], [0, 1, 0, 1], [1, 0, 1, 1]], np.float32))
+    torch.manual_seed(0)
+    found = scan(Embeddings(torch.randn(3, 2), torch.randn(4, 2)), train, Goal(targets=(1,)), k=9, rivals=20)
+    assert found.hit_ratio == 1.0
+    assert found.rivals.shape == (3, 9)
+    assert set(found.rivals[0].tolist()) == {2, 3}
+    assert found.eligible.squeeze(1).tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [SmoothHits(), SmoothHits(bandwidth=0.5), CrossEntropy(), WilcoxonMannWhitney(bandwidth=0.5), MeanScore()],
+)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_objective_gradients_match_finite_differences(objective, sign, trained):
+    embeddings, found = trained
+    found = replace(found, sign=sign)
+    _, grad = objective.value_and_grad(embeddings, found)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        direction = Embeddings(
+            *(
+                torch.randn(part.shape, generator=generator, dtype=torch.float64)
+                for part in (embeddings.users, embeddings.items)
+            )
+        )
+
+        def along(t: float, direction: Embeddings = direction) -> float:
+            moved = Embeddings(embeddings.users + t * direction.users, embeddings.items + t * direction.items)
+            return objective.value_and_grad(moved, found)[0]
+
+        slope = (along(1e-6) - along(-1e-6)) / 2e-6
+        expected = float((grad.users * direction.users).sum() + (grad.items * direction.items).sum())
+        assert slope == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+def test_a_relative_bandwidth_is_a_share_of_the_spread_of_margins(trained):
+    """By hand, and so that stretching all scores changes nothing but the length of the gradient."""
+    embeddings, found = trained
+    scores = embeddings.users @ embeddings.items.T
+    edge = scores.gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
+    margins = (scores[:, found.targets] - edge).numpy()
+    weights = found.weights.numpy()
+    mean = np.average(margins, weights=weights)
+    spread = np.average((margins - mean) ** 2, weights=weights) ** 0.5
+    relative = SmoothHits(bandwidth=0.5, relative=True)
+    value, grad = relative.value_and_grad(embeddings, found)
+    expected, _ = SmoothHits(bandwidth=0.5 * spread).value_and_grad(embeddings, found)
+    assert value == pytest.approx(expected)
+    stretched = Embeddings(embeddings.users * 8, embeddings.items)
+    again, longer = relative.value_and_grad(stretched, found)
+    assert again == pytest.approx(value)
+    torch.testing.assert_close(longer.items, grad.items)
+
+
+@pytest.mark.parametrize("terms", [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_each_of_dadas_terms_improves_as_users_are_won(terms, trained):
+    """Raise the targets' scores step by step: ever more users are won, and the loss falls; its gradient points there."""
+    embeddings, found = trained
+    scores = embeddings.users @ embeddings.items[found.targets].T
+    found = replace(found, clean=scores)
+    objective = DifficultyDiversity(difficulty=terms[0], diversity=terms[1])
+    away = embeddings.users.mean(0)
+
+    def moved(t: float) -> tuple[float, Embeddings, int]:
+        items = embeddings.items.clone()
+        items[found.targets] += t * away
+        at = Embeddings(embeddings.users, items)
+        edge = (at.users @ items.T).gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
+        return *objective.value_and_grad(at, found), int((at.users @ items[found.targets].T > edge).sum())
+
+    values, _, won = zip(*(moved(t) for t in (0.0, 0.5, 1.0, 2.0, 4.0)), strict=True)
+    assert list(won) == sorted(won)
+    assert won[-1] > won[0]
+    assert values[-1] < values[0]
+    _, grad, _ = moved(0.0)
+    assert float((grad.items[found.targets] @ away).sum()) < 0
+    with pytest.raises(ContractError, match="clean"):
+        objective.value_and_grad(embeddings, replace(found, clean=None))
