@@ -21,7 +21,7 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
 from sharpap.assess.recipe import read_recipe
-from sharpap.config import REGISTRY, build
+from sharpap.config import build
 from sharpap.data import load
 from sharpap.metrics import evaluate
 from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN
@@ -53,11 +53,14 @@ def main() -> None:
     train, valid = dataset.train.matrix, dataset.valid.matrix
     if args.full:
         train, valid = csr_array(train + valid), None
-    own: dict[str, Any] = {
-        name: build("victim", {"name": name} | short.get(name, {})) for name in REGISTRY["victim"]
-    } | {
+    others: dict[str, Any] = {
         "wrmf-100": WRMF(reg=100.0),
         "lightgcn-full": LightGCN(epochs=args.epochs, learning_rate=args.rate),
+    }
+    names = [f"{name}-full" if args.full and name == "lightgcn" else name for name in args.models.split(",")]
+    models = {
+        name: others[name] if name in others else build("victim", {"name": name} | short.get(name, {}))
+        for name in names
     }
     print(
         f"| {args.data} | Recall@20 | NDCG@20 | NDCG@10 | seconds | epochs |\n|---|---:|---:|---:|---:|---:|",
@@ -77,8 +80,7 @@ def main() -> None:
         print(f"| {name} | {recall:.4f} | {ndcg:.4f} | {ndcg10:.4f} | {seconds:.1f} | {length} |", flush=True)
 
     held = valid if valid is not None else csr_array(train.shape)
-    for name in args.models.split(","):
-        model = own[f"{name}-full" if args.full and name == "lightgcn" else name]
+    for name, model in models.items():
         row(name, lambda seed, model=model: fit(model, train, held, seed=seed), lambda made: made.log.get("epochs"))
         theirs = None
         if isinstance(model, WRMF):
