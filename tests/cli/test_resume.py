@@ -79,14 +79,24 @@ class Slow:
 """
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_ctrl_c_says_what_is_done_and_how_to_go_on(jobs, tmp_path, sharpap, monkeypatch):
+@pytest.mark.parametrize(
+    ("jobs", "number"),
+    [
+        (1, signal.SIGINT),
+        (1, signal.SIGTERM),
+        pytest.param(2, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(2, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+    ids=["1-int", "1-term", "2-int", "2-term"],
+)
+def test_a_stop_says_what_is_done_and_how_to_go_on(jobs, number, tmp_path, sharpap, monkeypatch):
+    """Ctrl-C; SIGTERM, which batch systems send before they kill, and `kill` from another shell."""
     (tmp_path / "slow_victim.py").write_text(SLOW_VICTIM)
     monkeypatch.chdir(tmp_path)
     grid = [*GRID, "--victim", "slow_victim:Slow", "--draws", 9, "--jobs", jobs]
     process = started(*grid, "-o", "out", "--json")
     wait_for(tmp_path / "out", 5, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     text, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err

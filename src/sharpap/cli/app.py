@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -326,7 +327,11 @@ def _safe(text: str) -> str:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done, 1 failed, 2 a wrong option or recipe, 130 interrupted."""
+    """Entry point. Exit status: 0 done, 1 failed, 2 a wrong option or recipe, 130 interrupted.
+
+    SIGTERM, which batch systems send before they kill, ends a run as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SharpAPError as error:
