@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -17,8 +15,6 @@ from sharpap.attacks import (
 from sharpap.attacks.worst_case import mixed
 from sharpap.errors import ConfigError, ContractError
 from sharpap.surrogates import ALSSurrogate, Embeddings, WRMFSurrogate
-
-SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
 
 
 def distance(a: Embeddings, b: Embeddings) -> Embeddings:
@@ -95,7 +91,7 @@ def test_worst_case_refuses_nonsense(bad):
 
 @pytest.mark.parametrize(
     ("surrogate", "others"),
-    [(ALSSurrogate(), ()), (SURROGATE, (ALSSurrogate(),)), (replace(SURROGATE, unrolled_epochs=2), ())],
+    [(ALSSurrogate(), ()), (WRMFSurrogate(), (ALSSurrogate(),)), (WRMFSurrogate(unrolled_epochs=2), ())],
 )
 def test_a_worst_case_in_every_step_needs_unrolled_steps(surrogate, others):
     with pytest.raises(ConfigError, match="every_step=2 needs a surrogate that unrolls more"):

@@ -3,7 +3,7 @@
 A numba loop over the columns of a row stores what it sums after every entry and loads it again for the next, for the sum might
 overlap what it reads. `load` gives `width` columns as one value (an LLVM vector, which becomes as many registers as it needs),
 so that a sum over entries never leaves them: twice as fast on `spmm`, up to twice on the pairwise loss. Where a pass waits for
-memory all the same (`sddmm`, the least-squares loss) it gains nothing, and loops are kept.
+memory all the same (`sddmm`, the least-squares gradient) it gains nothing, and loops are kept.
 
 Sums cover rows of any length by blocks of `width(d)` columns, the last of which may lie over the one before it; inner products
 need whole rows (`padded`).
