@@ -23,7 +23,7 @@ from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity
 from sharpap.report import html, show
 from sharpap.report.charts import Bar, Series, _ticks, intervals, lines
-from sharpap.report.markdown import table
+from sharpap.report.markdown import markdown, table
 from sharpap.report.matrix import facts
 from sharpap.report.sections import times
 from sharpap.report.template import island
@@ -165,10 +165,22 @@ def test_markdown_shows_names_as_they_are(case):
     assert "sharpap-rho_0.05" not in name or name in table([name], [])
 
 
-def test_times_are_means_of_trainings_that_did_not_fail(results):
-    worse = replace(results, cells=[replace(cell, train_seconds=2.0) for cell in results.cells])
-    worse.cells[0] = replace(worse.cells[0], error="It broke.", train_seconds=900.0)
-    assert dict(times(worse, {"attacks": {}}))[f"training {worse.cells[0].victim}"] == "2.0 s"
+def test_costs_are_of_trainings_that_did_not_fail_and_of_all_crafting(results):
+    timed = [replace(cell, train_seconds=2.0, evaluate_seconds=0.5) for cell in results.cells]
+    timed[0] = replace(timed[0], error="It broke.", train_seconds=900.0)
+    worse = replace(results, cells=timed)
+    victim = timed[0].victim
+    trained = sum(cell.victim == victim for cell in timed) - 1
+    (row,) = worse.costs.filter(step="training", name=victim).to_dicts()
+    assert (row["n"], row["mean_seconds"], row["total_seconds"]) == (trained, 2.5, 2.5 * trained)
+    crafted = {attack: [] for attack, _ in results.poisons}
+    for (attack, _), poison in results.poisons.items():
+        crafted[attack].append(poison.seconds)
+    rows = worse.costs.filter(step="crafting").to_dicts()
+    assert {row["name"]: row["total_seconds"] for row in rows} == pytest.approx({a: sum(s) for a, s in crafted.items()})
+    whole = 2.5 * (len(timed) - 1) + sum(map(sum, crafted.values()))
+    assert f"| all |  |  | {whole:.0f} |" in markdown(worse)
+    assert dict(times(worse))[f"training {victim}"] == "2.5 s"
 
 
 def test_charts_are_valid_svg_with_escaped_labels():

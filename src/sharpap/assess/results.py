@@ -108,6 +108,27 @@ class Results:
         return pl.DataFrame([asdict(cell) for cell in self.cells], schema=schema)
 
     @property
+    def costs(self) -> pl.DataFrame:
+        """What the parts took where and when they were made, also in earlier calls: one row a victim, then one an attack.
+
+        step ("training": with its evaluation; "crafting"), name, n, mean_seconds, total_seconds. Failed trainings are left
+        out. Parts that ran side by side shared the machine, so that the sum is the time of one process, not of a clock.
+        """
+        parts = [
+            ("training", cell.victim, cell.train_seconds + cell.evaluate_seconds)
+            for cell in self.cells
+            if not cell.error
+        ]
+        parts += [("crafting", attack, poison.seconds) for (attack, _), poison in self.poisons.items()]
+        schema = {"step": pl.String, "name": pl.String, "seconds": pl.Float64}
+        seconds = pl.col("seconds")
+        return (
+            pl.DataFrame(parts, schema=schema, orient="row")
+            .group_by("step", "name", maintain_order=True)
+            .agg(n=pl.len(), mean_seconds=seconds.mean(), total_seconds=seconds.sum())
+        )
+
+    @property
     def attacks(self) -> list[str]:
         """Attacks in table order, without the clean run."""
         return [name for name in dict.fromkeys(cell.attack for cell in self.cells) if name != CLEAN]

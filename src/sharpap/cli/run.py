@@ -146,7 +146,7 @@ def _finish(results: Results, out: Path | None, as_json: bool, cells: Path | Non
 
 
 def summary_json(results: Results, out: Path | None) -> dict[str, Any]:
-    """What `--json` prints: the transfer matrix for every k, failures, and where the folder is."""
+    """What `--json` prints: the transfer matrix for every k, failures, costs, and where the folder is."""
     provenance = results.provenance
     return {
         "out": None if out is None else str(out),
@@ -158,5 +158,6 @@ def summary_json(results: Results, out: Path | None) -> dict[str, Any]:
             for row in results.transfer_matrix("H", k).iter_rows(named=True)
         ],
         "failed": [{"attack": c.attack, "victim": c.victim, "error": c.error} for c in results.cells if c.error],
+        "costs": results.costs.to_dicts(),
         "wall_seconds": results.provenance.get("wall_seconds"),
     }

@@ -50,11 +50,15 @@ def markdown(results: Results, k: int | None = None) -> str:
             mine = [row for row in found if row["victim"] == victim]
             rows.append([victim, number(mine[0]["clean"]), *(number(row["mean"]) for row in mine)])
         parts += [f"NDCG@{k} of genuine users:", table(["victim", "no attack", *results.attacks], rows)]
+    parts += [
+        "Seconds of one process, wherever and whenever a part was made (a training with its evaluation):",
+        _costs(results),
+    ]
     facts = results.provenance
     if "wall_seconds" in facts:
         machine = facts["machine"]
         parts.append(
-            f"{len(results.cells)} trainings in {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
+            f"{len(results.cells)} trainings; the last call took {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
             f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])}), "
             f"revision {machine['git_revision']}."
         )
@@ -97,6 +101,16 @@ def _paired(results: Results, k: int) -> str:
         ]
         rows.append([*cells, number(row["p_holm"], 3), str(row["n"])])
     return table(["attack, victim", "base", "difference", "95 % interval", "p (Holm)", "draws"], rows)
+
+
+def _costs(results: Results) -> str:
+    found = results.costs
+    rows = [
+        [f"{row['step']} {row['name']}", str(row["n"]), f"{row['mean_seconds']:.1f}", f"{row['total_seconds']:.0f}"]
+        for row in found.iter_rows(named=True)
+    ]
+    rows.append(["all", "", "", f"{found['total_seconds'].sum():.0f}"])
+    return table(["step", "times", "mean", "sum"], rows)
 
 
 def _sharpness(results: Results) -> str:

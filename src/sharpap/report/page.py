@@ -78,7 +78,7 @@ def context(results: Results) -> dict[str, Any]:
         "failed": sections.failed(results),
         "num_failed": sum(bool(cell.error) for cell in results.cells),
         "cells": len(results.cells),
-        "times": sections.times(results, figures),
+        "times": sections.times(results),
         "config": tomli_w.dumps(results.config),
         "provenance": provenance,
         "draws": len({row[2] for row in results.rows}),

@@ -192,15 +192,8 @@ def targets(results: Results, figures: dict[str, Any], k: int, drawn: list[str])
     return rows
 
 
-def times(results: Results, figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """Mean wall time of each victim's training, failed ones left out, and each attack's crafting."""
-    frame = results.cell_frame.filter(pl.col("error") == "")
-    trained = frame.group_by("victim", maintain_order=True).agg(pl.col("train_seconds").mean())
-    rows = [
-        (f"training {row['victim']}", f"{row['train_seconds']:.1f} s")
-        for row in trained.head(2 * DRAWN).iter_rows(named=True)
-    ]
-    for attack, facts in list(figures["attacks"].items())[:DRAWN]:
-        seconds = facts.get("seconds") or [0.0]
-        rows.append((f"crafting {attack}", f"{sum(seconds) / len(seconds):.1f} s"))
-    return rows
+def times(results: Results) -> list[tuple[str, str]]:
+    """Mean wall time of each victim's training with its evaluation, and of each attack's crafting."""
+    found = results.costs
+    first = pl.concat([found.filter(step="training").head(2 * DRAWN), found.filter(step="crafting").head(DRAWN)])
+    return [(f"{row['step']} {row['name']}", f"{row['mean_seconds']:.1f} s") for row in first.iter_rows(named=True)]
