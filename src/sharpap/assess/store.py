@@ -194,7 +194,6 @@ def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[st
         entry["popularity"].append(np.histogram(rank[fillers], bins=20, range=(0, 1))[0].tolist())
         entry["sizes"] += poison.profile_sizes.tolist() if draw == 0 else []
         entry["history"].append(list(poison.history))
-        entry.setdefault("seconds", []).append(poison.seconds)
     targets = sorted({target for poison in poisons.values() for target in poison.goal.targets})
     return {
         "genuine": {
