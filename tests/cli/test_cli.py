@@ -61,6 +61,12 @@ def test_run_writes_everything(sharpap, tmp_path):
     text = sharpap("report", out, "--markdown")[1]
     assert "| attack | popularity |" in text
     assert "no attack" in text
+    gain = sharpap("report", out, "--markdown", "--metric", "N")[1]
+    assert gain.startswith("N@10 in percent")
+    assert "N@10 in %" in sharpap("report", out, "--metric", "N")[1]
+    code, _, err = sharpap("report", out, "--metric", "NDCG")
+    assert code == 2
+    assert "H, N, anyH" in err
     assert json.loads(sharpap("report", out, "--json")[1])["dataset"] == "synthetic"
 
 

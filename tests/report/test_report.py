@@ -9,6 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
+from io import StringIO
 from xml.etree import ElementTree
 
 import polars as pl
@@ -181,6 +182,19 @@ def test_costs_are_of_trainings_that_did_not_fail_and_of_all_crafting(results):
     whole = 2.5 * (len(timed) - 1) + sum(map(sum, crafted.values()))
     assert f"| all |  |  | {whole:.0f} |" in markdown(worse)
     assert dict(times(worse))[f"training {victim}"] == "2.5 s"
+
+
+def test_tables_of_another_metric_hold_its_figures():
+    made = grid(2, 2, draws=3)
+    for metric in ("H", "N"):
+        console = Console(record=True, width=200, file=StringIO())
+        show(made, console, 20, metric)
+        shown, text = console.export_text(), markdown(made, 20, metric)
+        assert f"Transfer matrix: {metric}@20 in %" in shown
+        assert text.startswith(f"{metric}@20 in percent")
+        figures = [f"{100 * mean:.2f}" for mean in made.transfer_matrix(metric, 20)["mean"]]
+        figures += [f"{100 * gap:+.2f}" for gap in made.comparisons(metric, 20)["mean"]]
+        assert all(figure in shown and figure in text for figure in figures)
 
 
 def test_charts_are_valid_svg_with_escaped_labels():

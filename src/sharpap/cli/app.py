@@ -234,13 +234,14 @@ def detect(
 def report(
     folder: Annotated[Path, typer.Argument(help="Results folder.")],
     k: Annotated[int, typer.Option(help="List length of the tables.")] = 10,
+    metric: Annotated[str, typer.Option(help="Of the targets: H, N or anyH.")] = "H",
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show the tables of a results folder and write its report.html anew."""
     from sharpap.cli.inspect import show_report
 
-    show_report(folder, k, as_markdown, as_json)
+    show_report(folder, k, metric, as_markdown, as_json)
 
 
 @app.command()

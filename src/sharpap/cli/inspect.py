@@ -22,20 +22,27 @@ from sharpap.data.targets import KINDS
 from sharpap.errors import ConfigError, suggest
 from sharpap.report import markdown, show, write_html
 
+TARGET_METRICS = ("H", "N", "anyH")
 
-def show_report(folder: Path, k: int, as_markdown: bool, as_json: bool) -> None:
+
+def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: bool) -> None:
     """Tables of a results folder, and its page made anew."""
     results = Results.load(folder)
     if k not in results.ks:
         raise ConfigError(f"These results have no K = {k}.", hint=f"They have {', '.join(map(str, results.ks))}.")
+    if metric not in TARGET_METRICS:
+        raise ConfigError(
+            f"--metric {metric}: there is no such metric of targets.",
+            hint=f"Choose one of {', '.join(TARGET_METRICS)}.",
+        )
     write_html(results, folder / "report.html")
     if as_json:
         print(json.dumps(summary_json(results, folder), indent=2))
         return
     if as_markdown:
-        print(markdown(results, k))
+        print(markdown(results, k, metric))
         return
-    show(results, stdout(), k)
+    show(results, stdout(), k, metric)
     stdout().print(f"Report in {folder / 'report.html'}", markup=False, highlight=False)
 
 

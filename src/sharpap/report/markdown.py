@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from sharpap.assess.results import Results
 
 
-def markdown(results: Results, k: int | None = None) -> str:
-    """Transfer matrix, paired comparison, sharpness, accuracy and times at list length k."""
+def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
+    """Transfer matrix and paired comparison of a metric of targets, sharpness, accuracy and costs at list length k."""
     from sharpap.assess import summary
 
     k = k or main_k(results)
     parts = [
-        f"H@{k} in percent, mean over target draws (95 % interval):",
-        _transfer(results, k),
+        f"{metric}@{k} in percent, mean over target draws (95 % interval):",
+        _transfer(results, metric, k),
         *map(escaped, notes(results)),
     ]
     if results.pairs:
         parts += [
             "With the worst case minus without, percentage points, same targets and victim seeds:",
-            _paired(results, k),
+            _paired(results, metric, k),
         ]
     if results.reported().height:
         parts.append(_reported(results))
@@ -77,8 +77,8 @@ def escaped(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", plain)
 
 
-def _transfer(results: Results, k: int) -> str:
-    found = results.transfer_matrix("H", k)
+def _transfer(results: Results, metric: str, k: int) -> str:
+    found = results.transfer_matrix(metric, k)
     rows = []
     for attack in [CLEAN, *results.attacks]:
         cells = ["no attack" if attack == CLEAN else attack]
@@ -89,9 +89,9 @@ def _transfer(results: Results, k: int) -> str:
     return table(["attack", *results.victims], rows)
 
 
-def _paired(results: Results, k: int) -> str:
+def _paired(results: Results, metric: str, k: int) -> str:
     rows = []
-    for row in results.comparisons("H", k).iter_rows(named=True):
+    for row in results.comparisons(metric, k).iter_rows(named=True):
         span = "–" if isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
         cells = [
             f"{row['attack']}, {row['victim']}",

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from sharpap.assess.results import Results
 
 
-def show(results: Results, console: Console, k: int | None = None) -> None:
-    """Transfer matrix, paired comparison and accuracy at list length k; names from data are never read as markup."""
+def show(results: Results, console: Console, k: int | None = None, metric: str = "H") -> None:
+    """Matrix and paired comparison of a metric of targets, and accuracy, at list length k; names are never read as markup."""
     k = k or main_k(results)
-    console.print(transfer_table(results, k), "")
+    console.print(transfer_table(results, metric, k), "")
     for attack, base in results.pairs:
-        console.print(paired_table(results, attack, base, k), "")
+        console.print(paired_table(results, attack, base, metric, k), "")
     if results.reported().height:
         console.print(reported_table(results), "")
     if any(row[4] == "NDCG" for row in results.rows):
@@ -36,8 +36,8 @@ def show(results: Results, console: Console, k: int | None = None) -> None:
     console.print(Text(finding(results, k), style="bold"))
 
 
-def transfer_table(results: Results, k: int) -> Table:
-    """Attacks x victims, H@k in percent with the half width of the 95 % interval."""
+def transfer_table(results: Results, metric: str, k: int) -> Table:
+    """Attacks x victims, a metric of targets in percent with the half width of the 95 % interval."""
     draws, seeds = (len({row[column] for row in results.rows}) for column in (2, 3))
     spread = (
         f"mean ± 95 % interval over {draws} target draws"
@@ -45,12 +45,13 @@ def transfer_table(results: Results, k: int) -> Table:
         else f"one target draw, mean ± 95 % of {seeds} seeds"
     )
     table = _table(
-        f"Transfer matrix: H@{k} in %", "one target draw, one seed: no interval" if draws * seeds == 1 else spread
+        f"Transfer matrix: {metric}@{k} in %",
+        "one target draw, one seed: no interval" if draws * seeds == 1 else spread,
     )
     table.add_column("attack")
     for victim in results.victims:
         table.add_column(Text(victim), justify="right")
-    rows = {(row["attack"], row["victim"]): row for row in results.transfer_matrix("H", k).iter_rows(named=True)}
+    rows = {(row["attack"], row["victim"]): row for row in results.transfer_matrix(metric, k).iter_rows(named=True)}
     best = {
         victim: max((rows[attack, victim]["mean"] or 0.0 for attack in results.attacks), default=0)
         for victim in results.victims
@@ -68,12 +69,12 @@ def transfer_table(results: Results, k: int) -> Table:
     return table
 
 
-def paired_table(results: Results, attack: str, base: str, k: int) -> Table:
+def paired_table(results: Results, attack: str, base: str, metric: str, k: int) -> Table:
     """`attack` minus `base` on every victim."""
-    table = _table(f"{attack} minus {base}: H@{k} in percentage points", "same targets and victim seeds")
+    table = _table(f"{attack} minus {base}: {metric}@{k} in percentage points", "same targets and victim seeds")
     for name in ("victim", "difference", "95 % interval", "p (Holm)"):
         table.add_column(name, justify="left" if name == "victim" else "right")
-    found = results.comparisons("H", k).filter((pl.col("attack") == attack) & (pl.col("base") == base))
+    found = results.comparisons(metric, k).filter((pl.col("attack") == attack) & (pl.col("base") == base))
     for row in found.iter_rows(named=True):
         span = "–" if isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
         table.add_row(Text(row["victim"]), f"{100 * row['mean']:+.2f}", span, number(row["p_holm"], 3))
