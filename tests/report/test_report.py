@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 import sharpap
+from sharpap.assess import Results
 from sharpap.attacks import RandomAttack, RevAdv
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity
@@ -166,7 +167,7 @@ def test_markdown_shows_names_as_they_are(case):
     assert "sharpap-rho_0.05" not in name or name in table([name], [])
 
 
-def test_costs_are_of_trainings_that_did_not_fail_and_of_all_crafting(results):
+def test_costs_are_of_trainings_that_did_not_fail_and_of_all_crafting(results, tmp_path):
     timed = [replace(cell, train_seconds=2.0, evaluate_seconds=0.5) for cell in results.cells]
     timed[0] = replace(timed[0], error="It broke.", train_seconds=900.0)
     worse = replace(results, cells=timed)
@@ -182,6 +183,7 @@ def test_costs_are_of_trainings_that_did_not_fail_and_of_all_crafting(results):
     whole = 2.5 * (len(timed) - 1) + sum(map(sum, crafted.values()))
     assert f"| all |  |  | {whole:.0f} |" in markdown(worse)
     assert dict(times(worse))[f"training {victim}"] == "2.5 s"
+    assert Results.load(worse.save(tmp_path / "out")).costs.equals(worse.costs)
 
 
 def test_tables_of_another_metric_hold_its_figures():

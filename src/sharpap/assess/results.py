@@ -119,13 +119,16 @@ class Results:
             for cell in self.cells
             if not cell.error
         ]
-        parts += [("crafting", attack, poison.seconds) for (attack, _), poison in self.poisons.items()]
+        crafted = [(attack, poison.seconds) for (attack, _), poison in self.poisons.items()]
+        if not crafted:  # read from a folder
+            attacks = self.provenance.get("figures", {}).get("attacks", {})
+            crafted = [(attack, each) for attack, facts in attacks.items() for each in facts.get("seconds", [])]
+        parts += [("crafting", attack, seconds) for attack, seconds in crafted]
         schema = {"step": pl.String, "name": pl.String, "seconds": pl.Float64}
-        seconds = pl.col("seconds")
         return (
             pl.DataFrame(parts, schema=schema, orient="row")
             .group_by("step", "name", maintain_order=True)
-            .agg(n=pl.len(), mean_seconds=seconds.mean(), total_seconds=seconds.sum())
+            .agg(n=pl.len(), mean_seconds=pl.mean("seconds"), total_seconds=pl.sum("seconds"))
         )
 
     @property

@@ -188,12 +188,13 @@ def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[st
     rank[np.argsort(counts, kind="stable")] = np.arange(train.num_items) / max(train.num_items - 1, 1)
     attacks: dict[str, Any] = {}
     for (attack, draw), poison in poisons.items():
-        entry = attacks.setdefault(attack, {"popularity": [], "sizes": [], "history": []})
+        entry = attacks.setdefault(attack, {"popularity": [], "sizes": [], "history": [], "seconds": []})
         columns = poison.profiles.indices
         fillers = columns[~np.isin(columns, poison.goal.targets)]
         entry["popularity"].append(np.histogram(rank[fillers], bins=20, range=(0, 1))[0].tolist())
         entry["sizes"] += poison.profile_sizes.tolist() if draw == 0 else []
         entry["history"].append(list(poison.history))
+        entry["seconds"].append(poison.seconds)
     targets = sorted({target for poison in poisons.values() for target in poison.goal.targets})
     return {
         "genuine": {
