@@ -44,7 +44,11 @@ def main() -> None:
             f"| {row['attack']} | {100 * row['surrogate']:.3f} | {100 * row['others']:.3f} | {row['drop']:.2f} | "
             f"{row['sharp_atk']:.3f} | {row['sharp_rec']:.3f} |"
         )
-    for name in ("sharp_atk", "sharp_rec"):
+    for name in (
+        "sharp_atk",
+        "sharp_rec",
+        "surrogate",
+    ):  # the last: is it sharpness, or only how many hits there are to lose?
         found = correlation(table, name)
         print(f"\nSpearman {name} with drop: {found.rho:+.2f} (p {found.p:.3f}, n {found.n})")
     for found in (each for each in results.sharpness if each.draw == 0):
