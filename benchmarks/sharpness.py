@@ -1,7 +1,7 @@
 """Does sharpness explain transfer? Keskar's measure around fresh surrogates, beside the transfer drop of each poison.
 
-    sharpap run paper/ml-1m --out results/paper-ml-1m
-    python benchmarks/sharpness.py results/paper-ml-1m
+    sharpap run paper/ml-1m
+    python benchmarks/sharpness.py results/paper/ml-1m
 
 For every attack and draw of a results folder: a WRMF surrogate is trained on the poisoned data from a seed the attack has not
 seen; around it (`sharpap.assess.landscape`), the sharpness of the attack loss (smooth hits) and of the recommendation loss.
@@ -25,7 +25,7 @@ SEED = 99
 
 
 def main() -> None:
-    """Print a Markdown table, two rank correlations and two lines an attack."""
+    """Print a Markdown table, three rank correlations and two lines an attack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
@@ -44,11 +44,8 @@ def main() -> None:
             f"| {row['attack']} | {100 * row['surrogate']:.3f} | {100 * row['others']:.3f} | {row['drop']:.2f} | "
             f"{row['sharp_atk']:.3f} | {row['sharp_rec']:.3f} |"
         )
-    for name in (
-        "sharp_atk",
-        "sharp_rec",
-        "surrogate",
-    ):  # the last: is it sharpness, or only how many hits there are to lose?
+    # The last one is the control: is it sharpness, or only how many hits there are to lose?
+    for name in ("sharp_atk", "sharp_rec", "surrogate"):
         found = correlation(table, name)
         print(f"\nSpearman {name} with drop: {found.rho:+.2f} (p {found.p:.3f}, n {found.n})")
     for found in (each for each in results.sharpness if each.draw == 0):
