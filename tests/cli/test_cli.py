@@ -140,6 +140,9 @@ def test_bad_toml_and_bad_data_name_their_line(sharpap, tmp_path):
 def test_list_data_doctor_version(sharpap):
     assert "lightgcn" in sharpap("list", "victims")[1]
     assert "ml-1m" in json.loads(sharpap("list", "--json")[1])["datasets"]
+    assert "revadv with worst_case = sharpness-aware" in sharpap("list", "attacks")[1]
+    assert "transfers" in sharpap("list", "recipes")[1]
+    assert "from 95% to 100% of the items" in sharpap("list", "pools")[1]
     code, text, _ = sharpap(
         "data", "synthetic", "--set", "users=50", "--set", "items=60", "--set", "interactions=400", "-q"
     )

@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.assess import Results
-from sharpap.assess.recipe import dataset_from, names
+from sharpap.assess.recipe import dataset_from, names, read_recipe
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.run import summary_json
 from sharpap.cli.settings import apply
 from sharpap.config import REGISTRY, plugins
 from sharpap.data import Dataset, TargetPool, entries
-from sharpap.data.targets import KINDS
+from sharpap.data.targets import KINDS, RANGES
 from sharpap.errors import ConfigError, suggest
 from sharpap.report import markdown, show, write_html
 
@@ -97,15 +97,14 @@ def show_names(what: str, as_json: bool) -> None:
     """What can be named in a recipe."""
     found: dict[str, dict[str, str]] = {
         "datasets": {entry.name: entry.summary for entry in entries()},
-        "recipes": dict.fromkeys(names(), ""),
-        "pools": dict.fromkeys(KINDS, ""),
+        "recipes": {name: read_recipe(name).get("title", "") for name in names()},
+        "pools": {
+            kind: f"from {low:.0%} to {high:.0%} of the items, least popular first"
+            for kind, (low, high) in RANGES.items()
+        },
     }
-    for kind, options in REGISTRY.items():
-        found[kind.replace("_", "-") + "s"] = {name: _summary(cls) for name, (cls, _) in options.items()} | _plugged(
-            kind
-        )
-    found["attacks"]["sharpap"] = "RevAdv against the worst victim in a ball around the surrogate (Xie et al. 2026)."
-    found["attacks"]["revadv-original"] = "RevAdv with the loss, step and schedule of Tang et al. 2020."
+    for kind in REGISTRY:
+        found[kind.replace("_", "-") + "s"] = _built_in(kind) | _plugged(kind)
     if what != "all" and what not in found:
         raise ConfigError(f"There is no list of {what!r}.", hint=suggest(what, found))
     chosen = found if what == "all" else {what: found[what]}
@@ -121,6 +120,31 @@ def show_names(what: str, as_json: bool) -> None:
 
 def _summary(cls: Any) -> str:
     return next(iter((cls.__doc__ or "").splitlines()), "")
+
+
+def _built_in(kind: str) -> dict[str, str]:
+    """Every name with its class in a line; a name that fixes options, with these and the name it fixes them of."""
+    found, plain = {}, {}
+    for name, (cls, fixed) in REGISTRY[kind].items():
+        if not fixed:
+            plain.setdefault(cls, name)
+        own = cls in plain and fixed
+        found[name] = f"{plain[cls]} with {_options(fixed)}" if own else _summary(cls)
+    return found
+
+
+def _options(table: dict[str, Any]) -> str:
+    """Options as `--set` would name them, nested ones in brackets."""
+    return ", ".join(f"{key} = {_option(value)}" for key, value in table.items())
+
+
+def _option(value: object) -> str:
+    if isinstance(value, list):
+        return " and ".join(map(_option, value))
+    if not isinstance(value, dict):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    inner = _options({key: each for key, each in value.items() if key != "name"})
+    return f"{value['name']} ({inner})" if inner else str(value["name"])
 
 
 def _plugged(kind: str) -> dict[str, str]:

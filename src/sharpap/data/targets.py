@@ -12,11 +12,12 @@ from sharpap.errors import ConfigError, DataError
 from sharpap.seeds import rng
 
 Kind = Literal["random", "head", "upper_torso", "lower_torso", "tail", "unpopular"]
-_RANGES: dict[str, tuple[float, float]] = {
+# Each pool as two positions in the order of popularity, least popular first.
+RANGES: dict[str, tuple[float, float]] = {
     "random": (0.0, 1.0), "head": (0.95, 1.0), "upper_torso": (0.75, 0.95),
     "lower_torso": (0.5, 0.75), "tail": (0.0, 0.5), "unpopular": (0.0, 0.2),
 }  # fmt: skip
-KINDS = tuple(_RANGES)
+KINDS = tuple(RANGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,8 @@ class TargetPool:
     items: tuple[str | int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in _RANGES:
-            raise ConfigError(f"There is no target pool {self.kind!r}.", hint=f"Choose one of {', '.join(_RANGES)}.")
+        if self.kind not in RANGES:
+            raise ConfigError(f"There is no target pool {self.kind!r}.", hint=f"Choose one of {', '.join(RANGES)}.")
         if self.size < 1 or self.draws < 1:
             raise ConfigError(f"size={self.size} and draws={self.draws} must be 1 or more.")
 
@@ -57,7 +58,7 @@ class TargetPool:
         counts = train.item_counts
         order = np.argsort(counts, kind="stable")
         order = order[counts[order] >= self.min_count]
-        low, high = (round(bound * len(order)) for bound in _RANGES[self.kind])
+        low, high = (round(bound * len(order)) for bound in RANGES[self.kind])
         return order[low:high]
 
     def draw(self, train: Interactions, draw: int, *, seed: int) -> tuple[int, ...]:
