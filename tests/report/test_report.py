@@ -20,7 +20,7 @@ from rich.console import Console
 
 import sharpap
 from sharpap.assess import Results
-from sharpap.attacks import RandomAttack, RevAdv
+from sharpap.attacks import Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity
 from sharpap.report import html, show
@@ -221,3 +221,23 @@ def test_ticks_are_round_and_cover_the_data(top):
     assert ticks[0] == 0
     assert ticks[-1] >= top
     assert 2 <= len(ticks) <= 7
+
+
+def test_what_a_worst_case_does_not_apply_to_is_named_everywhere_with_its_reason():
+    attacks = {
+        "random": RandomAttack(), "revadv": SMALL, "sharpap": replace(SMALL, worst_case=SharpnessAware()),
+        "several": Portfolio(attacks=(SMALL,), judges=(Popularity(),), restarts=1),
+    }  # fmt: skip
+    found = sharpap.stress_test(
+        split(synthetic(40, 50, 600, seed=0)),
+        attacks=attacks,
+        victims={"floor": Popularity()},
+        targets=TargetPool(draws=1),
+    )
+    words = "Not applicable to random: without an attack loss there is no worst case."
+    console = Console(file=StringIO(), width=160)
+    show(found, console)
+    for text in (console.file.getvalue(), html(found), markdown(found)):  # pyright: ignore[reportAttributeAccessIssue]
+        assert words in text.replace("\\", "")
+    alone = replace(found, config={**found.config, "attacks": {"random": {"file": "x"}}})
+    assert "Not applicable" not in markdown(alone)

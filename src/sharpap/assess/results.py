@@ -168,6 +168,13 @@ class Results:
         }
         return [(name, base) for name, base in bases.items() if base in names]
 
+    @property
+    def without_loss(self) -> list[str]:
+        """Attacks that a worst case does not apply to, since they have no loss: by their settings, which name none."""
+        tables = self.config.get("attacks", {})
+        known = {name: tables[name] for name in self.attacks if "file" not in tables.get(name, {"file": ""})}
+        return [name for name, table in known.items() if not _names(table, "worst_case")]
+
     def comparisons(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
         """`paired` for all `pairs`, with attack and base in front; Holm-corrected over all pairs and victims together."""
         frame = self.frame.filter((pl.col("metric") == metric) & (pl.col("k") == k))
@@ -211,6 +218,13 @@ class Results:
         from sharpap.assess.store import load
 
         return load(Path(folder))
+
+
+def _names(table: Any, option: str) -> bool:
+    """Whether a table of a recipe, or one within it, has an option."""
+    if isinstance(table, dict):
+        return option in table or any(_names(each, option) for each in table.values())
+    return isinstance(table, list) and any(_names(each, option) for each in table)
 
 
 def rows_of(found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool) -> list[Row]:

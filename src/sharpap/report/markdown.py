@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sharpap.report import sharpness
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import main_k, notes
+from sharpap.report.page import inapplicable, main_k, notes
 from sharpap.report.template import hundredfold, number
 
 # An underscore inside a word is no markup, and names of settings have many.
@@ -34,6 +34,8 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
             "With the worst case minus without, percentage points, same targets and victim seeds:",
             _paired(results, metric, k),
         ]
+    if left_out := inapplicable(results):
+        parts.append(escaped(left_out))
     if results.reported().height:
         parts.append(_reported(results))
     if results.sharpness:

@@ -45,6 +45,12 @@ def notes(results: Results) -> list[str]:
     return found
 
 
+def inapplicable(results: Results) -> str:
+    """Which attacks the comparison with and without the worst case leaves out, and why; "" if there is none."""
+    names = results.without_loss if results.pairs else []
+    return f"Not applicable to {', '.join(names)}: without an attack loss there is no worst case." if names else ""
+
+
 def context(results: Results) -> dict[str, Any]:
     """Everything the template shows."""
     provenance = results.provenance
@@ -66,6 +72,7 @@ def context(results: Results) -> dict[str, Any]:
         "intervals": sections.by_victim(results, k),
         "all_bars": sections.fits(results),
         "paired": sections.paired(results, k),
+        "inapplicable": inapplicable(results),
         "reported": results.reported().to_dicts(),
         "utility": sections.utility(results, k),
         "sharpness": sharpness.section(results, drawn),

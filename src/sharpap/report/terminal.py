@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import finding, main_k, notes
+from sharpap.report.page import finding, inapplicable, main_k, notes
 from sharpap.report.template import hundredfold, number
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
     console.print(transfer_table(results, metric, k), "")
     for attack, base in results.pairs:
         console.print(paired_table(results, attack, base, metric, k), "")
+    if left_out := inapplicable(results):
+        console.print(Text(left_out, style="italic"), "")
     if results.reported().height:
         console.print(reported_table(results), "")
     if any(row[4] == "NDCG" for row in results.rows):
