@@ -262,7 +262,7 @@ def test_a_wrong_recipe_says_where_and_what_is_near(change, message):
 
 
 def test_shipped_recipes_are_valid():
-    assert {"demo", "ml-1m", "gowalla"} <= set(names())
+    assert {"demo", "ml-1m", "paper/gowalla"} <= set(names())
     for name in names():
         recipe = read_recipe(name)
         recipe["data"] = {"source": "synthetic"}
