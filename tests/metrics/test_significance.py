@@ -34,7 +34,9 @@ def test_one_repetition_has_no_interval():
 def test_draws_are_the_repetitions_and_seeds_are_averaged():
     draws, seeds, values = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.array([1.0, 3.0, 5.0, 7.0])
     assert repetitions(draws, seeds, values).tolist() == [2.0, 6.0]
-    assert repetitions(draws[:2], seeds[:2], values[:2]).tolist() == [1.0, 3.0]
+    assert repetitions(draws, seeds, values, by="seed").tolist() == [3.0, 5.0]
+    assert repetitions(draws[:2], seeds[:2], values[:2], by="seed").tolist() == [1.0, 3.0]
+    assert repetitions(draws[:2], seeds[:2], values[:2]).tolist() == [2.0]  # of several draws one is left
 
 
 def test_holm_by_hand():

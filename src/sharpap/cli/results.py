@@ -142,12 +142,13 @@ def compare(runs: dict[str, Results], query: Query) -> pl.DataFrame:
         query.of(made.frame).filter(pl.col("target") == -1).drop_nulls("value") for made in (before, after)
     )
     both = first.join(second, on=key, suffix="_after", maintain_order="left")
+    by = "draw" if both["draw"].n_unique() > 1 else "seed"
     found = []
     for (attack, victim, metric, k), part in both.group_by(key[:4], maintain_order=True):
         part = part.with_columns(change=pl.col("value_after") - pl.col("value")).filter(pl.col("change").is_not_nan())
         part = part.sort("draw", "seed")
         if part.height:
-            change = interval(repetitions(*(part[name].to_numpy() for name in ("draw", "seed", "change"))))
+            change = interval(repetitions(*(part[name].to_numpy() for name in ("draw", "seed", "change")), by=by))
             sides = [part[name].mean() for name in ("value", "value_after")]
             found.append((attack, victim, metric, k, *sides, change.mean, change.low, change.high, change.p, change.n))
     if not found:

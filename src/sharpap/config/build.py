@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from sharpap.config.foreign import facts
+from sharpap.config.foreign import digest, facts
 from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of
 from sharpap.errors import ConfigError, suggest
 
@@ -115,6 +115,8 @@ def describe(made: Any, kind: str | None = None) -> Any:
         return made
     if inspect.isroutine(made) or inspect.isclass(made) or type(made).__repr__ is object.__repr__:
         return facts(made)  # its text would be an address
+    if hasattr(made, "__dict__") or hasattr(made, "__array__"):  # its text may leave something out
+        return {"class": f"{type(made).__module__}:{type(made).__qualname__}", "state": digest(made)}
     return str(made)
 
 

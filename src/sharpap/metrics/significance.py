@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import special
@@ -48,16 +48,15 @@ def interval(values: Array, level: float = 0.95) -> Interval:
     return Interval(mean=mean, low=mean - half, high=mean + half, p=p, n=n)
 
 
-def repetitions(draws: Array, seeds: Array, values: Array) -> Array:
-    """Independent repetitions of a cell: means over seeds for each target draw, or the seeds where there is one draw.
+def repetitions(draws: Array, seeds: Array, values: Array, *, by: Literal["draw", "seed"] = "draw") -> Array:
+    """Independent repetitions of a cell, in order: the mean of each target draw over its seeds, or of each seed over draws.
 
-    Draws differ by much more than seeds do, and the question is about targets in general; so that seeds of one draw count
-    as one repetition.
+    Draws differ by much more than seeds do, and the question is about targets in general, so that seeds of one draw count as
+    one repetition. Seeds are the repetitions where a single draw was made, and where the run without attack has one value
+    a seed for all draws: what is compared with it shares its noise.
     """
-    by_draw = [values[draws == draw] for draw in np.unique(draws)]
-    if len(by_draw) == 1:
-        return values[np.argsort(seeds, kind="stable")]
-    return np.array([part.mean() for part in by_draw])
+    unit = draws if by == "draw" else seeds
+    return np.array([values[unit == each].mean() for each in np.unique(unit)])
 
 
 def holm(p: Array) -> Array:
