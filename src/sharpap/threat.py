@@ -44,7 +44,7 @@ class Budget:
     """What an attack may spend, the same for every attack.
 
     Attributes:
-        fake_users: a share of the genuine users (float below 1) or a number of profiles (int).
+        fake_users: a share of the genuine users with an interaction (float below 1) or a number of profiles (int).
         profile_size: items in each fake profile, targets included; None: the mean length of a
             genuine profile, rounded.
     """
@@ -54,7 +54,7 @@ class Budget:
 
     def resolve(self, train: csr_array, goal: Goal) -> Allowance:
         """The budget in whole numbers on this data; raises `BudgetError` when it cannot be met."""
-        num_users, num_items = train.shape
+        num_items = train.shape[1]
         goal.check(num_items)
         share = self.fake_users
         if isinstance(share, float) and not 0 < share < 1:
@@ -62,9 +62,6 @@ class Budget:
                 f"fake_users={share} is not a share between 0 and 1.",
                 hint="Use an int for a number of profiles.",
             )
-        count = max(1, round(share * num_users)) if isinstance(share, float) else int(share)
-        if count < 1:
-            raise BudgetError(f"fake_users={share} leaves no fake user.", hint="Allow one or more.")
         active = np.diff(train.indptr)
         active = active[active > 0]
         if active.size == 0:
@@ -72,6 +69,9 @@ class Budget:
                 "The training data has no interaction, so there is nothing to attack.",
                 hint="Check the data and its split.",
             )
+        count = max(1, round(share * active.size)) if isinstance(share, float) else int(share)
+        if count < 1:
+            raise BudgetError(f"fake_users={share} leaves no fake user.", hint="Allow one or more.")
         size = max(1, round(float(active.mean()))) if self.profile_size is None else int(self.profile_size)
         if self.profile_size is None:
             size = min(max(size, len(goal.targets)), num_items)

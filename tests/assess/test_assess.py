@@ -277,6 +277,12 @@ def test_finished_profiles_are_assessed_on_their_own_targets(results, dataset):
     found = sharpap.stress_test(dataset, attacks={"file": poison}, victims={"wrmf": VICTIM}, ks=(5, 10))
     row = found.frame.filter((pl.col("attack") == "file") & (pl.col("metric") == "H") & (pl.col("target") >= 0))
     assert set(row["target"]) == set(poison.goal.targets)
+    assert found.config["direction"] == "promote"
+    down = replace(poison, goal=replace(poison.goal, direction="demote"))
+    demoted = Experiment(dataset=dataset, attacks={"file": down}, victims={"wrmf": VICTIM})
+    assert demoted.direction == demoted.facts()["direction"] == "demote"
+    with pytest.raises(ConfigError, match="the same targets and direction"):
+        Experiment(dataset=dataset, attacks={"a": poison, "b": down}, victims={"wrmf": VICTIM}).goals()
 
 
 def test_progress_and_events_are_reported(dataset):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from dataclasses import dataclass, replace
 from html import unescape
 
@@ -193,6 +195,14 @@ def test_a_recommender_that_fails_is_named_with_advice(dataset):
 
 
 @dataclass(frozen=True)
+class Deadly:
+    """Kills the process it is trained in."""
+
+    def fit(self, train: csr_array, *, seed: int):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
 class FiveBest:
     """Popularity that only gives lists of five."""
 
@@ -277,3 +287,8 @@ def test_a_share_has_no_interval_beyond_a_hundred_percent(found):
     assert "97.00 % (93.00 to 100.00)" in audit_page(replace(found, pools=[high]))
     low = replace(found.pools[0], hits=Interval(mean=0.01, low=-0.02, high=0.04, p=0, n=3))
     assert "1.00 % (0.00 to 4.00)" in audit_page(replace(found, pools=[low]))
+
+
+def test_a_worker_that_dies_twice_is_an_error_with_advice(dataset):
+    with pytest.raises(TrainingError, match=r"failed on the clean data: The process that worked on it died twice"):
+        audit(dataset, Deadly(), PLAN, jobs=2)

@@ -23,6 +23,7 @@ from sharpap.assess import code as sources
 from sharpap.assess.cells import CellStore
 from sharpap.assess.code import code_version
 from sharpap.assess.records import RecordStore
+from sharpap.assess.store import poison_path
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, StorageError
@@ -337,3 +338,11 @@ def test_a_poison_comes_back_as_it_was(experiment, tmp_path):
     facts = ("goal", "attack", "settings", "seed", "seconds", "history", "notes", "data_fingerprint")
     assert [getattr(made, name) for name in facts] == [getattr(back, name) for name in facts]
     assert np.array_equal(made.profile_sizes, back.profile_sizes)
+
+
+def test_names_that_a_file_cannot_have_get_files_of_their_own(tmp_path):
+    names = ["x (1)", "x [1]", "x_1", "x/1", "...", "attack"]
+    paths = {poison_path(tmp_path, name, 0) for name in names}
+    assert len(paths) == len(names)
+    assert len({path.parent for path in paths}) == 1
+    assert poison_path(tmp_path, "rapu-g_2.0", 1).name == "rapu-g_2.0-draw1.npz"

@@ -154,7 +154,15 @@ def test_worst_case_changes_the_outcome_and_seeds_repeat_it(blocks):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"hidden": ()}, {"group_size": 0}, {"decay": 0.0}, {"kappa": -1.0}, {"tune_epochs": -0.1}]
+    "bad",
+    [
+        {"hidden": ()},
+        {"group_size": 0},
+        {"decay": 0.0},
+        {"kappa": -1.0},
+        {"tune_epochs": -0.1},
+        {"worst_case": SharpnessAware(every_step=5)},
+    ],
 )
 def test_refuses_nonsense(bad):
     with pytest.raises(ConfigError):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from sharpap.attacks import (
     CrossEntropy,
@@ -97,27 +97,46 @@ def test_a_relative_bandwidth_is_a_share_of_the_spread_of_margins(trained):
     torch.testing.assert_close(longer.items, grad.items)
 
 
+def test_users_without_interactions_are_nobody_a_scan_looks_at(trained, blocks):
+    """An evaluation leaves them out, and so do the attack losses: rows of zeros behind the genuine users change nothing."""
+    embeddings, found = trained
+    more = csr_array(vstack([blocks, csr_array((20, blocks.shape[1]), dtype=blocks.dtype)]))
+    padded = Embeddings(
+        torch.cat([embeddings.users, 1e-6 * torch.ones(20, embeddings.users.shape[1])]), embeddings.items
+    )
+    wider = scan(padded, more, Goal(targets=(5, 33)), k=4, rivals=12)
+    assert wider.users.tolist() == found.users.tolist() == list(range(60))
+    assert wider.hit_ratio == found.hit_ratio
+    (one, grad), (other, wide) = (
+        SmoothHits().value_and_grad(at, seen) for at, seen in ((embeddings, found), (padded, wider))
+    )
+    assert one == pytest.approx(other)
+    torch.testing.assert_close(grad.items, wide.items)
+    assert not wide.users[60:].any()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("terms", [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
-def test_each_of_dadas_terms_improves_as_users_are_won(terms, trained):
-    """Raise the targets' scores step by step: ever more users are won, and the loss falls; its gradient points there."""
+def test_each_of_dadas_terms_improves_as_users_are_won(terms, sign, trained):
+    """Raise (to demote: lower) the targets' scores: ever more users are won, the loss falls, and its gradient points there."""
     embeddings, found = trained
     scores = embeddings.users @ embeddings.items[found.targets].T
-    found = replace(found, clean=scores)
+    found = replace(found, clean=scores, sign=sign)
     objective = DifficultyDiversity(difficulty=terms[0], diversity=terms[1])
     away = embeddings.users.mean(0)
 
     def moved(t: float) -> tuple[float, Embeddings, int]:
         items = embeddings.items.clone()
-        items[found.targets] += t * away
+        items[found.targets] += sign * (t - (4 if sign < 0 else 0)) * away
         at = Embeddings(embeddings.users, items)
         edge = (at.users @ items.T).gather(1, found.rivals).topk(found.k, dim=1).values[:, -1:]
-        return *objective.value_and_grad(at, found), int((at.users @ items[found.targets].T > edge).sum())
+        return *objective.value_and_grad(at, found), int((sign * (at.users @ items[found.targets].T - edge) > 0).sum())
 
     values, _, won = zip(*(moved(t) for t in (0.0, 0.5, 1.0, 2.0, 4.0)), strict=True)
     assert list(won) == sorted(won)
     assert won[-1] > won[0]
     assert values[-1] < values[0]
     _, grad, _ = moved(0.0)
-    assert float((grad.items[found.targets] @ away).sum()) < 0
+    assert sign * float((grad.items[found.targets] @ away).sum()) < 0
     with pytest.raises(ContractError, match="clean"):
         objective.value_and_grad(embeddings, replace(found, clean=None))

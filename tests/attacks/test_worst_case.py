@@ -36,6 +36,11 @@ def test_worst_case_raises_the_loss_within_its_ball(ball, steps, trained):
     assert loss(worst)[0] > loss(embeddings)[0]
     random = RandomDirection(ball=ball, rho=0.05)(embeddings, loss, seed=0)
     assert loss(worst)[0] > loss(random)[0]
+    if steps == 1:  # the control moves the same rows, and as far
+        for ours, theirs in zip(vars(moved).values(), vars(distance(random, embeddings)).values(), strict=True):
+            assert ((ours.norm(dim=1) > 0) == (theirs.norm(dim=1) > 0)).all()
+            if ball == "row":
+                torch.testing.assert_close(ours.norm(dim=1), theirs.norm(dim=1))
     if ball == "global":
         assert float(moved.norm()) <= 0.05 * float(embeddings.norm()) * (1 + 1e-9)
     if ball == "row":

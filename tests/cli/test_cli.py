@@ -242,6 +242,18 @@ def test_detectors_on_a_finished_run(sharpap, tmp_path):
     assert found[0]["auc"]["n"] == 2
     assert 0.5 < found[0]["auc"]["mean"] <= 1
     assert json.loads((out / "detection.json").read_text())["detections"] == found
+    (out / "poison" / "random-draw1.npz").rename(tmp_path / "away.npz")
+    code, _, err = sharpap("detect", out, "--detector", "rdma")
+    assert code == 1
+    assert "random-draw1.npz" in err
+    cells = pl.read_parquet(out / "cells.parquet")
+    lost = (pl.col("attack") == "random") & (pl.col("draw") == 1)
+    cells.with_columns(error=pl.when(lost).then(pl.lit("crafting failed")).otherwise("error")).write_parquet(
+        out / "cells.parquet"
+    )
+    code, text, err = sharpap("detect", out, "--detector", "rdma", "--json")
+    assert code == 0, err
+    assert json.loads(text)["detections"][0]["auc"]["n"] == 1
     code, _, err = sharpap("detect", out, "--detector", "rdm")
     assert code == 2
     assert "Did you mean 'rdma'" in err

@@ -133,7 +133,7 @@ def test_equal_profiles_are_found_among_all_pairs_of_users():
     generator = np.random.default_rng(2)
     sets = [frozenset(generator.choice(12, size=generator.integers(1, 4), replace=False).tolist()) for _ in range(200)]
     keys = np.array([user * 12 + item for user, items in enumerate(sets) for item in items], dtype=np.uint64)
-    pairs = Pairs.from_keys(generator.permutation(keys), 200, 12)
+    pairs = Pairs(keys=np.sort(keys), num_users=200, num_items=12, repeats=0)
     groups = equal_profiles(pairs, least=2)
     together = {(int(a), int(b)) for group in groups for a, b in combinations(sorted(group), 2)}
     assert together == {(a, b) for a, b in combinations(range(200), 2) if sets[a] == sets[b] and len(sets[a]) >= 2}

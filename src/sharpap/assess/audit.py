@@ -143,7 +143,7 @@ class _Auditor:
             curve = [(strongest, first, share) for share in settings.budgets]
             pools = [(strongest, pool, middle) for pool in settings.pools]
             self._attack(workers, task, curve + pools)
-            made = {each.attack: self._made((each.attack, first, middle)) for each in screening}
+            made = {each.attack: dict(enumerate(self._made((each.attack, first, middle)))) for each in screening}
             seen = detect(train.matrix, made, settings.detectors, seed=settings.seed)
             screening = [replace(each, visibility=_most(seen, each.attack)) for each in screening]
             worst = strongest, first, middle

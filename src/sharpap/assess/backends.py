@@ -17,6 +17,7 @@ from typing import Protocol, Self, TypeVar, cast
 from sharpap import progress
 from sharpap.assess.resources import OnRay
 from sharpap.assess.results import Cell
+from sharpap.assess.stages import Staged
 from sharpap.assess.work import Made, Piece, Train, Work
 from sharpap.errors import ConfigError
 
@@ -249,7 +250,8 @@ def died(piece: Piece, how: str) -> Made:
         how: what became of its process, e.g. "died twice".
     """
     error = f"The process that worked on it {how}."
-    return Made(value=(Cell(**piece.place, error=error), None) if isinstance(piece, Train) else None, error=error)
+    inner = piece.piece if isinstance(piece, Staged) else piece
+    return Made(value=(Cell(**inner.place, error=error), None) if isinstance(inner, Train) else None, error=error)
 
 
 def backend(work: Work, jobs: int | None = None, choice: str | OnRay | None = None) -> Backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +41,13 @@ class Detection:
 
 
 def detect(
-    train: csr_array, poisons: Mapping[str, Sequence[Poison]], chosen: Mapping[str, Detector], *, seed: int = 0
+    train: csr_array, poisons: Mapping[str, Mapping[int, Poison]], chosen: Mapping[str, Detector], *, seed: int = 0
 ) -> list[Detection]:
     """Every detector on every attack.
 
     Args:
         train: (num_users, num_items) genuine training data; users without interactions are not judged.
-        poisons: attack to its profiles, one of each target draw.
+        poisons: attack to its profiles, by target draw.
         chosen: name to detector (see `detectors`).
         seed: of detectors with chance in them, the same for all attacks of a draw.
 
@@ -58,16 +58,16 @@ def detect(
     found = []
     with progress.task("Detection", sum(map(len, poisons.values())) * len(chosen)) as task:
         for attack, made in poisons.items():
-            everyone = [poison.inject(train) for poison in made]
+            everyone = {draw: poison.inject(train) for draw, poison in made.items()}
             for name, detector in chosen.items():
                 aucs, precisions = [], []
-                for draw, matrix in enumerate(everyone):
+                for draw, matrix in everyone.items():
                     scores = suspicion(detector, matrix, seed=derive_seed(seed, "detector", draw))
                     fake = np.arange(matrix.shape[0]) >= train.shape[0]
                     aucs.append(detection_auc(scores, fake))
                     precisions.append(detection_precision(scores, fake))
                     task.advance(note=f"{attack}, {name}")
                 auc, precision = interval(np.array(aucs)), interval(np.array(precisions))
-                guessing = float(np.mean([poison.num_fake / (poison.num_fake + active) for poison in made]))
+                guessing = float(np.mean([poison.num_fake / (poison.num_fake + active) for poison in made.values()]))
                 found.append(Detection(attack=attack, detector=name, auc=auc, precision=precision, guessing=guessing))
     return found

@@ -54,22 +54,27 @@ class Experiment:
         if CLEAN in self.attacks:
             raise ConfigError(f"An attack cannot be called {CLEAN!r}: that is the clean run.")
         object.__setattr__(self, "ks", tuple(sorted(set(self.ks))))
+        if finished := self._finished():  # made in one direction, whatever is asked for
+            object.__setattr__(self, "direction", finished[0].direction)
 
     def goals(self) -> list[Goal]:
         """The goal of each target draw."""
-        finished = {attack.goal.targets: attack.goal for attack in self.attacks.values() if isinstance(attack, Poison)}
-        if finished:
+        if finished := self._finished():
             if len(finished) > 1 or not all(isinstance(attack, Poison) for attack in self.attacks.values()):
                 raise ConfigError(
-                    "Finished profiles can only be assessed together when they all have the same targets.",
+                    "Finished profiles can only be assessed together when they all have the same targets and direction.",
                     hint="Assess them one by one.",
                 )
-            return list(finished.values())
+            return finished
         train = self.dataset.train
         return [
             Goal(targets=self.targets.draw(train, draw, seed=self.seed), direction=self.direction)
             for draw in range(self.targets.num_draws)
         ]
+
+    def _finished(self) -> list[Goal]:
+        """The different goals of finished profiles among the attacks."""
+        return list(dict.fromkeys(attack.goal for attack in self.attacks.values() if isinstance(attack, Poison)))
 
     def attack_seed(self, draw: int) -> int:
         """The seed of every attack on one draw: all attacks start from the same profiles."""

@@ -130,12 +130,13 @@ def recommendation_loss(trained: TrainedWRMF) -> Loss:
     settings = trained.settings
 
     def loss(at: Embeddings) -> tuple[float, Embeddings]:
-        users = torch.cat([at.users, trained.fake_users])
+        device = trained.fake_users.device
+        users = torch.cat([at.users.to(device), trained.fake_users])
         of_users, of_items = wrmf_gradient(
-            trained.pattern, users, at.items, positive_weight=settings.positive_weight,
+            trained.pattern, users, at.items.to(device), positive_weight=settings.positive_weight,
             negative_weight=settings.negative_weight, reg=settings.reg,
         )  # fmt: skip
-        return trained.training_loss(at), Embeddings(of_users[: len(at.users)], of_items)
+        return trained.training_loss(at), Embeddings(of_users[: len(at.users)].cpu(), of_items.cpu())
 
     return loss
 

@@ -198,7 +198,8 @@ class Results:
         if self.config.get("direction") == "demote":
             return transfer_drops(self.sharpness, self.frame, [])
         kinds = self.config.get("victims", {})
-        others = [name for name in self.victims if "wrmf" not in (name, kinds.get(name, {}).get("name"))]
+        tables = {name: (kinds.get(name, {}), kinds.get(name, {}).get("recommender", {})) for name in self.victims}
+        others = [name for name, of in tables.items() if "wrmf" not in (name, *(table.get("name") for table in of))]
         return transfer_drops(self.sharpness, self.frame, others)
 
     def reported(self) -> pl.DataFrame:

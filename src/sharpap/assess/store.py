@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
@@ -221,5 +222,6 @@ def poison_files(folder: Path, attack: str) -> dict[int, Path]:
 
 
 def file_name(attack: str) -> str:
-    """A safe file name for an attack's name in tables."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", attack).strip("._") or "attack"
+    """A safe file name for an attack's name in tables, another for each name."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", attack).strip("._")
+    return safe if safe == attack else f"{safe or 'attack'}-{hashlib.sha256(attack.encode()).hexdigest()[:8]}"

@@ -12,10 +12,12 @@ import tomli_w
 
 from sharpap.assess.candidates import AttackCandidates, Candidates, VictimCandidates
 from sharpap.assess.cells import CellStore
+from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.recipe import entries, experiment_from, read_recipe, table_of
 from sharpap.assess.store import CELLS
 from sharpap.assess.study import STUDY, Plan, Tuned, search
+from sharpap.assess.work import MEASURED
 from sharpap.attacks import Poison
 from sharpap.config import allowing, construct
 from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
@@ -72,8 +74,10 @@ def tune(
     ranges = {dimension.path: list(dimension.choices) or dimension.text for dimension in dimensions}
     how = {field.name: getattr(plan, field.name) for field in fields(Plan)} | {"space": ranges}
     how |= {chosen.section.removesuffix("s"): chosen.name}
+    parts = [getattr(experiment, chosen.section)[chosen.name], *(experiment.victims[name] for name in chosen.judges)]
     settings = {
-        "recipe": config, "data": experiment.dataset.fingerprint, "judges": chosen.judges,
+        "code": code_version(*parts, modules=("sharpap.attacks.base", *MEASURED)), "recipe": config,
+        "data": experiment.dataset.fingerprint, "judges": chosen.judges,
         "plan": {key: value for key, value in how.items() if key != "trials"},
     }  # fmt: skip
     with allowing(commands=allow_commands):

@@ -107,6 +107,11 @@ class DPA2DL:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 0 or positive.")
         if not 0 < self.decay <= 1:
             raise ConfigError(f"decay={self.decay} must lie above 0 and at most at 1.")
+        if self.worst_case.every_step:
+            raise ConfigError(
+                f"every_step={self.worst_case.every_step}: DPA2DL unrolls no training, so that there are no earlier states.",
+                hint="Leave it at 0; the worst case acts in every step of the poison training anyway.",
+            )
 
     @property
     def name(self) -> str:
@@ -190,10 +195,11 @@ class DPA2DL:
         optimizer = Adam(net.parameters, self.learning_rate)
         record: dict[str, float] = {}
         found: Scan | None = None
+        active = np.flatnonzero(np.diff(train.indptr))
         for step, others in enumerate(islice(self._batches(data, draw), self.poison_steps)):
             batch = self._with_group(others, group, goal, train.shape[1], draw)
             if found is None or step % self.scan_every == 0:
-                users = np.sort(draw.choice(train.shape[0], min(self.users_per_step, train.shape[0]), replace=False))
+                users = np.sort(draw.choice(active, min(self.users_per_step, len(active)), replace=False))
                 found = self.look(net, train, goal, users)
             offset = self._offset(net, found, batch, train.shape[0], derive_seed(seed, "worst-case", step))
             share = self.worst_case.clean_share if offset is not None else 1.0

@@ -153,7 +153,8 @@ class DifficultyDiversity:
 
     With M_ut = 1 where target t is outside u's top K, z = s M / (b1 (max(s M) + 0.1)), and the uplift s - s_clean:
     minus the mean over eligible pairs of  difficulty * -log(1 - b1 z) + diversity * sigmoid(b2 (uplift M - c_t)),
-    c_t the least uplift of target t over users; maxima and minima are constants in the gradient.
+    c_t the least uplift of target t over users; maxima and minima are of eligible pairs, and constants in the gradient. To
+    demote, M_ut = 1 where t is inside, the uplift changes sign, and max(s) - s stands for s.
 
     Attributes:
         difficulty, diversity: weights of the two terms; 0 switches one off.
@@ -180,9 +181,10 @@ class DifficultyDiversity:
         with torch.enable_grad():
             scores = (users @ items[scan.targets].T).detach().requires_grad_()
             outside = (scores.detach() <= edge) if scan.sign > 0 else (scores.detach() > edge)
-            masked = scan.sign * scores * outside
-            z = masked.clamp_min(0) / (masked.detach().max().clamp_min(0) + 0.1)
-            uplift = masked - scan.sign * scan.clean * outside
+            known = outside * scan.eligible
+            nearness = scores if scan.sign > 0 else (scores.detach() * known).max() - scores
+            z = (nearness * known).clamp_min(0) / ((nearness.detach() * known).max().clamp_min(0) + 0.1)
+            uplift = scan.sign * (scores - scan.clean) * outside
             least = (uplift.detach() + (1 - scan.eligible) * 1e9).min(0).values
             gain = self.difficulty * -torch.log1p(-self.margin * z)
             gain = gain + self.diversity * torch.sigmoid(self.sharpness * (uplift - least))

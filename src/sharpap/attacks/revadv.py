@@ -95,7 +95,7 @@ class RevAdv:
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)
-        num_users, num_items = train.shape
+        num_items = train.shape[1]
         train = self._known(train, seed)
         clean = self._clean(train, seed)
         pinned = torch.from_numpy(pinned_items(goal))
@@ -116,7 +116,7 @@ class RevAdv:
             task.advance(first_epoch)
             for epoch in range(first_epoch, self.epochs):
                 fake = self._profiles(fillers, pinned, num_items)
-                users = self._users(num_users, seed, epoch)
+                users = self._users(train, seed, epoch)
                 seen = [
                     self._look(member, base, train, fake, goal, users, seed, epoch)
                     for member, base in zip(self.members, clean, strict=True)
@@ -132,7 +132,7 @@ class RevAdv:
                 task.advance(note=f"surrogate H@{self.k} {hits:.4f}")
                 if epoch + 1 < self.epochs:
                     gradients = [each.trained.profile_gradient(each.grad, each.earlier) for each in seen]
-                    gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients)
+                    gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients, goal.targets)
                     fillers = mover.move(fillers, gradient, done=epoch / self.epochs, generator=moves)
                     del gradients, gradient  # with `seen` the largest things there are: not beside the next epoch's
                 del seen
@@ -199,10 +199,11 @@ class RevAdv:
         """All surrogates."""
         return (self.surrogate, *self.others)
 
-    def _users(self, num_users: int, seed: int, epoch: int) -> np.ndarray | None:
-        if self.users_per_epoch is None or self.users_per_epoch >= num_users:
+    def _users(self, train: csr_array, seed: int, epoch: int) -> np.ndarray | None:
+        active = np.flatnonzero(np.diff(train.indptr))
+        if self.users_per_epoch is None or self.users_per_epoch >= len(active):
             return None
-        return np.sort(rng(seed, "users", epoch).choice(num_users, self.users_per_epoch, replace=False))
+        return np.sort(rng(seed, "users", epoch).choice(active, self.users_per_epoch, replace=False))
 
     @staticmethod
     def _profiles(fillers: Tensor, pinned: Tensor, num_items: int) -> csr_array:
@@ -212,7 +213,7 @@ class RevAdv:
         self, candidates: list[Tensor], train: csr_array, goal: Goal, pinned: Tensor, seed: int
     ) -> tuple[Tensor, float]:
         """The candidate with the best mean H@k over fresh surrogates, all candidates on the same ones."""
-        users = self._users(train.shape[0], seed, self.epochs)
+        users = self._users(train, seed, self.epochs)
         scores = []
         with progress.task("Comparing the best profiles", len(candidates)) as task:
             for fillers in candidates:
@@ -269,16 +270,24 @@ class _Seen:
 
 @dataclass(frozen=True, eq=False)
 class MeanGradient:
-    """The mean of several profile gradients, each row of each brought to the same length."""
+    """The mean of several profile gradients, each row of each brought to the same length without the targets' entries.
+
+    Attributes:
+        parts: gradients by several surrogates.
+        targets: items whose entries no step changes; 0 here.
+    """
 
     parts: list[ProfileGradient]
+    targets: tuple[int, ...] = ()
 
     def rows(self, fakes: Tensor) -> Tensor:
         """See `ProfileGradient`."""
         total: Tensor | None = None
         for part in self.parts:
             slope = part.rows(fakes).float()
+            slope[:, list(self.targets)] = 0
             slope -= slope.mean(1, keepdim=True)
+            slope[:, list(self.targets)] = 0
             slope /= torch.linalg.vector_norm(slope, dim=1, keepdim=True).clamp_min(1e-30) * len(self.parts)
             total = slope if total is None else total.add_(slope)
         if total is None:

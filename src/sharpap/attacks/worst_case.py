@@ -147,7 +147,9 @@ class SharpnessAware:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomDirection:
-    """Control: a perturbation of the same length in a random direction.
+    """Control: a perturbation of the same rows by the same lengths in a random direction.
+
+    Costs the one gradient that says which rows the attack loss depends on; `SharpnessAware` moves no others.
 
     Attributes: as `SharpnessAware`.
     """
@@ -163,11 +165,12 @@ class RandomDirection:
 
     def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:
         """See `WorstCase`."""
-        generator = rng(seed, "random-direction")
+        generator, (_, grad) = rng(seed, "random-direction"), loss(embeddings)
         noise = Embeddings(
             *(
                 torch.from_numpy(generator.standard_normal(part.shape, dtype=np.float32)).to(part.dtype)
-                for part in (embeddings.users, embeddings.items)
+                * (_row_norms(part) > 0)
+                for part in (grad.users, grad.items)
             )
         )
         radius = _radius(embeddings, self.rho, self.ball, self.relative)

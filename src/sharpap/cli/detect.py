@@ -49,11 +49,13 @@ def detect_folder(
                 f"{dataset.name} is not the data of this run: its fingerprint is {dataset.fingerprint}, not {known}.",
                 path=folder, hint="Say where it lies: --set data.source=PATH.",
             )  # fmt: skip
-        places = dict.fromkeys((cell.attack, cell.draw) for cell in results.cells if cell.attack != CLEAN)
-        poisons: dict[str, list[Any]] = {}
-        for attack, draw in places:
-            poison = load_poison(poison_path(folder, attack, draw), dataset.train)
-            poisons.setdefault(attack, []).append(poison)
+        cells = [cell for cell in results.cells if cell.attack != CLEAN]
+        measured = {(cell.attack, cell.draw) for cell in cells if not cell.error}
+        poisons: dict[str, dict[int, Any]] = {}
+        for attack, draw in dict.fromkeys((cell.attack, cell.draw) for cell in cells):
+            path = poison_path(folder, attack, draw)
+            if path.is_file() or (attack, draw) in measured:  # else it was never made
+                poisons.setdefault(attack, {})[draw] = load_poison(path, dataset.train)
         if not poisons:
             raise ConfigError(f"The run in {folder} made no profiles.")
         found = detect(dataset.train.matrix, poisons, chosen, seed=seed or 0)

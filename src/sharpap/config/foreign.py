@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ def _digest(value: Any, within: frozenset[int], known: dict[int, bytes]) -> byte
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return _hash(name, str(value.dtype), str(value.shape), np.ascontiguousarray(value).tobytes())
     if sparse.issparse(value):
-        whole = value.tocoo()
+        whole: Any = cast(Any, value).tocoo()
         return _hash(name, *every((whole.shape, whole.row, whole.col, whole.data)))
     if isinstance(value, dict):
         return _hash(name, *sorted(_hash(*every(pair)) for pair in value.items()))

@@ -37,12 +37,6 @@ class Pairs:
     repeats: int
     times: Path | None = None
 
-    @classmethod
-    def from_keys(cls, keys: Keys, num_users: int, num_items: int) -> Pairs:
-        """From (rows,) keys, which are sorted in place."""
-        rows, distinct = len(keys), distinct_of(keys)
-        return cls(keys=distinct, num_users=num_users, num_items=num_items, repeats=rows - len(distinct))
-
     def __len__(self) -> int:
         return self.keys.stat().st_size // 8 if isinstance(self.keys, Path) else len(self.keys)
 
