@@ -197,11 +197,11 @@ def remedy_verdict(found: AuditReport) -> str:
     best, middle = min(found.remedies, key=lambda each: each.hits.mean), strongest(found)
     if middle.hits.mean <= middle.before:
         return f"With {middle.fakes} fakes there is no exposure to take away."
-    much = best.hits.mean < middle.hits.mean / 2
+    much = best.hits.mean - middle.before < (middle.hits.mean - middle.before) / 2
     verdict = (
-        f"Best: {best.name}; it takes away more than half of the exposure."
+        f"Best: {best.name}; in the mean it takes away more than half of the exposure."
         if much
-        else "None of them takes away half of the exposure."
+        else "In the mean, none of them takes away half of the exposure."
     )
     caveat = "The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
     return f"{verdict} {caveat}"
