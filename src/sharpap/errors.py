@@ -76,3 +76,7 @@ class StorageError(SharpAPError):
 def said(problem: Exception) -> str:
     """What a failure says for itself; of an exception that is not ours, its type with it."""
     return str(problem) if isinstance(problem, SharpAPError) else f"{type(problem).__name__}: {problem}"
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """A command that was stopped, with what is left of its work; the command line says so and exits with 130."""

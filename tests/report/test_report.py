@@ -20,6 +20,7 @@ from rich.console import Console
 
 import sharpap
 from sharpap.assess import Results
+from sharpap.assess.results import Cell
 from sharpap.attacks import Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity
@@ -27,6 +28,7 @@ from sharpap.report import html, show
 from sharpap.report.charts import Bar, Series, _ticks, intervals, lines
 from sharpap.report.markdown import markdown, table
 from sharpap.report.matrix import facts
+from sharpap.report.page import finding, notes
 from sharpap.report.sections import times
 from sharpap.report.template import island
 from sharpap.surrogates import WRMFSurrogate
@@ -241,3 +243,46 @@ def test_what_a_worst_case_does_not_apply_to_is_named_everywhere_with_its_reason
         assert words in text.replace("\\", "")
     alone = replace(found, config={**found.config, "attacks": {"random": {"file": "x"}}})
     assert "Not applicable" not in markdown(alone)
+
+
+def made(cells, demote=False, **more):
+    """Results of one draw and seed: (attack, victim, H@10 or an error)."""
+    rows = [(a, v, 0, 0, "H", 10, -1, value) for a, v, value in cells if isinstance(value, float)]
+    found = [Cell(attack=a, victim=v, draw=0, seed=0, error=e if isinstance(e, str) else "") for a, v, e in cells]
+    return Results(dataset=None, config={"direction": "demote"} if demote else {}, rows=rows, cells=found, **more)
+
+
+def test_the_finding_is_what_an_attack_did_and_not_where_a_victim_stood():
+    up = made([("none", "a", 0.2), ("none", "b", 0.05), ("x", "a", 0.21), ("x", "b", 0.15)])
+    assert finding(up, 10).startswith("Most exposed: b under x. A target item stands in the top 10 of 15.00 %")
+    down = made([("none", "a", 0.9), ("none", "b", 0.8), ("x", "a", 0.9), ("x", "b", 0.3)], demote=True)
+    assert "b under x. A target item stands in the top 10 of 30.00 %" in finding(down, 10)
+    assert "at the lowest" in html(down)
+    assert "No target" not in finding(made([("none", "a", 0.9), ("x", "a", 0.0)], demote=True), 10)
+    lost = made([("none", "a", 0.04), ("x", "a", 0.02)])
+    assert finding(lost, 10).startswith("Nothing was gained; nearest came: a under x")
+    stopped = made([("none", "a", 0.04)], provenance={"interrupted": True})
+    assert finding(stopped, 10).startswith("Stopped before")
+
+
+def test_failed_trainings_are_counted_and_marked_in_every_form():
+    cells = [("none", "a", 0.0), ("none", "b", 0.0), ("x", "a", 0.1)]
+    broken = made([*cells, *[("x", "b", "RuntimeError: no")] * 7])
+    console = Console(file=StringIO(), width=120)
+    show(broken, console)
+    text = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    for form in (text, markdown(broken)):
+        assert "7 of 10 trainings failed" in form
+        assert "†" in form
+    assert "and 2 more" in text
+
+
+def test_target_draws_that_overlap_are_pointed_out():
+    rows = [
+        ("x", "a", draw, 0, "H", 10, target, 0.1)
+        for draw, targets in enumerate(([-1, 1, 2], [-1, 2, 3]))
+        for target in targets
+    ]
+    found = Results(dataset=None, config={}, rows=rows, cells=[Cell(attack="x", victim="a", draw=0, seed=0)])
+    assert "share items" in notes(found)[0]
+    assert not notes(Results(dataset=None, config={}, rows=rows[:3], cells=found.cells))

@@ -49,11 +49,13 @@ class Experiment:
             raise ConfigError("There is no victim.", hint="Name at least one recommender to train.")
         if self.seeds < 1 or not self.ks or min(self.ks) < 1:
             raise ConfigError(f"seeds={self.seeds} and ks={self.ks} must be 1 or more.")
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed} must be 0 or positive.")
         if self.direction not in ("promote", "demote"):
             raise ConfigError(f"direction={self.direction!r} is neither promote nor demote.")
         if CLEAN in self.attacks:
             raise ConfigError(f"An attack cannot be called {CLEAN!r}: that is the clean run.")
-        object.__setattr__(self, "ks", tuple(sorted(set(self.ks))))
+        object.__setattr__(self, "ks", tuple(sorted({min(k, self.dataset.num_items) for k in self.ks})))
         if finished := self._finished():  # made in one direction, whatever is asked for
             object.__setattr__(self, "direction", finished[0].direction)
 

@@ -109,8 +109,10 @@ class AuditReport:
     def needed(self, level: float) -> tuple[int | None, int | None]:
         """Between how many fake users the share `level` of lists is reached: (most that did not, least that did).
 
-        (None, f): even the smallest budget reaches it; (f, None): not even the largest does.
+        (None, 0): it is reached without any; (None, f): even the smallest budget reaches it; (f, None): not even the largest.
         """
+        if self.curve and self.curve[0].before >= level:
+            return None, 0
         reached = [point.fakes for point in self.curve if point.hits.mean >= level]
         missed = [
             point.fakes for point in self.curve if point.hits.mean < level and (not reached or point.fakes < reached[0])

@@ -88,7 +88,7 @@ def load_poison(path: Path, train: Interactions, goal: Goal | None = None) -> Po
     Args:
         path: ``.npz`` CSR over the data's items, or a table with a user and an item column in the data's own item ids.
         train: the data they are meant for.
-        goal: target items; None: those of the file's own provenance.
+        goal: target items and direction; None: those of the file's own provenance.
 
     Raises:
         DataError: an item the data does not have, another catalogue size, or no targets anywhere.
@@ -115,6 +115,11 @@ def load_poison(path: Path, train: Interactions, goal: Goal | None = None) -> Po
         history=tuple(facts.get("history") or ()),
         notes=facts.get("notes") or {},
     )
+
+
+def direction_of(path: Path) -> Direction:
+    """What the profiles of a file were made for, by its own provenance; "promote" where it does not say."""
+    return _facts(path).get("direction") or "promote"
 
 
 def _profiles(path: Path, train: Interactions) -> csr_array:

@@ -29,7 +29,7 @@ from sharpap.cli.options import (
     Track,
     Victims,
 )
-from sharpap.errors import ConfigError, SharpAPError
+from sharpap.errors import ConfigError, Interrupted, SharpAPError
 
 app = typer.Typer(
     help="Stress-test recommender systems against poisoning attacks, offline, on your own interaction data.",
@@ -340,9 +340,13 @@ def main() -> None:
             typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
         typer.echo(f"error: {_safe(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+    except Interrupted as stopped:
+        typer.echo(f"interrupted: {_safe(str(stopped))}", err=True)
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer makes this of Ctrl-C
+            typer.echo("interrupted", err=True)
+        raise
     except OSError as error:
         typer.echo(_safe(f"error: {error.filename or ''}: {error.strerror or error}"), err=True)
         sys.exit(1)

@@ -13,10 +13,10 @@ from sharpap.assess.audit import Audit, audit
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import dataset_from
 from sharpap.assess.store import CELLS
-from sharpap.cli.console import reporting, stdout
+from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.config import build, construct, locate
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, Interrupted
 from sharpap.files import write_text
 from sharpap.report.audit import audit_html, audit_page
 
@@ -42,7 +42,9 @@ def run_audit(
     named = {section: options.pop(section) for section in SECTIONS if section in options}
     plan = construct(Audit, options, where="audit")
     for section, chosen in named.items():
-        tables = chosen if isinstance(chosen, dict) else {key: {} for key in chosen}
+        if not isinstance(chosen, (dict, list)):
+            raise ConfigError(f"{section}={chosen!r} is no list of names.", hint=f"Write --set '{section}=[\"NAME\"]'.")
+        tables = chosen if isinstance(chosen, dict) else {str(key): {} for key in chosen}
         made = {
             name: build(SECTIONS[section], {"name": name} | options, where=f"{section}.{name}")
             for name, options in tables.items()
@@ -55,13 +57,16 @@ def run_audit(
     store = CellStore(folder / CELLS)
     if overwrite:
         store.clear()
-    with reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite), store.session():
-        dataset, _ = dataset_from(recipe.get("data", {}))
-        found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
+    try:
+        with reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite), store.session():
+            dataset, _ = dataset_from(recipe.get("data", {}))
+            found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"what is finished is kept in {folder / CELLS}: the same command goes on from there."
+        ) from None
     text = audit_page(found)
-    record = asdict(found) | {
-        "needed": {f"{level:g}": found.needed(level) for level in found.LEVELS},
-    }
+    record = finite(asdict(found) | {"needed": {f"{level:g}": found.needed(level) for level in found.LEVELS}})
     write_text(folder / PAGE, audit_html(found))
     write_text(folder / TEXT, text)
     write_text(folder / RECORD, json.dumps(record, indent=2))

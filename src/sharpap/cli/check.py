@@ -33,8 +33,9 @@ def check(
     else:
         made = build("victim", {"name": target, **options})
     with reporting(quiet=True):
-        train = dataset_from(recipe["data"])[0].train.matrix if "data" in recipe else None
-        found = check_recommender(made, train, seed=seed or 0)
+        dataset = dataset_from(recipe["data"])[0] if "data" in recipe else None
+        found = check_recommender(made, None if dataset is None else dataset.train.matrix, seed=seed or 0)
+    data = None if dataset is None else dataset.name
     if as_json:
         print(json.dumps({"target": target, "data": data} | found.facts(), indent=2))
     else:

@@ -39,6 +39,15 @@ def json_row(row: dict[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and value != value else value for key, value in row.items()}
 
 
+def finite(value: Any) -> Any:
+    """A nest of tables and lists for JSON: NaN becomes null."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and value != value else value
+
+
 def printable(text: object, limit: int | None = None) -> str:
     """Text from data, safe on a terminal: control and format characters as escapes, and no longer than `limit`."""
     whole = str(text)

@@ -50,9 +50,9 @@ def craft(
         print(json.dumps({"out": str(out)} | provenance(made, dataset.train), indent=2))
         return
     labels = ", ".join(dataset.item_label(target) for target in goal.targets)
-    sizes = np.unique(made.profile_sizes)
+    sizes, down = np.unique(made.profile_sizes), " down" if goal.direction == "demote" else ""
     stdout().print(
-        f"{made.num_fake} profiles of {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} items pushing {labels}\n"
+        f"{made.num_fake} profiles of {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} items pushing {labels}{down}\n"
         f"crafted by {made.attack} in {made.seconds:.1f} s, written to {out}",
         markup=False, highlight=False,
     )  # fmt: skip

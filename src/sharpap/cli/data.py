@@ -73,7 +73,9 @@ def convert(
     file: File,
     out: Annotated[Path, typer.Argument(help="Where to: .npz, .parquet, .csv, .tsv or .inter.")],
     threshold: Threshold = None,
-    k_core: Annotated[int, typer.Option(help="Drop users and items with fewer interactions, again and again.")] = 0,
+    k_core: Annotated[
+        int, typer.Option(min=0, help="Drop users and items with fewer interactions, again and again.")
+    ] = 0,
     duplicates: Annotated[str, typer.Option(help="merge or refuse repeated pairs.")] = "merge",
     bad_rows: Annotated[str, typer.Option(help="refuse the file for a bad row, or drop such rows.")] = "refuse",
     format: Form = None,

@@ -15,7 +15,7 @@ from sharpap.assess.detection import Detection, detect
 from sharpap.assess.recipe import dataset_from
 from sharpap.assess.store import poison_path
 from sharpap.attacks.poison_io import load_poison
-from sharpap.cli.console import reporting, stdout
+from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.config import REGISTRY, build
 from sharpap.errors import ConfigError, DataError
@@ -59,7 +59,7 @@ def detect_folder(
         if not poisons:
             raise ConfigError(f"The run in {folder} made no profiles.")
         found = detect(dataset.train.matrix, poisons, chosen, seed=seed or 0)
-    facts = {"detectors": list(chosen), "detections": [asdict(each) for each in found]}
+    facts = {"detectors": list(chosen), "detections": [finite(asdict(each)) for each in found]}
     write_text(folder / RECORD, json.dumps(facts, indent=2))
     if as_json:
         print(json.dumps(facts, indent=2))

@@ -27,6 +27,8 @@ TARGET_METRICS = ("H", "N", "anyH")
 
 def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: bool) -> None:
     """Tables of a results folder, and its page made anew."""
+    if as_markdown and as_json:
+        raise ConfigError("--markdown and --json are two forms of the same tables.", hint="Choose one.")
     results = Results.load(folder)
     if k not in results.ks:
         raise ConfigError(f"These results have no K = {k}.", hint=f"They have {', '.join(map(str, results.ks))}.")
@@ -37,7 +39,7 @@ def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: b
         )
     write_html(results, folder / "report.html")
     if as_json:
-        print(json.dumps(summary_json(results, folder), indent=2))
+        print(json.dumps(summary_json(results, folder, metric), indent=2))
         return
     if as_markdown:
         print(markdown(results, k, metric))

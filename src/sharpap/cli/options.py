@@ -15,7 +15,7 @@ Data = Annotated[
 Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
 Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
 Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
-Seed = Annotated[int | None, typer.Option(help="Root of all randomness.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Root of all randomness.")]
 Victims = Annotated[
     list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
 ]

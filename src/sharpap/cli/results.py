@@ -83,7 +83,10 @@ def show_results(
         table = pivot(table) if shape == "pivot" else table
     if out is not None:
         export(table, out)
-        stdout().print(f"{table.height} rows written to {out}", markup=False, highlight=False)
+        if as_json:
+            print(json.dumps({"out": str(out), "rows": table.height}))
+        else:
+            stdout().print(f"{table.height} rows written to {out}", markup=False, highlight=False)
     elif as_json:
         print(json.dumps([json_row(row) for row in table.iter_rows(named=True)]))
     else:

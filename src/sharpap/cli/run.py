@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from sharpap import tracking
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.assess.resources import OnRay
-from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder
-from sharpap.attacks.poison_io import load_poison
+from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder, poison_path
+from sharpap.attacks.poison_io import direction_of, load_poison
 from sharpap.cli.console import json_row, reporting, stdout
 from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.data import TargetPool
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, Interrupted
 from sharpap.files import explained, locked, sweep
 from sharpap.report import show
 from sharpap.threat import Goal
@@ -95,13 +94,21 @@ def evaluate_profiles(
     recipe: dict[str, Any] = {"victims": [] if more else DEFAULT_VICTIMS}
     code = only_victims(recipe, victims)
     apply(recipe, shortcuts, None, None, settings)
+    for section in ("attacks", "budget", "targets"):
+        if section in recipe:
+            raise ConfigError(
+                f"--set {section}...: finished profiles are assessed as they are.",
+                hint="Other targets: --targets ITEM,ITEM. Other profiles: `sharpap attack` or `sharpap run`.",
+            )
     with reporting(quiet=quiet, log=None if out is None else out / "log.jsonl"):
         base, config = experiment_from(recipe, code, more_victims=more)
-        train = base.dataset.train
-        goal = None
-        if targets is not None:
-            goal = Goal(targets=TargetPool(items=tuple(item_ids(targets))).draw(train, 0, seed=0))
-        poisons = {path.stem: load_poison(path, train, goal) for path in files}
+        train, poisons = base.dataset.train, {}
+        direction = recipe.get("direction")
+        wanted = () if targets is None else TargetPool(items=tuple(item_ids(targets))).draw(train, 0, seed=0)
+        for path in files:
+            goal = Goal(targets=wanted, direction=direction or direction_of(path)) if wanted else None
+            made = load_poison(path, train, goal)
+            poisons[path.stem] = replace(made, goal=replace(made.goal, direction=direction or made.goal.direction))
         if len(poisons) < len(files):
             raise ConfigError("Two of the files have the same name.", hint="Rename one: names label the table.")
         experiment = Experiment(
@@ -113,7 +120,13 @@ def evaluate_profiles(
             seed=base.seed,
             sharpness=base.sharpness,
         )
-        config["attacks"] = {path.stem: {"file": str(path)} for path in files}
+        ids = train.item_ids[list(experiment.goals()[0].targets)].tolist()
+        config |= experiment.facts() | {
+            "attacks": {
+                path.stem: {"file": str(path if out is None else poison_path(out, path.stem, 0))} for path in files
+            },
+            "targets": {"items": ids},
+        }
         results = run(experiment, config)
         if out is not None:
             results.save(out, overwrite=True)
@@ -141,21 +154,21 @@ def _finish(results: Results, out: Path | None, as_json: bool, cells: Path | Non
     if results.provenance.get("interrupted"):
         done, planned = results.provenance["done"], results.provenance["planned"]
         kept = "" if cells is None else f" They are kept in {cells}: the same command goes on from there."
-        typer.echo(f"interrupted: {done} of {planned} trainings are done.{kept}", err=True)
-        raise typer.Exit(130)
+        raise Interrupted(f"{done} of {planned} trainings are done.{kept}")
 
 
-def summary_json(results: Results, out: Path | None) -> dict[str, Any]:
-    """What `--json` prints: the transfer matrix for every k, failures, costs, and where the folder is."""
+def summary_json(results: Results, out: Path | None, metric: str = "H") -> dict[str, Any]:
+    """What `--json` prints: the transfer matrix of a metric for every k, failures, costs, and where the folder is."""
     provenance = results.provenance
     return {
         "out": None if out is None else str(out),
         "interrupted": bool(provenance.get("interrupted")),
+        "metric": metric,
         "dataset": results.provenance.get("dataset", {}).get("name"),
         "transfer": [
             json_row({"k": k} | row)
             for k in results.ks
-            for row in results.transfer_matrix("H", k).iter_rows(named=True)
+            for row in results.transfer_matrix(metric, k).iter_rows(named=True)
         ],
         "failed": [{"attack": c.attack, "victim": c.victim, "error": c.error} for c in results.cells if c.error],
         "costs": results.costs.to_dicts(),

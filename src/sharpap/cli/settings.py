@@ -30,6 +30,8 @@ def apply(
             number = float(fakes)
         except ValueError:
             raise ConfigError(f"--fakes {fakes!r} is not a number.") from None
+        if not (0 < number < 1 or (number >= 1 and number.is_integer())):
+            raise ConfigError(f"--fakes {fakes} is neither a share between 0 and 1 nor a whole number of 1 or more.")
         recipe.setdefault("budget", {})["fake_users"] = number if number < 1 else int(number)
     for assignment in settings:
         override(recipe, assignment)

@@ -60,6 +60,10 @@ class Options:
     seed: int = 0
     test: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.k_core < 0:
+            raise ConfigError(f"k_core={self.k_core} must be 0 or positive.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -100,11 +104,14 @@ def load(source: str | Path | Any, **options: Any) -> Dataset:
     except TypeError:
         unknown = sorted(set(options) - set(Options.__dataclass_fields__))
         raise ConfigError(
-            f"Unknown data option {', '.join(unknown)}.", hint=f"Options: {', '.join(Options.__dataclass_fields__)}."
+            f"Unknown data option {', '.join(unknown)}.",
+            hint=f"Options: {', '.join([*(_SHAPE if source == 'synthetic' else ()), *Options.__dataclass_fields__])}.",
         ) from None
     if isinstance(source, str) and source in ENTRIES:
         entry = ENTRIES[source]
         if entry.prepare is None:
+            if chosen.threshold is not None or chosen.k_core:
+                raise ConfigError("Generated data has no ratings and no core.", hint="Leave out threshold and k_core.")
             return _split(synthetic(seed=chosen.seed, **shape), chosen, "synthetic")
         return entry.prepare(locate(entry), chosen)
     if isinstance(source, str) and not Path(source).exists() and not any(mark in source for mark in "/\\."):

@@ -25,7 +25,12 @@ def audit_html(found: AuditReport) -> str:
     middle, k = strongest(found), found.settings["k"]
     share = {"x_label": f"% of users with a target in their best {k}"}
     curve = intervals(
-        [("fake users", [_bar(each, f"{each.fakes:,} ({100 * each.share:.2g} %)", "s0") for each in found.curve])],
+        [
+            (
+                "fake users",
+                [_bar(each, f"{each.fakes:,} ({100 * each.fakes / found.users:.2g} %)", "s0") for each in found.curve],
+            )
+        ],
         **share,
     )
     attacks = intervals(
@@ -57,7 +62,7 @@ def audit_page(found: AuditReport) -> str:
         f"{escaped(data(found))} {reading(found)}",
         "## How many fake users does it take?",
         "\n".join(f"- **{100 * level:g} % of lists**: {needed(found, level)}." for level in found.LEVELS),
-        _table(found.curve, first=True),
+        _table(found),
         "## Which attack does it?",
         f"{middle.fakes} fake users of {middle.profile_size} items each, pushing items of the pool {first!r}:",
         _attacks(found.screening),
@@ -120,6 +125,8 @@ def visibility(found: AuditReport) -> str:
 def needed(found: AuditReport, level: float) -> str:
     """Between which numbers of fake users a level lies."""
     missed, reached = found.needed(level)
+    if reached == 0:
+        return f"none, {percent(found.curve[0].before)} of lists hold a target without any attack"
     if reached is None:
         return f"not reached with {missed:,} fake users ({_of(missed, found.users)})"
     if missed is None:
@@ -131,10 +138,10 @@ def _of(count: int | None, users: int) -> str:
     return f"{100 * (count or 0) / users:.2g} % of the genuine users"
 
 
-def _table(points: list[Exposure], *, first: bool) -> str:
+def _table(found: AuditReport) -> str:
     rows = [
-        [f"{each.fakes:,}", f"{100 * each.share:.2g} %", in_brackets(each.hits), change(each.accuracy)]
-        for each in points
+        [f"{each.fakes:,}", f"{100 * each.fakes / found.users:.2g} %", in_brackets(each.hits), change(each.accuracy)]
+        for each in found.curve
     ]
     return table(["fake users", "of genuine users", "lists with a target", "change of NDCG"], rows)
 
@@ -193,7 +200,8 @@ def _remedies(found: AuditReport, middle: Exposure) -> str:
 def remedy_verdict(found: AuditReport) -> str:
     """Whether leaving out users helps."""
     if not found.remedies:
-        return "Not available for a recommender that gives only lists."
+        tried = found.settings["best"] or found.settings["defenses"]
+        return "Not available for a recommender that gives only lists." if tried else "None was tried."
     best, middle = min(found.remedies, key=lambda each: each.hits.mean), strongest(found)
     if middle.hits.mean <= middle.before:
         return f"With {middle.fakes} fakes there is no exposure to take away."

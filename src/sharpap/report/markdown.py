@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sharpap.report import sharpness
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import inapplicable, main_k, notes
+from sharpap.report.page import failures, inapplicable, main_k, notes
 from sharpap.report.template import hundredfold, number
 
 # An underscore inside a word is no markup, and names of settings have many.
@@ -27,7 +27,7 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
     parts = [
         f"{metric}@{k} in percent, mean over target draws (95 % interval):",
         _transfer(results, metric, k),
-        *map(escaped, notes(results)),
+        *map(escaped, filter(None, (failures(results), *notes(results)))),
     ]
     if results.pairs:
         parts += [
@@ -61,8 +61,8 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
         machine = facts["machine"]
         parts.append(
             f"{len(results.cells)} trainings; the last call took {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
-            f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])}), "
-            f"revision {machine['git_revision']}."
+            f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])})"
+            + (f", revision {machine['git_revision']}." if machine["git_revision"] else ".")
         )
     return "\n\n".join(parts)
 
@@ -81,12 +81,14 @@ def escaped(text: str) -> str:
 
 def _transfer(results: Results, metric: str, k: int) -> str:
     found = results.transfer_matrix(metric, k)
+    torn = {(cell.attack, cell.victim) for cell in results.cells if cell.error}
     rows = []
     for attack in [CLEAN, *results.attacks]:
         cells = ["no attack" if attack == CLEAN else attack]
         for row in (row for row in found.iter_rows(named=True) if row["attack"] == attack):
             mean, low, high = (number(hundredfold(row[name]), 2) for name in ("mean", "low", "high"))
-            cells.append(mean if row["low"] is None or isnan(row["low"]) else f"{mean} ({low} to {high})")
+            mark = " †" if (row["attack"], row["victim"]) in torn else ""
+            cells.append((mean if row["low"] is None or isnan(row["low"]) else f"{mean} ({low} to {high})") + mark)
         rows.append(cells)
     return table(["attack", *results.victims], rows)
 

@@ -30,8 +30,13 @@ def html(results: Results) -> str:
 
 
 def notes(results: Results) -> list[str]:
-    """A sentence on every victim that cannot tell everything, or is not deterministic."""
+    """A sentence on every victim that cannot tell everything, or is not deterministic, and on target draws that overlap."""
     found = []
+    drawn = results.frame.filter((pl.col("target") >= 0) & (pl.col("draw") >= 0)).select("draw", "target").unique()
+    if drawn["target"].n_unique() < drawn.height:
+        found.append(
+            "Target draws share items, since the pool holds too few: they are not independent, and the intervals too narrow."
+        )
     for victim, can in results.provenance.get("capabilities", {}).items():
         if can["top_k"] is not None:
             found.append(
@@ -43,6 +48,12 @@ def notes(results: Results) -> list[str]:
                 "hold that noise."
             )
     return found
+
+
+def failures(results: Results) -> str:
+    """How many trainings failed; "" if none."""
+    failed = sum(bool(cell.error) for cell in results.cells)
+    return f"{failed} of {len(results.cells)} trainings failed and are left out (†)." if failed else ""
 
 
 def inapplicable(results: Results) -> str:
@@ -103,28 +114,48 @@ def main_k(results: Results) -> int:
 
 
 def headline(results: Results, k: int) -> dict[str, Any] | None:
-    """The most exposed cell, without attack and with it, and what its attack costs genuine users; None without an attack."""
+    """The cell that an attack moved most, without attack and with it, and what it costs genuine users; None without an attack.
+
+    Moved: upwards, or downwards where the attacks demote; the highest, or lowest, where two moved as far.
+    """
     from sharpap.assess import summary
 
     table = results.transfer_matrix("H", k)
     attacked = table.filter(pl.col("attack") != CLEAN).drop_nulls("mean").drop_nans("mean").to_dicts()
     if not attacked:
         return None
-    worst = max(attacked, key=lambda row: row["mean"])
-    clean = table.filter((pl.col("attack") == CLEAN) & (pl.col("victim") == worst["victim"])).row(0, named=True)
+    sign = -1 if results.config.get("direction") == "demote" else 1
+    before = {row["victim"]: row for row in table.filter(pl.col("attack") == CLEAN).iter_rows(named=True)}
+
+    def moved(row: dict[str, Any]) -> tuple[float, float]:
+        start = before[row["victim"]]["mean"]
+        return sign * (row["mean"] - (start if start is not None and start == start else 0.0)), sign * row["mean"]
+
+    worst = max(attacked, key=moved)
+    clean = before[worst["victim"]]
     accuracy = summary.utility(results.frame, [worst["attack"]], [worst["victim"]], metric="NDCG", k=k)
-    return {"worst": worst, "clean": clean, "change": accuracy["change"][0]}
+    return {
+        "worst": worst, "clean": clean, "change": accuracy["change"][0], "demote": sign < 0, "gain": moved(worst)[0]
+    }  # fmt: skip
 
 
 def finding(results: Results, k: int) -> str:
     """The result in one sentence: the most exposed victim."""
     found = headline(results, k)
     if found is None:
-        return "Nothing was attacked." if not results.attacks else f"H@{k} was measured on no victim under attack."
+        if results.attacks:
+            return f"H@{k} was measured on no victim under attack."
+        stopped = results.provenance.get("interrupted")
+        return "Stopped before a victim was trained under attack." if stopped else "Nothing was attacked."
     worst, clean = found["worst"], found["clean"]
-    if worst["mean"] == 0:
+    if worst["mean"] == 0 and not found["demote"]:
         return f"No target item came into the top {k} of any user."
+    most = (
+        "Most exposed"
+        if found["gain"] > 0
+        else f"Nothing was {'lowered' if found['demote'] else 'gained'}; nearest came"
+    )
     return (
-        f"Most exposed: {worst['victim']} under {worst['attack']}. A target item stands in the top {k} of "
+        f"{most}: {worst['victim']} under {worst['attack']}. A target item stands in the top {k} of "
         f"{100 * worst['mean']:.2f} % of the users who do not have it; without attack, {100 * clean['mean']:.2f} %."
     )

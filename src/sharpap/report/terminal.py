@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import finding, inapplicable, main_k, notes
+from sharpap.report.page import failures, finding, inapplicable, main_k, notes
 from sharpap.report.template import hundredfold, number
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
         console.print(reported_table(results), "")
     if any(row[4] == "NDCG" for row in results.rows):
         console.print(utility_table(results, k), "")
-    failed = [cell for cell in results.cells if cell.error]
+    if failed := [cell for cell in results.cells if cell.error]:
+        console.print(Text(failures(results), style="red"))
     for cell in failed[:5]:
         console.print(Text(f"failed: {cell.victim} under {cell.attack}: {cell.error}", style="red"))
+    if failed[5:]:
+        console.print(Text(f"and {len(failed) - 5} more, in cells.parquet", style="red"))
     for note in notes(results):
         console.print(Text(note))
     console.print(Text(finding(results, k), style="bold"))
@@ -54,10 +57,12 @@ def transfer_table(results: Results, metric: str, k: int) -> Table:
     for victim in results.victims:
         table.add_column(Text(victim), justify="right")
     rows = {(row["attack"], row["victim"]): row for row in results.transfer_matrix(metric, k).iter_rows(named=True)}
+    strongest = min if results.config.get("direction") == "demote" else max
     best = {
-        victim: max((rows[attack, victim]["mean"] or 0.0 for attack in results.attacks), default=0)
+        victim: strongest((rows[attack, victim]["mean"] or 0.0 for attack in results.attacks), default=0)
         for victim in results.victims
     }
+    torn = {(cell.attack, cell.victim) for cell in results.cells if cell.error}
     for attack in [CLEAN, *results.attacks]:
         cells = []
         for victim in results.victims:
@@ -65,6 +70,7 @@ def transfer_table(results: Results, metric: str, k: int) -> Table:
             text = number(hundredfold(row["mean"]), 2)
             if row["low"] is not None and not isnan(row["low"]):
                 text += f" ±{50 * (row['high'] - row['low']):.2f}"
+            text += " †" if (attack, victim) in torn else ""
             top = attack != CLEAN and row["mean"] == best[victim]
             cells.append(Text(text, style="bold" if top else ""))
         table.add_row(Text("no attack" if attack == CLEAN else attack), *cells)
