@@ -115,9 +115,9 @@ def test_a_remedy_can_be_made_again_by_hand(found, dataset):
 
 
 def test_levels_lie_between_the_budgets_that_miss_and_reach_them(found):
-    def at(*means: float) -> AuditReport:
+    def at(*means: float, before: float = 0.0) -> AuditReport:
         points = [
-            replace(found.curve[0], fakes=10 * (place + 1), hits=Interval(mean=mean, low=0, high=1, p=1, n=2))
+            replace(found.curve[0], before=before, fakes=10 * (place + 1), hits=Interval(mean=mean, low=0, high=1, p=1, n=2))
             for place, mean in enumerate(means)
         ]
         return replace(found, curve=points)
@@ -129,6 +129,11 @@ def test_levels_lie_between_the_budgets_that_miss_and_reach_them(found):
     page = audit_page(report)
     assert "between 10 and 20 fake users" in page
     assert "not reached with 30 fake users" in page
+    already = at(0.02, 0.03, 0.06, before=0.015)
+    assert already.needed(0.01) == (None, 0)
+    assert already.needed(0.05) == (20, 30)
+    assert "1 % of lists**: none, 1.50 % of lists hold a target without any attack" in audit_page(already)
+    assert "none, 1.50 %" in audit_html(already)
 
 
 def test_the_page_answers_every_question(found):
