@@ -117,7 +117,9 @@ def test_a_remedy_can_be_made_again_by_hand(found, dataset):
 def test_levels_lie_between_the_budgets_that_miss_and_reach_them(found):
     def at(*means: float, before: float = 0.0) -> AuditReport:
         points = [
-            replace(found.curve[0], before=before, fakes=10 * (place + 1), hits=Interval(mean=mean, low=0, high=1, p=1, n=2))
+            replace(
+                found.curve[0], before=before, fakes=10 * (place + 1), hits=Interval(mean=mean, low=0, high=1, p=1, n=2)
+            )
             for place, mean in enumerate(means)
         ]
         return replace(found, curve=points)

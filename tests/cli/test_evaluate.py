@@ -60,3 +60,12 @@ def test_what_finished_profiles_cannot_take_is_refused(setting, profiles, sharpa
     code, _, err = sharpap("evaluate", profiles, *DATA, "--victim", "popularity", "--set", setting)
     assert code == 2
     assert "assessed as they are" in err
+
+
+def test_quiet_hides_progress_and_no_warning(profiles, sharpap):
+    other = [*DATA[:-1], "data.interactions=700"]
+    code, out, err = sharpap("evaluate", profiles, *other, "--victim", "popularity", "-q", "--json")
+    assert code == 0
+    assert json.loads(out)["metric"] == "H"
+    assert "crafted on other data" in err
+    assert "cell" not in err

@@ -271,7 +271,7 @@ def results(
     shapes = [name for name, wanted in (("pivot", pivot), ("compare", compare), ("rows", rows)) if wanted]
     if len(shapes) > 1:
         raise ConfigError(f"--{shapes[0]} and --{shapes[1]} exclude each other.")
-    metrics = () if metric == ["all"] else tuple(metric or ["H"])
+    metrics = () if "all" in (metric or ()) else tuple(metric or ["H"])
     query = Query(attacks=tuple(attack or ()), victims=tuple(victim or ()), metrics=metrics, ks=tuple(k or ()))
     show_results(folders, query, shape=(shapes or ["means"])[0], out=out, overwrite=overwrite, as_json=as_json)
 

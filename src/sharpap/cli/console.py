@@ -103,7 +103,7 @@ class Reporter:
     """Bars on a terminal, one line an event elsewhere, and a JSON line an event in the log.
 
     Args:
-        quiet: neither bars nor lines.
+        quiet: neither bars nor lines but warnings.
         log: open log file, or None.
     """
 
@@ -133,7 +133,7 @@ class Reporter:
         if self.log is not None:
             record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **fields}
             self._write(json.dumps(record, default=str) + "\n")
-        if self.quiet:
+        if self.quiet and kind != "warning":
             return
         shown = " ".join(f"{key}={printable(value)}" for key, value in fields.items() if value not in ("", None))
         if self.bars is None:
