@@ -25,7 +25,8 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
     for attack, base in results.pairs:
         console.print(paired_table(results, attack, base, metric, k), "")
     if left_out := inapplicable(results):
-        console.print(Text(left_out, style="italic"), "")
+        console.print(Text(left_out, style="italic"))
+        console.print()
     if results.reported().height:
         console.print(reported_table(results), "")
     if any(row[4] == "NDCG" for row in results.rows):
