@@ -98,7 +98,7 @@ def test_a_stop_says_what_is_done_and_how_to_go_on(jobs, number, tmp_path, sharp
     wait_for(tmp_path / "out", 5, process)
     process.send_signal(number)
     text, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
     assert json.loads(text)["interrupted"] is True
     done = pl.read_parquet(tmp_path / "out" / "cells.parquet").height
