@@ -169,6 +169,11 @@ class Results:
         return [(name, base) for name, base in bases.items() if base in names]
 
     @property
+    def torn(self) -> set[tuple[str, str]]:
+        """The (attack, victim) of which some training failed."""
+        return {(cell.attack, cell.victim) for cell in self.cells if cell.error}
+
+    @property
     def without_loss(self) -> list[str]:
         """Attacks that a worst case does not apply to, since they have no loss: by their settings, which name none."""
         tables = self.config.get("attacks", {})

@@ -200,8 +200,10 @@ class RevAdv:
         return (self.surrogate, *self.others)
 
     def _users(self, train: csr_array, seed: int, epoch: int) -> np.ndarray | None:
+        if self.users_per_epoch is None:
+            return None
         active = np.flatnonzero(np.diff(train.indptr))
-        if self.users_per_epoch is None or self.users_per_epoch >= len(active):
+        if self.users_per_epoch >= len(active):
             return None
         return np.sort(rng(seed, "users", epoch).choice(active, self.users_per_epoch, replace=False))
 

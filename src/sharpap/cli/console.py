@@ -34,13 +34,8 @@ def stdout() -> Console:
     return safe(Console() if sys.stdout.isatty() else Console(width=110))
 
 
-def json_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a table for JSON, which knows no NaN."""
-    return {key: None if isinstance(value, float) and value != value else value for key, value in row.items()}
-
-
 def finite(value: Any) -> Any:
-    """A nest of tables and lists for JSON: NaN becomes null."""
+    """A row, or a nest of tables and lists, for JSON, which knows no NaN: it becomes null."""
     if isinstance(value, dict):
         return {key: finite(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

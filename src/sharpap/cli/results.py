@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sharpap.assess import Results, summary
 from sharpap.assess.experiment import CLEAN
-from sharpap.cli.console import json_row, printable, stdout
+from sharpap.cli.console import finite, printable, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
 from sharpap.metrics import interval, repetitions
@@ -88,7 +88,7 @@ def show_results(
         else:
             stdout().print(f"{table.height} rows written to {out}", markup=False, highlight=False)
     elif as_json:
-        print(json.dumps([json_row(row) for row in table.iter_rows(named=True)]))
+        print(json.dumps([finite(row) for row in table.iter_rows(named=True)]))
     else:
         stdout().print(_terminal(table))
 

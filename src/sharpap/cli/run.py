@@ -16,7 +16,7 @@ from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.assess.resources import OnRay
 from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder, poison_path
 from sharpap.attacks.poison_io import direction_of, load_poison
-from sharpap.cli.console import json_row, reporting, stdout
+from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.data import TargetPool
@@ -166,7 +166,7 @@ def summary_json(results: Results, out: Path | None, metric: str = "H") -> dict[
         "metric": metric,
         "dataset": results.provenance.get("dataset", {}).get("name"),
         "transfer": [
-            json_row({"k": k} | row)
+            finite({"k": k} | row)
             for k in results.ks
             for row in results.transfer_matrix(metric, k).iter_rows(named=True)
         ],

@@ -28,7 +28,7 @@ def audit_html(found: AuditReport) -> str:
         [
             (
                 "fake users",
-                [_bar(each, f"{each.fakes:,} ({100 * each.fakes / found.users:.2g} %)", "s0") for each in found.curve],
+                [_bar(each, f"{each.fakes:,} ({share_of(each.fakes, found.users)})", "s0") for each in found.curve],
             )
         ],
         **share,
@@ -43,7 +43,7 @@ def audit_html(found: AuditReport) -> str:
         attacks=attacks, data=data(found), reading=reading(found), verdict=verdict(found).replace("**", ""),
         cost=cost(found), visibility=visibility(found), auc=auc, detector_columns=DETECTOR_COLUMNS,
         detector_rows=detector_rows(found), remedy_verdict=remedy_verdict(found), limits=LIMITS,
-        percent=percent, in_brackets=in_brackets, change=change,
+        percent=percent, share_of=share_of, in_brackets=in_brackets, change=change,
     )  # fmt: skip
 
 
@@ -135,12 +135,17 @@ def needed(found: AuditReport, level: float) -> str:
 
 
 def _of(count: int | None, users: int) -> str:
-    return f"{100 * (count or 0) / users:.2g} % of the genuine users"
+    return f"{share_of(count or 0, users)} of the genuine users"
+
+
+def share_of(fakes: int, users: int) -> str:
+    """Fake users as a share of the genuine ones."""
+    return f"{100 * fakes / users:.2g} %"
 
 
 def _table(found: AuditReport) -> str:
     rows = [
-        [f"{each.fakes:,}", f"{100 * each.fakes / found.users:.2g} %", in_brackets(each.hits), change(each.accuracy)]
+        [f"{each.fakes:,}", share_of(each.fakes, found.users), in_brackets(each.hits), change(each.accuracy)]
         for each in found.curve
     ]
     return table(["fake users", "of genuine users", "lists with a target", "change of NDCG"], rows)

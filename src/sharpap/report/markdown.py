@@ -81,7 +81,7 @@ def escaped(text: str) -> str:
 
 def _transfer(results: Results, metric: str, k: int) -> str:
     found = results.transfer_matrix(metric, k)
-    torn = {(cell.attack, cell.victim) for cell in results.cells if cell.error}
+    torn = results.torn
     rows = []
     for attack in [CLEAN, *results.attacks]:
         cells = ["no attack" if attack == CLEAN else attack]

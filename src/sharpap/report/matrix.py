@@ -25,7 +25,7 @@ def table(results: Results, metric: str, k: int) -> dict[str, Any]:
     """Rows of cells with mean, interval and colour step; colour on a square-root scale, so that small differences show."""
     found = results.transfer_matrix(metric, k)
     best = found["mean"].drop_nulls().drop_nans().max() or 0.0
-    failed = {(cell.attack, cell.victim) for cell in results.cells if cell.error}
+    failed = results.torn
     cells = [row | {"step": _step(row["mean"], best)} for row in found.iter_rows(named=True)]
     for cell in cells:
         cell["failed"] = (cell["attack"], cell["victim"]) in failed

@@ -63,7 +63,7 @@ def transfer_table(results: Results, metric: str, k: int) -> Table:
         victim: strongest((rows[attack, victim]["mean"] or 0.0 for attack in results.attacks), default=0)
         for victim in results.victims
     }
-    torn = {(cell.attack, cell.victim) for cell in results.cells if cell.error}
+    torn = results.torn
     for attack in [CLEAN, *results.attacks]:
         cells = []
         for victim in results.victims:
