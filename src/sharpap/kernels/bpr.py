@@ -21,7 +21,9 @@ from torch import Tensor
 
 from sharpap.kernels import lanes
 from sharpap.kernels.csr import Pattern
+from sharpap.kernels.noise import new_key, signed
 from sharpap.kernels.prefetch import prefetch
+from sharpap.kernels.sddmm import forward as scores
 from sharpap.kernels.spmm import forward as product
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -129,17 +131,12 @@ def _of(key: Any, users: Array, items: Array, count: int, out: Array) -> None:
 
 def _torch_of(key: np.uint64, users: Tensor, items: Tensor, count: int) -> Tensor:
     """`_negative` of int64 tensors on any device: int64 products wrap as uint64's do, a logical shift is a masked one."""
-    mix, low = _signed(_MIX), 0xFFFFFFFF
-    x = _signed(int(key)) + users * _signed(_USER) + items * _signed(_ITEM)
+    mix, low = signed(_MIX), 0xFFFFFFFF
+    x = signed(int(key)) + users * signed(_USER) + items * signed(_ITEM)
     for _ in range(2):
         x = (x ^ ((x >> 32) & low)) * mix
     at = items + 1 + ((((x >> 32) & low) * (count - 1)) >> 32)
     return torch.where(at >= count, at - count, at)
-
-
-def _signed(number: int) -> int:
-    """The int64 with the bits of a uint64."""
-    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +154,7 @@ class Negatives:
     @classmethod
     def draw(cls, pattern: Pattern, generator: np.random.Generator) -> Negatives:
         """Fresh negatives."""
-        return cls(pattern, np.uint64(generator.integers(0, 2**63)))
+        return cls(pattern, new_key(generator))
 
     def blank(self) -> Pattern:
         """The pattern of users and negatives, in the order of the interactions, for a kernel to fill in."""
@@ -209,35 +206,37 @@ def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) 
     return HP[:, : P.shape[1]].contiguous(), HQ[:, : P.shape[1]].contiguous()
 
 
-def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor, block: int = 1 << 20) -> tuple[Tensor, Tensor]:
-    """Any device, by gathers and scatters in blocks of interactions."""
-    pattern = negatives.pattern
-    GP, GQ = torch.zeros_like(P), torch.zeros_like(Q)
-    for start in range(0, pattern.nnz, block):
-        part = slice(start, start + block)
-        u, i = pattern.rows[part].long(), pattern.indices[part].long()
-        j = _torch_of(negatives.key, u, i, pattern.shape[1])
-        p, gap = P[u], Q[i] - Q[j]
-        slope = -torch.sigmoid(-(p * gap).sum(1, keepdim=True))
-        GP.index_add_(0, u, slope * gap)
-        GQ.index_add_(0, i, slope * p).index_add_(0, j, slope * p, alpha=-1)
-    return GP, GQ
+def _torch_drawn(negatives: Negatives) -> Pattern:
+    """`Negatives.blank`, filled in on any device."""
+    pattern, drawn = negatives.pattern, negatives.blank()
+    users, items = pattern.rows.long(), pattern.indices.long()
+    drawn.indices.copy_(_torch_of(negatives.key, users, items, pattern.shape[1]))
+    drawn.__dict__["rows"] = pattern.rows  # the cached property, filled in
+    return drawn
 
 
-def _torch_hvp(
-    negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor, block: int = 1 << 20
-) -> tuple[Tensor, Tensor]:
+def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
+    """Any device, by products over the interactions and over the negatives: no entry has an array of d numbers."""
+    pattern, drawn = negatives.pattern, _torch_drawn(negatives)
+    slopes = torch.sigmoid(scores(drawn, P, Q).sub_(scores(pattern, P, Q))).neg_()
+    return _torch_sides(pattern, drawn, slopes, P, Q)
+
+
+def _torch_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
     """Any device; see `_torch_gradient`."""
-    pattern = negatives.pattern
-    HP, HQ = torch.zeros_like(P), torch.zeros_like(Q)
-    for start in range(0, pattern.nnz, block):
-        part = slice(start, start + block)
-        u, i = pattern.rows[part].long(), pattern.indices[part].long()
-        j = _torch_of(negatives.key, u, i, pattern.shape[1])
-        p, gap, way, gap_way = P[u], Q[i] - Q[j], VP[u], VQ[i] - VQ[j]
-        slope = -torch.sigmoid(-(p * gap).sum(1, keepdim=True))
-        bend = -slope * (1 + slope) * (way * gap + p * gap_way).sum(1, keepdim=True)
-        HP.index_add_(0, u, bend * gap + slope * gap_way)
-        change = bend * p + slope * way
-        HQ.index_add_(0, i, change).index_add_(0, j, change, alpha=-1)
-    return HP, HQ
+    pattern, drawn = negatives.pattern, _torch_drawn(negatives)
+    slopes = torch.sigmoid(scores(drawn, P, Q).sub_(scores(pattern, P, Q))).neg_()
+    bends = scores(pattern, VP, Q).add_(scores(pattern, P, VQ)).sub_(scores(drawn, VP, Q)).sub_(scores(drawn, P, VQ))
+    bends.mul_(slopes + 1).mul_(slopes).neg_()
+    HP, HQ = _torch_sides(pattern, drawn, bends, P, Q)
+    more_users, more_items = _torch_sides(pattern, drawn, slopes, VP, VQ)
+    return HP.add_(more_users), HQ.add_(more_items)
+
+
+def _torch_sides(pattern: Pattern, drawn: Pattern, values: Tensor, P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
+    """The weighted sums of q_i - q_j over each user's interactions, and of p_u over each item's."""
+    users, items = (
+        product(pattern, values, side, transposed=over).sub_(product(drawn, values, side, transposed=over))
+        for side, over in ((Q, False), (P, True))
+    )
+    return users, items

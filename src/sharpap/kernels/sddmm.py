@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -42,20 +44,33 @@ def _sddmm(bounds: Array, indptr: Array, indices: Array, U: Array, V: Array, out
                 out[e] = s
 
 
-def _gather(pattern: Pattern, U: Tensor, V: Tensor, block: int = 1 << 20) -> Tensor:
+def _gather(rows: Tensor, columns: Tensor, U: Tensor, V: Tensor, out: Tensor, block: int = 1 << 20) -> None:
     """Any device: gather both sides in blocks of entries, so that no (nnz, d) array exists."""
-    out = torch.empty(pattern.nnz, dtype=U.dtype, device=U.device)
-    for start in range(0, pattern.nnz, block):
+    for start in range(0, len(out), block):
         part = slice(start, start + block)
-        out[part] = (U[pattern.rows[part].long()] * V[pattern.indices[part].long()]).sum(1)
-    return out
+        out[part] = (U.index_select(0, rows[part]) * V.index_select(0, columns[part])).sum(1)
+
+
+@cache
+def _on_gpu() -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]:
+    """The Triton kernel where it can be compiled (Triton, and a C compiler), or `_gather`, which takes eight times as long."""
+    try:
+        from sharpap.kernels import gpu
+
+        place, one = torch.zeros(1, dtype=torch.int32, device="cuda"), torch.ones(1, 1, device="cuda")
+        gpu.sddmm(place, place, one, one, torch.empty(1, device="cuda"))
+    except Exception:  # Triton raises whatever its compilers do
+        return _gather
+    return gpu.sddmm
 
 
 def forward(pattern: Pattern, U: Tensor, V: Tensor) -> Tensor:
     """`sddmm` without autograd."""
+    out = torch.empty(pattern.nnz, dtype=U.dtype, device=U.device)
     if U.device.type != "cpu":
-        return _gather(pattern, U, V)
-    out = torch.empty(pattern.nnz, dtype=U.dtype)
+        if pattern.nnz:
+            _on_gpu()(pattern.rows, pattern.indices, U.contiguous(), V.contiguous(), out)
+        return out
     _sddmm(
         pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(),
         U.contiguous().numpy(), V.contiguous().numpy(), out.numpy(),

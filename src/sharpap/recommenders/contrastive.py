@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from sharpap.errors import ConfigError
 from sharpap.kernels import Pattern
+from sharpap.kernels.noise import orthant_shift, uniform
 from sharpap.recommenders.graph import Graph, LightEncoder, mean
 from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
 
@@ -139,12 +140,12 @@ class _SGLEncoder(LightEncoder):
     def _thinned(self, draw: np.random.Generator) -> Graph:
         pattern = self.graph.pattern
         if self.settings.augmentation == "node-drop":
-            user, item = (self._kept(draw.random(size)) for size in pattern.shape)
+            user, item = (self._kept(size, draw) for size in pattern.shape)
             return Graph.normalised(pattern, user[pattern.rows.long()] & item[pattern.indices.long()])
-        return Graph.normalised(pattern, self._kept(draw.random(pattern.nnz, dtype=np.float32)))
+        return Graph.normalised(pattern, self._kept(pattern.nnz, draw))
 
-    def _kept(self, uniform: np.ndarray) -> Tensor:
-        return torch.from_numpy(uniform >= self.settings.drop).to(self.graph.pattern.indices.device)
+    def _kept(self, count: int, draw: np.random.Generator) -> Tensor:
+        return uniform((count,), draw, self.graph.pattern.indices.device) >= self.settings.drop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +231,7 @@ class _SimEncoder(Encoder):
         return mean(drifts)
 
     def _shift(self, part: Tensor, draw: np.random.Generator) -> Tensor:
-        uniform = torch.from_numpy(draw.random(part.shape, dtype=np.float32)).to(part.device)
-        return normalize(uniform).mul_(part.sign()).mul_(self.settings.noise)
+        return orthant_shift(part, self.settings.noise, draw)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sharpap.device import resolve
 from sharpap.kernels import Pattern, spmm
+from sharpap.kernels.noise import normal
 from sharpap.recommenders.base import FloatArray, IntArray
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, dropout
@@ -74,8 +75,7 @@ class MultVAE:
                 rows = csr_array(train[order[start : start + self.batch_size]])
                 steps += 1
                 mu, log_var = encode(theta, rows, self.dropout, draw).chunk(2, 1)
-                noise = torch.from_numpy(draw.standard_normal(mu.shape, dtype=np.float32)).to(device)
-                logits = decode(theta, mu + noise * torch.exp(0.5 * log_var))
+                logits = decode(theta, mu + normal(mu.shape, draw, device) * torch.exp(0.5 * log_var))
                 sizes = torch.from_numpy(np.diff(rows.indptr)).to(device)
                 owned = torch.repeat_interleave(torch.arange(len(sizes), device=device), sizes)
                 picked = logits[owned, torch.from_numpy(rows.indices.astype(np.int64)).to(device)]

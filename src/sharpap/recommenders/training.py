@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from sharpap import checkpoints, progress
 from sharpap.errors import TrainingError
 from sharpap.kernels import block_rows, hits, mask_rows, recall_ndcg, topk, topk_scores
+from sharpap.kernels.noise import uniform
 from sharpap.recommenders.base import FactorModel, FloatArray, Scorer
 from sharpap.recommenders.resume import Moving, arrays_of, of, under, with_arrays
 from sharpap.seeds import rng
@@ -152,5 +153,4 @@ def dropout(part: torch.Tensor, share: float, draw: np.random.Generator) -> torc
     """Inverted dropout with the caller's generator: the global one stays untouched."""
     if share == 0:
         return part
-    kept = torch.from_numpy(draw.random(part.shape, dtype=np.float32) >= share)
-    return part * kept.to(part.device) / (1 - share)
+    return part * (uniform(part.shape, draw, part.device) >= share) / (1 - share)

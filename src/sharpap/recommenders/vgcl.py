@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from sharpap.checkpoints import State
 from sharpap.kernels import Pattern
+from sharpap.kernels.noise import normal
 from sharpap.recommenders.contrastive import crowd, sampled_ends
 from sharpap.recommenders.graph import Graph, LightEncoder
 from sharpap.recommenders.pairwise import Encoder, Pair, Pairwise
@@ -93,7 +94,7 @@ class _VGCLEncoder(LightEncoder):
         self.calls += 1
         first, second = (
             tuple(
-                part + settings.noise * spread * gaussian(part, draw)
+                part + settings.noise * spread * normal(part.shape, draw, part.device)
                 for part, spread in zip(means, spreads, strict=True)
             )
             for _ in range(2)
@@ -140,11 +141,6 @@ class _VGCLEncoder(LightEncoder):
                 centres = points[chosen.to(points.device)]
             self.centres[side], nearest = k_means(points, centres)
             self.members.append(nearest)
-
-
-def gaussian(like: Tensor, draw: np.random.Generator) -> Tensor:
-    """Standard normal numbers of the shape and on the device of `like`."""
-    return torch.from_numpy(draw.standard_normal(like.shape, dtype=np.float32)).to(like.device)
 
 
 def agreement(first: Tensor, second: Tensor, members: Tensor) -> Tensor:
