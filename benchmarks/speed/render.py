@@ -74,9 +74,11 @@ def bandwidth(roofs: dict[str, float]) -> float:
 
 def _facts(row: Row) -> str:
     kept = {name: value for name, value in row["facts"].items() if name not in ("flops", "bytes", "repeats")}
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value:,}" for name, value in kept.items()
-    )
+    return ", ".join(f"{name} {_said(value)}" for name, value in kept.items())
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
 
 
 def roofline(results: dict[str, Any], width: int = 640, height: int = 360) -> str:

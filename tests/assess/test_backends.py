@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,3 +157,26 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(experiment):
     assert found.provenance["interrupted"]
     assert 4 <= len(found.cells) < experiment.num_cells
     assert time.perf_counter() - start < 120
+
+
+def test_a_script_without_a_guard_is_told_of_it(tmp_path):
+    """Its workers run the script again, and end there; the run must neither hang nor start workers without end."""
+    script = tmp_path / "unguarded.py"
+    script.write_text("""
+from sharpap.assess import Experiment, run
+from sharpap.attacks import RandomAttack
+from sharpap.data import split, synthetic
+from sharpap.recommenders import Popularity
+dataset = split(synthetic(4000, 900, 60_000))
+run(Experiment(dataset=dataset, attacks={"random": RandomAttack()}, victims={"popularity": Popularity()}), jobs=2)
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "Worker processes end before they are ready" in done.stderr
+    assert 'if __name__ == "__main__"' in done.stderr
+
+
+def test_the_file_that_workers_read_is_removed(experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run(experiment, jobs=2)
+    assert list(tmp_path.glob("sharpap-work-*")) == []

@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import pickle
 import signal
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, cast
 
@@ -119,15 +121,16 @@ class Serial:
 class Processes:
     """`jobs` worker processes, each with its share of the processors' threads and its own copy of the data.
 
-    Workers are started afresh, not forked: threads and locks of this process do not reach them. When one dies (out of
-    memory, a crash in foreign code), all pieces under way are done again, one at a time; the one during which it dies again
-    is a failure. Workers end with this process, however it ends.
+    Workers are started afresh, not forked: threads and locks of this process do not reach them. They read the work from a
+    private file: through the pipe that starts them, a worker that dies at once would leave this process waiting for it forever.
+    When one dies later (out of memory, a crash in foreign code), all pieces under way are done again, one at a time; the one
+    during which it dies again is a failure. Workers end with this process, however it ends.
     """
 
     def __init__(self, work: Work, jobs: int) -> None:
         self.jobs = jobs
         try:
-            self.pickled = pickle.dumps(work)
+            self.sent = pickle.dumps(work)
         except Exception as error:  # pickle raises TypeError, AttributeError, PicklingError and what reducers raise
             raise ConfigError(
                 f"The experiment cannot be sent to other processes ({type(error).__name__}: {error}).",
@@ -183,13 +186,29 @@ class Processes:
 
     def __enter__(self) -> Self:
         os.environ.update(self.environment)
+        handle, name = tempfile.mkstemp(prefix="sharpap-work-")
+        self.file = Path(name)
+        with open(handle, "wb") as file:
+            file.write(self.sent)
+        del self.sent
         self.pool = self._start()
+        try:
+            wait([self.pool.submit(_ready) for _ in range(self.jobs)], return_when=FIRST_COMPLETED).done.pop().result()
+        except BaseException as error:
+            self.__exit__(None, None, None)
+            if not isinstance(error, BrokenProcessPool):
+                raise
+            raise ConfigError(
+                "Worker processes end before they are ready.",
+                hint='In a script of your own, start runs below `if __name__ == "__main__":`, or with jobs=1.',
+            ) from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        self.file.unlink(missing_ok=True)
         for name in self.environment:
             os.environ.pop(name, None)
 
@@ -198,7 +217,7 @@ class Processes:
             self.jobs,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(self.pickled, self.threads),
+            initargs=(self.file, self.threads),
         )
 
     def _stop(self) -> None:
@@ -211,13 +230,13 @@ class Processes:
 _work: Work | None = None
 
 
-def _begin(pickled: bytes, threads: int) -> None:
+def _begin(work: Path, threads: int) -> None:
     """Make a worker ready: its threads, its end, and the work."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_threads(threads)
-    _work = pickle.loads(pickled)  # noqa: S301 - made by the parent process a moment ago
+    _work = pickle.loads(work.read_bytes())  # noqa: S301 - made by the parent process a moment ago
 
 
 def _end_with_parent() -> None:
@@ -225,6 +244,10 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _ready() -> None:
+    """What a worker can do once it has begun."""
 
 
 def _do(piece: Piece) -> Made:

@@ -49,7 +49,8 @@ class Pattern:
     def rows(self) -> Tensor:
         """(nnz,) int32 row of every entry."""
         counts = self.indptr.diff()
-        return torch.repeat_interleave(torch.arange(self.shape[0], dtype=torch.int32, device=counts.device), counts)
+        rows = torch.arange(self.shape[0], dtype=torch.int32, device=counts.device)
+        return torch.repeat_interleave(rows, counts, output_size=self.nnz)
 
     @cached_property
     def order(self) -> Tensor:
@@ -65,11 +66,11 @@ class Pattern:
     @cached_property
     def _column_major(self) -> tuple[Tensor, Tensor, Tensor]:
         """Where each column begins, and the numbers and rows of its entries."""
-        indptr = torch.zeros(self.shape[1] + 1, dtype=torch.int64, device=self.indices.device)
-        if self.indices.device.type != "cpu":
-            torch.cumsum(torch.bincount(self.indices, minlength=self.shape[1]), 0, out=indptr[1:])
-            order = torch.argsort(self.indices, stable=True)
-            return indptr, order, self.rows[order]
+        if self.indices.device.type != "cpu":  # without a result whose size the CPU would have to wait for
+            columns, order = torch.sort(self.indices, stable=True)
+            bounds = torch.arange(self.shape[1] + 1, dtype=torch.int32, device=columns.device)
+            return torch.searchsorted(columns, bounds), order, self.rows[order]
+        indptr = torch.zeros(self.shape[1] + 1, dtype=torch.int64)
         order, rows = torch.empty(self.nnz, dtype=torch.int64), torch.empty(self.nnz, dtype=torch.int32)
         _count_sort(*(part.numpy() for part in (self.indptr, self.indices, indptr, order, rows)))
         return indptr, order, rows
