@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -54,8 +55,8 @@ def outer(shape: str, device: str) -> Work:
 
 
 def name_of(device: str) -> str:
-    """The card's name, or "cpu"."""
-    return torch.cuda.get_device_name(device) if device != "cpu" else device
+    """The card's name, or how many processors there are."""
+    return torch.cuda.get_device_name(device) if device != "cpu" else f"{os.cpu_count()} CPUs"
 
 
 def held(device: str) -> int:
