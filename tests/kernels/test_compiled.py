@@ -23,6 +23,7 @@ from sharpap.kernels import Pattern, sddmm, spmm, spmm_t
 from sharpap.kernels.adam import adam_adjoint, adam_step
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.bpr import Negatives, bpr_gradient, bpr_hvp
+from sharpap.kernels.noise import orthant_shift
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp
 
 
@@ -47,6 +48,7 @@ for d in (20, 64):
     found[f"bpr_gradient {d}"] = digest(*bpr_gradient(negatives, P, Q))
     found[f"bpr_hvp {d}"] = digest(*bpr_hvp(negatives, P, Q, VP, VQ))
     rows = P.numpy().copy()
+    found[f"orthant_shift {d}"] = digest(orthant_shift(P, 0.1, np.random.default_rng(2)))
     solve_rows(pattern, rows, Q.numpy(), steps=4, **weights)
     found[f"solve_rows {d}"] = digest(rows)
 flat = [np.abs(chance.normal(size=1001)).astype(np.float32) for _ in range(7)]

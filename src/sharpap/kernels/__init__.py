@@ -9,9 +9,10 @@ from sharpap.kernels.ranking import hits, recall_ndcg
 from sharpap.kernels.sddmm import sddmm
 from sharpap.kernels.search import topk
 from sharpap.kernels.spmm import spmm, spmm_t
+from sharpap.kernels.tiles import ranks_and_lists
 from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks, topk_scores
 
 __all__ = [
-    "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "recall_ndcg", "score_blocks", "sddmm", "spmm", "spmm_t",
-    "stored", "topk", "topk_scores",
+    "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "ranks_and_lists", "recall_ndcg", "score_blocks", "sddmm",
+    "spmm", "spmm_t", "stored", "topk", "topk_scores",
 ]  # fmt: skip

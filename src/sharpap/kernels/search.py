@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import ContractError
-from sharpap.kernels.topk import block_rows, enter
+from sharpap.kernels.topk import block_rows, empty_lists, enter_row
 
 Array = np.ndarray[Any, np.dtype[Any]]
 USERS, ITEMS = 4096, 1024  # of a block of scores: 16 MiB in float32
@@ -55,7 +55,7 @@ def topk(
     order = torch.argsort(lengths, descending=True, stable=True)
     if without is not None:
         order = order[~torch.isin(order, torch.from_numpy(np.asarray(without)))]
-    by_length, lengths, item_of = V[order], lengths[order].numpy(), order.numpy()
+    by_length, lengths, item_of = V[order], lengths[order].numpy(), order.int().numpy()
     place = np.full(V.shape[0], len(order))
     place[item_of] = np.arange(len(order))
     indptr, indices = (np.zeros(U.shape[0] + 1, np.int32), np.empty(0, np.int32))
@@ -63,8 +63,7 @@ def topk(
         indptr, indices = exclude.indptr, exclude.indices
     slack = 1 + 4 * (V.shape[1] + 4) * torch.finfo(V.dtype).eps
     buffer = torch.empty(min(USERS, len(chosen)) * min(ITEMS, len(order)), dtype=V.dtype)
-    items = np.full((len(chosen), k), -1, np.int32)
-    values = np.full((len(chosen), k), -np.inf, lengths.dtype)
+    items, values = empty_lists(len(chosen), k, lengths.dtype)
     for start in range(0, len(chosen), USERS):
         part = chosen[start : start + USERS]
         vectors = U[torch.from_numpy(part)]
@@ -89,7 +88,7 @@ def _enter_block(
     items: Array, values: Array,
 ) -> None:  # fmt: skip
     """Let a block of scores, rows by items from place `first` on, enter the sorted lists of its rows; it is overwritten."""
-    width, k = scores.shape[1], items.shape[1]
+    width = scores.shape[1]
     low = scores.dtype.type(-np.inf)
     for r in numba.prange(len(rows)):
         row, s = rows[r], scores[r]
@@ -97,16 +96,7 @@ def _enter_block(
             own = place[indices[e]] - first
             if 0 <= own < width:
                 s[own] = low
-        best, index = values[row], items[row]
-        worst = best[k - 1]
-        for i in range(width):
-            x = s[i]
-            if x >= worst and x > low:
-                item = item_of[first + i]
-                if x == worst and index[k - 1] < item:
-                    continue
-                enter(best, index, x, item)
-                worst = best[k - 1]
+        enter_row(s, item_of[first : first + width], values[row], items[row])
 
 
 def _topk_torch(

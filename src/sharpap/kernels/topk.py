@@ -14,6 +14,7 @@ from sharpap.errors import ContractError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BLOCK_BYTES = 16 << 20
+_PART = 1 << 14
 
 
 @numba.njit(cache=True, nogil=True)
@@ -28,36 +29,57 @@ def enter(best: Array, index: Array, x: float, item: int) -> None:
     index[j] = item
 
 
+@numba.njit(fastmath={"reassoc", "nsz"}, cache=True, nogil=True)
+def counts(scores: Array, x: float) -> tuple[int, int]:
+    """How many of at most 2^24 scores are above x, and how many at least x.
+
+    A function of its own, and counts in float32, which are exact: of integers, or in the body of a parallel loop, LLVM does not
+    make eight comparisons at a time.
+    """
+    above, as_high, one, none = np.float32(0), np.float32(0), np.float32(1), np.float32(0)
+    for i in range(len(scores)):
+        above += one if scores[i] > x else none
+        as_high += one if scores[i] >= x else none
+    return int(above), int(as_high)
+
+
+@numba.njit(cache=True, nogil=True)
+def enter_row(scores: Array, item_of: Array, best: Array, index: Array) -> None:
+    """Let scores enter a sorted list, 128 at a time: most of these hold none that is good enough, and are only counted."""
+    last, low = len(best) - 1, scores.dtype.type(-np.inf)
+    for start in range(0, len(scores), 128):
+        part = scores[start : start + 128]
+        if counts(part, best[last])[1] == 0:
+            continue
+        for i in range(len(part)):
+            x, item = part[i], item_of[start + i]
+            if x > low and (x > best[last] or (x == best[last] and item < index[last])):
+                enter(best, index, x, item)
+
+
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _topk_rows(scores: Array, k: int, items: Array, values: Array) -> None:
-    """Keep a sorted list of the k best per row; a score enters only if it beats the worst kept one."""
-    m = scores.shape[1]
-    low = scores.dtype.type(-np.inf)
+def enter_rows(scores: Array, item_of: Array, items: Array, values: Array) -> None:
+    """`enter_row` for each row of scores and of lists; `item_of` names the columns."""
     for row in numba.prange(scores.shape[0]):
-        best, index, s = values[row], items[row], scores[row]
-        for j in range(k):
-            best[j] = low
-            index[j] = -1
-        worst = low
-        for i in range(m):
-            x = s[i]
-            if x > worst:
-                enter(best, index, x, i)
-                worst = best[k - 1]
+        enter_row(scores[row], item_of, values[row], items[row])
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
 def _rank_rows(scores: Array, items: Array, ranks: Array) -> None:
+    """In parts that stay in the second cache while all items of a row are counted."""
     m = scores.shape[1]
     for row in numba.prange(scores.shape[0]):
-        s = scores[row]
-        for t in range(items.shape[1]):
-            item = items[row, t]
-            x = s[item]
-            above = 0
-            for i in range(m):
-                above += (s[i] > x) or (s[i] == x and i < item)
-            ranks[row, t] = above
+        s, rank = scores[row], ranks[row]
+        rank[:] = 0
+        for start in range(0, m, _PART):
+            part = s[start : start + _PART]
+            for t in range(items.shape[1]):
+                item = items[row, t]
+                above, as_high = counts(part, s[item])
+                rank[t] += above
+                if as_high > above:
+                    for other in range(start, min(start + len(part), item)):
+                        rank[t] += s[other] == s[item]
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
@@ -81,10 +103,14 @@ def topk_scores(scores: Array, k: int) -> tuple[Array, Array]:
     """
     if not 1 <= k <= scores.shape[1]:
         raise ContractError(f"k={k} must lie between 1 and the {scores.shape[1]} items.")
-    items = np.empty((scores.shape[0], k), np.int32)
-    values = np.empty((scores.shape[0], k), scores.dtype)
-    _topk_rows(np.ascontiguousarray(scores), k, items, values)
+    items, values = empty_lists(scores.shape[0], k, scores.dtype)
+    enter_rows(np.ascontiguousarray(scores), np.arange(scores.shape[1], dtype=np.int32), items, values)
     return items, values
+
+
+def empty_lists(rows: int, k: int, dtype: Any) -> tuple[Array, Array]:
+    """Items and scores of lists that nothing has entered yet."""
+    return np.full((rows, k), -1, np.int32), np.full((rows, k), -np.inf, dtype)
 
 
 def item_ranks(scores: Array, items: Array) -> Array:

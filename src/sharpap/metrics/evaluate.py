@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.errors import ContractError
-from sharpap.kernels import hits, item_ranks, mask_rows, recall_ndcg, stored, topk_scores
-from sharpap.recommenders.base import Scorer
+from sharpap.kernels import hits, item_ranks, mask_rows, ranks_and_lists, recall_ndcg, stored, topk_scores
+from sharpap.recommenders.base import FactorModel, Scorer
 from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.capabilities import Capabilities, capabilities_of
 
@@ -70,28 +70,16 @@ def evaluate(
     num_items = genuine.shape[1]
     can = capabilities_of(model) if capabilities is None else capabilities
     ks = tuple(sorted({min(k, num_items) for k in ks if can.reaches(k)}))
-    ranks = np.empty((len(users), len(wanted)), np.int64)
     relevant = np.zeros(len(users), np.int64) if held_out is None else np.diff(held_out.indptr)[users].astype(np.int64)
-    recall, ndcg = dict.fromkeys(ks, 0.0), dict.fromkeys(ks, 0.0)
-    done = 0
-    for part, scores in score_blocks(model, users, num_items):
-        place = slice(done, done + len(part))
-        done += len(part)
-        if can.top_k is not None:
-            _check_lists(scores, part, genuine, can.top_k, type(model).__name__)
-        mask_rows(scores, part, genuine.indptr, genuine.indices)
-        ranks[place] = item_ranks(scores, wanted)
-        ranks[place][np.isneginf(scores[:, wanted])] = num_items
-        tested = relevant[place] > 0
-        if held_out is not None and ks and tested.any():
-            items, _ = topk_scores(scores[tested], ks[-1])
-            found = hits(items, part[tested], held_out)
-            for k in ks:
-                per_user = recall_ndcg(found, relevant[place][tested], k)
-                recall[k] += float(per_user[0].sum())
-                ndcg[k] += float(per_user[1].sum())
+    longest = ks[-1] if held_out is not None and ks else 0
+    ranks, lists = _look(model, genuine, users, wanted, longest, can)
     ranks[stored(genuine, wanted)[users]] = OWNED
-    count = int((relevant > 0).sum())
+    recall, ndcg, tested = dict.fromkeys(ks, 0.0), dict.fromkeys(ks, 0.0), relevant > 0
+    if held_out is not None and longest:
+        found = hits(lists[tested], users[tested], held_out)
+        for k in ks:
+            recall[k], ndcg[k] = (float(part.sum()) for part in recall_ndcg(found, relevant[tested], k))
+    count = int(tested.sum())
     return Evaluation(
         targets=wanted,
         ranks=ranks,
@@ -101,6 +89,31 @@ def evaluate(
         num_test_users=count,
         capabilities=can,
     )
+
+
+def _look(
+    model: Scorer, genuine: csr_array, users: Array, wanted: Array, k: int, can: Capabilities
+) -> tuple[Array, Array]:
+    """(u, t) ranks and (u, k) lists: in tiles for finite factors, else in blocks of whole rows."""
+    if isinstance(model, FactorModel) and can.top_k is None and _finite(model.user_factors, model.item_factors):
+        return ranks_and_lists(model.user_factors, model.item_factors, wanted, k, exclude=genuine, users=users)
+    num_items, done = genuine.shape[1], 0
+    ranks, lists = np.empty((len(users), len(wanted)), np.int64), np.empty((len(users), k), np.int32)
+    for part, scores in score_blocks(model, users, num_items):
+        place = slice(done, done + len(part))
+        done += len(part)
+        if can.top_k is not None:
+            _check_lists(scores, part, genuine, can.top_k, type(model).__name__)
+        mask_rows(scores, part, genuine.indptr, genuine.indices)
+        ranks[place] = item_ranks(scores, wanted)
+        ranks[place][np.isneginf(scores[:, wanted])] = num_items
+        if k:
+            lists[place] = topk_scores(scores, k)[0]
+    return ranks, lists
+
+
+def _finite(*parts: Array) -> bool:
+    return all(bool(np.isfinite(part).all()) for part in parts)
 
 
 def _check_lists(scores: Array, users: Array, genuine: csr_array, top_k: int, name: str) -> None:
