@@ -19,7 +19,7 @@ TILE = 256, 1024  # users for each thread, and items: 1 MiB of float32
 def ranks_and_lists(
     U: Array | Tensor, V: Array | Tensor, items: Array, k: int, *, exclude: csr_array, users: Array
 ) -> tuple[Array, Array]:
-    """Exact 0-based ranks of given items by inner product, and the k best; what `item_ranks` and `topk_scores` say of all scores.
+    """Exact 0-based ranks of given items by inner product, and the k best: those of `item_ranks` and `topk_scores`.
 
     Scores are made in tiles of users and items, and looked at while they are in the second cache: whole rows would be written
     to memory and read from there again, once for each item and for the lists. O(n m d) time, O(tile + n (t + k) + m d) memory.
