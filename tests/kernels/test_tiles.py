@@ -34,6 +34,7 @@ def test_as_from_whole_rows(seed, n, m, k, t, dtype):
     mask_rows(scores, users, owned.indptr, owned.indices)
     has = owned[users].toarray()[:, items] > 0
     np.testing.assert_array_equal(np.where(has, -1, ranks), np.where(has, -1, item_ranks(scores, items)))
+    assert ranks.flags.c_contiguous  # what is summed over users comes out the same to the last digit
     assert lists.shape == (len(users), k)
     if k:
         np.testing.assert_array_equal(lists, topk_scores(scores, k)[0])

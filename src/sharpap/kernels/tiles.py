@@ -60,7 +60,7 @@ def ranks_and_lists(
             _count_tile(scores, names, wanted, levels, ranks[here])
             if k:
                 enter_rows(scores, names, lists[here], values[here])
-    return ranks[:, back], lists
+    return np.ascontiguousarray(ranks[:, back]), lists
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
