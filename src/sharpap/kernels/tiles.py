@@ -13,7 +13,7 @@ from torch import Tensor
 from sharpap.kernels.topk import counts, empty_lists, enter_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
-TILE = 256, 1024  # users for each thread, and items: 1 MiB of float32
+TILE = 512, 1024  # users and items: 2 MiB of float32, for any number of threads, since a product rounds by its shape
 
 
 def ranks_and_lists(
@@ -42,7 +42,7 @@ def ranks_and_lists(
     item_of = np.concatenate([wanted, np.flatnonzero(others).astype(np.int32)])  # the wanted in the first tile
     place = np.empty(len(item_of), np.int32)
     place[item_of] = np.arange(len(item_of), dtype=np.int32)
-    step, width = TILE[0] * torch.get_num_threads(), max(TILE[1], len(wanted))
+    step, width = TILE[0], max(TILE[1], len(wanted))
     in_order = V[torch.from_numpy(item_of)]
     buffer = torch.empty(min(step, len(users)) * min(width, len(item_of)), dtype=V.dtype)
     ranks = np.zeros((len(users), len(wanted)), np.int64)
