@@ -109,6 +109,8 @@ BAD = {
     "half a fake": (["run", *DATA, "--fakes", "2.5"], 2, "neither a share"),
     "negative seed": (["run", *DATA, "--seed", "-1"], 2, "greater than or equal to 0"),
     "negative seed by set": (["run", *DATA, "--set", "seed=-1"], 2, "seed=-1 must be 0 or positive"),
+    "draws of named items": (["run", *DATA, "--targets", "7,9", "--draws", "3"], 2, "there is only one"),
+    "a place that is none": (["attack", "random", *DATA, "-o", "/dev/null/x.csv"], 2, "cannot be written"),
     "two forms": (["report", "nowhere", "--json", "--markdown"], 2, "two forms"),
     "a word for a list": (["audit", "popularity", *DATA, "--set", 'attacks="random"'], 2, 'attacks=["NAME"]'),
     "negative core": (["data", "synthetic", "--set", "k_core=-3"], 2, "k_core=-3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ def craft(
         raise ConfigError(f"--out {out} has no known suffix.", hint=f"Choose one of {', '.join(SUFFIXES)}.")
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists.", hint="Name another file, or pass --overwrite.")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"--out {out} cannot be written.", hint="Name a file in a folder of yours.")
     recipe: dict[str, Any] = {"attacks": {name: {}}, "victims": ["popularity"]}
     sections = ("data.", "targets.", "budget.", "seed=", "direction=")
     own = [entry if entry.startswith(sections) else f"attacks.{name}.{entry}" for entry in settings]

@@ -25,6 +25,11 @@ def apply(
             table["kind"] = targets
         else:
             table["items"] = item_ids(targets)
+            if (shortcuts.get("targets.draws") or 1) > 1:
+                raise ConfigError(
+                    f"--draws {shortcuts['targets.draws']} of the items named by --targets: there is only one.",
+                    hint="Leave --draws out; --seeds trains every victim several times.",
+                )
     if fakes is not None:
         try:
             number = float(fakes)
