@@ -185,6 +185,8 @@ def test_costs_are_of_trainings_that_did_not_fail_and_of_all_crafting(results, t
     whole = 2.5 * (len(timed) - 1) + sum(map(sum, crafted.values()))
     assert f"| all |  |  | {whole:.0f} |" in markdown(worse)
     assert dict(times(worse))[f"training {victim}"] == "2.5 s"
+    machine = worse.provenance["machine"] | {"gpu": "Some Card"}
+    assert ", Some Card" in markdown(replace(worse, provenance=worse.provenance | {"machine": machine}))
     assert Results.load(worse.save(tmp_path / "out")).costs.equals(worse.costs)
 
 

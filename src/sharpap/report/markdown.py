@@ -62,6 +62,7 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
         parts.append(
             f"{len(results.cells)} trainings; the last call took {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
             f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])})"
+            + (f", {escaped(machine['gpu'])}" if machine.get("gpu") else "")
             + (f", revision {machine['git_revision']}." if machine["git_revision"] else ".")
         )
     return "\n\n".join(parts)
