@@ -52,3 +52,14 @@ def test_ranks_are_those_of_a_sort():
     order = np.argsort(-(U @ V.T), axis=1, kind="stable")
     np.testing.assert_array_equal(lists, order[:, :12])
     np.testing.assert_array_equal(np.take_along_axis(ranks, order, 1), np.tile(np.arange(50), (30, 1)))
+
+
+def test_long_rows_are_counted_in_parts():
+    draw = np.random.default_rng(0)
+    scores = draw.integers(0, 900, (4, 40_000)).astype(np.float32)
+    items = np.array([0, 16_384, 39_999, 20_000])
+    above = (scores[:, None] > scores[:, items, None]).sum(2)
+    before = [[(scores[row, :item] == scores[row, item]).sum() for item in items] for row in range(4)]
+    np.testing.assert_array_equal(item_ranks(scores, items), above + before)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    np.testing.assert_array_equal(topk_scores(scores, 70)[0], order[:, :70])
