@@ -116,7 +116,8 @@ def test_a_stop_says_what_is_done_and_how_to_go_on(jobs, number, tmp_path, sharp
 
 
 @pytest.mark.slow
-def test_workers_end_with_a_killed_parent(tmp_path):
+def test_workers_end_with_a_killed_parent(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     process = started(*GRID, "--victim", "wrmf", "--draws", 40, "--jobs", 2, "-o", tmp_path / "out")
     wait_for(tmp_path / "out", 6, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -129,6 +130,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
             break
         time.sleep(0.05)
     assert not alive
+    assert list(tmp_path.glob("sharpap-work-*")) == []
     done = subprocess.run(
         [sys.executable, "-m", "sharpap", *map(str, GRID), "--victim", "wrmf", "--draws", "40", "-o", tmp_path / "out"],
         capture_output=True, text=True, check=False,

@@ -234,15 +234,16 @@ def _begin(work: Path, threads: int) -> None:
     """Make a worker ready: its threads, its end, and the work."""
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(work,), daemon=True).start()
     limit_threads(threads)
     _work = pickle.loads(work.read_bytes())  # noqa: S301 - made by the parent process a moment ago
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(work: Path) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        work.unlink(missing_ok=True)  # a parent that was killed left it behind
         os._exit(1)
 
 
