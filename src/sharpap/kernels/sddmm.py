@@ -53,7 +53,7 @@ def _gather(rows: Tensor, columns: Tensor, U: Tensor, V: Tensor, out: Tensor, bl
 
 @cache
 def _on_gpu() -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]:
-    """The Triton kernel where it can be compiled (Triton, and a C compiler), or `_gather`, which takes eight times as long."""
+    """The Triton kernel where it can be compiled (Triton, and a C compiler), or `_gather`, thirteen times slower."""
     try:
         from sharpap.kernels import gpu
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import ContractError
-from sharpap.kernels.topk import block_rows, empty_lists, enter_row
+from sharpap.kernels.topk import block_rows, empty_lists, enter_row, mask_tile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 USERS, ITEMS = 4096, 1024  # of a block of scores: 16 MiB in float32
@@ -78,25 +78,16 @@ def topk(
             rows = vectors if len(open_rows) == len(part) else vectors[torch.from_numpy(open_rows)]
             scores = buffer[: len(rows) * len(block)].view(len(rows), len(block))
             torch.mm(rows, block.T, out=scores)
-            _enter_block(scores.numpy(), open_rows, first, item_of, place, part, indptr, indices, found, best)
+            mask_tile(scores.numpy(), first, place, part[open_rows], indptr, indices)
+            _enter_block(scores.numpy(), open_rows, item_of[first : first + ITEMS], found, best)
     return items, values
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _enter_block(
-    scores: Array, rows: Array, first: int, item_of: Array, place: Array, users: Array, indptr: Array, indices: Array,
-    items: Array, values: Array,
-) -> None:  # fmt: skip
-    """Let a block of scores, rows by items from place `first` on, enter the sorted lists of its rows; it is overwritten."""
-    width = scores.shape[1]
-    low = scores.dtype.type(-np.inf)
+def _enter_block(scores: Array, rows: Array, item_of: Array, items: Array, values: Array) -> None:
+    """Let a block of scores, rows by the items that `item_of` names, enter the sorted lists of its rows."""
     for r in numba.prange(len(rows)):
-        row, s = rows[r], scores[r]
-        for e in range(indptr[users[row]], indptr[users[row] + 1]):
-            own = place[indices[e]] - first
-            if 0 <= own < width:
-                s[own] = low
-        enter_row(s, item_of[first : first + width], values[row], items[row])
+        enter_row(scores[r], item_of, values[rows[r]], items[rows[r]])
 
 
 def _topk_torch(

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sharpap.kernels.topk import counts, empty_lists, enter_rows
+from sharpap.kernels.topk import counts, empty_lists, enter_rows, mask_tile
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TILE = 512, 1024  # users and items: 2 MiB of float32, for any number of threads, since a product rounds by its shape
@@ -56,22 +56,11 @@ def ranks_and_lists(
             scores = torch.mm(vectors, tile.T, out=buffer[: len(part) * len(tile)].view(len(part), len(tile))).numpy()
             if first == 0:
                 levels = scores[:, : len(wanted)].copy()
-            _mask_tile(scores, first, place, part, exclude.indptr, exclude.indices)
+            mask_tile(scores, first, place, part, exclude.indptr, exclude.indices)
             _count_tile(scores, names, wanted, levels, ranks[here])
             if k:
                 enter_rows(scores, names, lists[here], values[here])
     return np.ascontiguousarray(ranks[:, back]), lists
-
-
-@numba.njit(parallel=True, cache=True, nogil=True)
-def _mask_tile(scores: Array, first: int, place: Array, users: Array, indptr: Array, indices: Array) -> None:
-    """Set the scores of each user's own items in a tile of items, from place `first` on, to -inf."""
-    low = scores.dtype.type(-np.inf)
-    for r in numba.prange(len(users)):
-        for e in range(indptr[users[r]], indptr[users[r] + 1]):
-            own = place[indices[e]] - first
-            if 0 <= own < scores.shape[1]:
-                scores[r, own] = low
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)

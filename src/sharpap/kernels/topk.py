@@ -91,6 +91,17 @@ def mask_rows(scores: Array, users: Array, indptr: Array, indices: Array) -> Non
             scores[row, indices[e]] = low
 
 
+@numba.njit(parallel=True, cache=True, nogil=True)
+def mask_tile(scores: Array, first: int, place: Array, users: Array, indptr: Array, indices: Array) -> None:
+    """Set the scores of each user's own items in a tile of items, from place `first` on, to -inf."""
+    low = scores.dtype.type(-np.inf)
+    for r in numba.prange(len(users)):
+        for e in range(indptr[users[r]], indptr[users[r] + 1]):
+            own = place[indices[e]] - first
+            if 0 <= own < scores.shape[1]:
+                scores[r, own] = low
+
+
 def topk_scores(scores: Array, k: int) -> tuple[Array, Array]:
     """The k best items of each row of a dense score block.
 
