@@ -29,7 +29,7 @@ class SharpAPError(Exception):
 
 
 class DataError(SharpAPError):
-    """Bad input data. Names the file and, for text files, the 1-based line."""
+    """Bad input data. Names the file and, for text files, the 1-based line; `reason` is the message without them."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class DataError(SharpAPError):
     ) -> None:
         self.path = None if path is None else str(path)
         self.line = line
+        self.reason = message
         where = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
         super().__init__(where + message, hint=hint)
 

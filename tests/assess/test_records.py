@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import importlib
+import io
 import itertools
 import os
 import shutil
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 from sharpap import files, progress
 from sharpap.assess import Experiment, provenance, run
 from sharpap.assess import code as sources
-from sharpap.assess.cells import CellStore
+from sharpap.assess.cells import CellStore, _packed, _unpacked
 from sharpap.assess.code import code_version
 from sharpap.assess.records import RecordStore
 from sharpap.assess.store import poison_path
@@ -28,7 +30,7 @@ from sharpap.attacks import Bandwagon, RandomAttack, RevAdv
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, StorageError
 from sharpap.recommenders import BPRMF, WRMF, LightGCN, Popularity
-from sharpap.threat import Budget
+from sharpap.threat import Budget, Goal
 
 KEY = {"data": "x", "seed": 3}
 
@@ -113,9 +115,9 @@ def test_a_record_under_another_name_and_one_that_does_not_decode_are_put_aside(
     for seed in (3, 4):
         store.get("cell", KEY | {"seed": seed}, bytes)
     assert "another piece of work" in " ".join(store.taken_problems())
-    store.put("cell", KEY, b"no archive")
+    store.put("state", KEY, b"no archive")
     cells = CellStore(tmp_path)
-    assert cells.load_cell(KEY) is None
+    assert cells.get("state", KEY, _unpacked) is None
     assert len(cells.problems) == 1
 
 
@@ -346,3 +348,104 @@ def test_names_that_a_file_cannot_have_get_files_of_their_own(tmp_path):
     assert len(paths) == len(names)
     assert len({path.parent for path in paths}) == 1
     assert poison_path(tmp_path, "rapu-g_2.0", 1).name == "rapu-g_2.0-draw1.npz"
+
+
+def claims(shape: str) -> bytes:
+    """An ``.npz`` whose one array says that it has this shape."""
+    header = f"{{'descr': '<i4', 'fortran_order': False, 'shape': {shape}, }}".ljust(118).encode() + b"\n"
+    member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 8
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("ranks.npy", member)
+    return out.getvalue()
+
+
+def bomb() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ranks.npy", b"\0" * (80 << 20))
+    return out.getvalue()
+
+
+def broken(content: bytes) -> bytes:
+    """The deflated bytes of the first member, spoiled; the archive's directory is whole."""
+    place = content.index(b"facts.npy") + len(b"facts.npy") + 20
+    return content[:place] + b"\xff" * 8 + content[place + 8 :]
+
+
+def with_text(text: str) -> bytes:
+    """A record whose facts are this text."""
+    out = io.BytesIO()
+    np.savez(out, facts=np.frombuffer(text.encode(), np.uint8))
+    return out.getvalue()
+
+
+FACTS = {"cell": {"attack": "none", "victim": "v", "draw": -1, "seed": 0}, "recall": {}, "ndcg": {}, "num_users": 2,
+         "num_test_users": 0, "capabilities": {}}  # fmt: skip
+RANKS = np.zeros((2, 1), np.int32)
+HOSTILE = {
+    "a bomb": (bomb(), "would unpack from"),
+    "a header of 10^15 entries": (claims(f"({10**15},)"), "not as long as it says"),
+    "a header that nests": (claims("-" * 60 + "1"), "malformed node"),
+    "broken zlib": (broken(_packed(FACTS, targets=np.array([3]), ranks=RANKS)), "decompressing"),
+    "other users": (_packed(FACTS | {"num_users": 3}, targets=np.array([3]), ranks=RANKS), "other users"),
+    "other targets": (_packed(FACTS, targets=np.array([4]), ranks=RANKS), "other targets"),
+    "ranks beyond the items": (_packed(FACTS, targets=np.array([3]), ranks=RANKS + 999), "ranks that there are not"),
+    "ranks of texts": (_packed(FACTS, targets=np.array([3]), ranks=RANKS.astype(str)), "other targets"),
+    "a text for a number": (
+        _packed(FACTS | {"num_users": "x"}, targets=np.array([3]), ranks=RANKS),
+        "validation error",
+    ),
+    "a list length nobody asked": (
+        _packed(FACTS | {"recall": {"7": 0.5}}, targets=np.array([3]), ranks=RANKS),
+        "list lengths",
+    ),
+    "a number of 5,000 digits": (with_text('{"a": ' + "9" * 5000 + "}"), "4,300 digits"),
+    "nests without end": (with_text("[" * 100_000), "far too deeply"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_record_with_the_right_checksum_may_hold_anything(case, tmp_path):
+    """Put aside with the reason, and the work done again: no traceback, and no memory that is not there."""
+    content, reason = HOSTILE[case]
+    key = {"targets": (3,), "ks": (5,)}
+    store, data = CellStore(tmp_path), split(synthetic(20, 9, 60), seed=0, name="made")
+    store.put("cell", key, _packed(FACTS, targets=np.array([3]), ranks=RANKS))
+    assert store.load_cell(key, data) is not None
+    store.put("cell", key, content)
+    assert store.load_cell(key, data) is None
+    (message,) = store.taken_problems()
+    assert reason in message
+
+
+def test_a_stored_poison_keeps_data_goal_and_budget(tmp_path):
+    """Columns that the data does not have would make native code read where nothing is."""
+    train, goal, budget = synthetic(20, 9, 60), Goal(targets=(3,)), Budget(fake_users=2, profile_size=3)
+    made = RandomAttack().poison(train.matrix, goal, budget, seed=0)
+    store = CellStore(tmp_path)
+    store.save_poison(KEY, made)
+    assert store.load_poison(KEY, train, goal, budget).profiles.nnz == made.profiles.nnz
+    facts = {"attack": "x", "settings": {}, "seed": 0, "seconds": 0.0, "history": [], "notes": {}, "targets": [3],
+             "direction": "promote"}  # fmt: skip
+    three = np.array([0, 3, 6])
+    for indices, indptr, more in (
+        ([0, 3, 999, 0, 3, 4], three, {}), ([0, 3, -1, 0, 3, 4], three, {}), ([0, 3, 4], [0, 3, 10**9], {}),
+        ([0, 1, 3, 0, 3, 4], [0, 9, 6], {}), ([0, 1, 3, 0, 3, 4], three, {"targets": [4]}), ([0, 1, 3, 4], [0, 4, 4], {}),
+        ([0.0, 1.0, 3.0, 0.0, 3.0, 4.0], three, {}), ([0, 1, 3, 0, 3, 4], three, {"history": [3]}),
+    ):  # fmt: skip
+        content = _packed(facts | more, indices=np.array(indices), indptr=np.array(indptr))
+        store.put("poison", KEY, content)
+        assert store.load_poison(KEY, train, goal, budget) is None
+        assert len(store.taken_problems()) == 1
+
+
+def test_a_pipe_in_the_place_of_a_record_is_put_aside(tmp_path):
+    """It would be waited for without end."""
+    store = RecordStore(tmp_path)
+    store.put("cell", KEY, b"content")
+    (path,) = tmp_path.glob("*.record")
+    path.unlink()
+    os.mkfifo(path)
+    assert store.get("cell", KEY, bytes) is None
+    assert "named pipe" in " ".join(store.taken_problems())

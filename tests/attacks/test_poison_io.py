@@ -72,5 +72,5 @@ def test_what_does_not_fit_is_refused(train, poison, tmp_path):
         save_poison(poison, tmp_path / "x.xlsx", train)
     save_poison(poison, tmp_path / "x.csv", train)
     (tmp_path / "x.csv.json").write_text("{broken")
-    with pytest.raises(DataError, match="provenance cannot be read"):
+    with pytest.raises(DataError, match=r"x\.csv\.json: The file is not valid JSON"):
         load_poison(tmp_path / "x.csv", train)

@@ -11,34 +11,74 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import FiniteFloat, TypeAdapter
 
 from sharpap.assess.landscape import LANDSCAPES, Landscape
 from sharpap.assess.records import Key, RecordStore, digest
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison
+from sharpap.attacks.base import check_poison
 from sharpap.attacks.profiles import from_lists
 from sharpap.checkpoints import State
-from sharpap.data import Interactions
+from sharpap.data import Dataset, Interactions
+from sharpap.data.arrays import all_arrays, most_unpacked
+from sharpap.data.matrix import fits_together
 from sharpap.errors import StorageError
 from sharpap.metrics import Evaluation
+from sharpap.metrics.evaluate import OWNED
 from sharpap.recommenders import Capabilities
-from sharpap.threat import Goal
+from sharpap.threat import Budget, Direction, Goal
+from sharpap.untrusted import json_value
+
+
+@dataclass(frozen=True)
+class _Crafted:
+    attack: str
+    settings: dict[str, Any]
+    seed: int
+    seconds: FiniteFloat
+    history: list[dict[str, Any]]
+    notes: dict[str, Any]
+    targets: list[int]
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class _Trained:
+    cell: Cell
+    recall: dict[int, FiniteFloat]
+    ndcg: dict[int, FiniteFloat]
+    num_users: int
+    num_test_users: int
+    capabilities: Capabilities
+
+
+_CRAFTED, _TRAINED = TypeAdapter(_Crafted), TypeAdapter(_Trained)
 
 
 class CellStore(RecordStore):
     """Poisons, evaluations and landscapes under names that hash everything they depend on."""
 
-    def load_poison(self, key: Key, train: Interactions) -> Poison | None:
-        """The poison stored under `key`."""
+    def load_poison(self, key: Key, train: Interactions, goal: Goal, budget: Budget) -> Poison | None:
+        """The poison stored under `key`, made for `goal` within `budget`."""
 
         def decode(content: bytes) -> Poison:
-            stored, facts = _unpacked(content)
-            return Poison(
-                profiles=from_lists(stored["indices"], stored["indptr"], train.num_items),
-                goal=Goal(targets=tuple(facts["targets"]), direction=facts["direction"]),
-                data_fingerprint=train.fingerprint, history=tuple(facts["history"]),
-                **{name: facts[name] for name in ("attack", "settings", "seed", "seconds", "notes")},
+            allowance = budget.resolve(train.matrix, goal)
+            stored, facts = _unpacked(content, 16 * allowance.num_fake * (allowance.profile_size + 1))
+            indices, indptr, made = stored["indices"], stored["indptr"], _CRAFTED.validate_python(facts)
+            if indices.dtype.kind + indptr.dtype.kind != "ii" or not fits_together(
+                indptr, indices, (allowance.num_fake, train.num_items)
+            ):
+                raise ValueError("its profiles do not fit the data and the budget")
+            found = Poison(
+                profiles=from_lists(indices, indptr, train.num_items), data_fingerprint=train.fingerprint,
+                history=tuple(made.history), goal=Goal(targets=tuple(made.targets), direction=made.direction),
+                **{name: getattr(made, name) for name in ("attack", "settings", "seed", "seconds", "notes")},
             )  # fmt: skip
+            if found.goal != goal:
+                raise ValueError("it has other targets")
+            check_poison(found, train.num_items, allowance)
+            return found
 
         return self.get("poison", key, decode)
 
@@ -49,17 +89,24 @@ class CellStore(RecordStore):
         csr = poison.profiles
         self.put("poison", key, _packed(facts, indices=csr.indices, indptr=csr.indptr))
 
-    def load_cell(self, key: Key) -> tuple[Cell, Evaluation] | None:
-        """The cell stored under `key` and what was measured in it."""
+    def load_cell(self, key: Key, data: Dataset) -> tuple[Cell, Evaluation] | None:
+        """The cell stored under `key` and what was measured in it on `data`."""
 
         def decode(content: bytes) -> tuple[Cell, Evaluation]:
-            stored, facts = _unpacked(content)
-            return Cell(**facts["cell"]), Evaluation(
-                targets=stored["targets"], ranks=stored["ranks"].astype(np.int64),
-                recall={int(k): value for k, value in facts["recall"].items()},
-                ndcg={int(k): value for k, value in facts["ndcg"].items()},
-                num_users=facts["num_users"], num_test_users=facts["num_test_users"],
-                capabilities=Capabilities(**facts["capabilities"]),
+            wanted = list(key["targets"])
+            stored, facts = _unpacked(content, 8 * (data.num_users + 1) * (len(wanted) + 1))
+            found, targets, ranks = _TRAINED.validate_python(facts), stored["targets"], stored["ranks"]
+            if targets.dtype.kind + ranks.dtype.kind != "ii" or targets.tolist() != wanted:
+                raise ValueError("it has other targets")
+            if ranks.shape != (found.num_users, len(wanted)) or found.num_users > data.num_users:
+                raise ValueError("it was measured for other users")
+            if ranks.min(initial=0) < OWNED or ranks.max(initial=0) >= data.num_items:
+                raise ValueError("it holds ranks that there are not")
+            if not found.recall.keys() | found.ndcg.keys() <= set(key["ks"]):
+                raise ValueError("it has other list lengths")
+            return found.cell, Evaluation(
+                targets=targets, ranks=ranks.astype(np.int64), recall=found.recall, ndcg=found.ndcg,
+                num_users=found.num_users, num_test_users=found.num_test_users, capabilities=found.capabilities,
             )  # fmt: skip
 
         return self.get("cell", key, decode)
@@ -145,7 +192,10 @@ def _packed(facts: dict[str, Any], write: Callable[..., None] = np.savez_compres
     return buffer.getvalue()
 
 
-def _unpacked(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return arrays, json.loads(arrays.pop("facts").tobytes())
+def _unpacked(content: bytes, room: int = 0) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and facts of a record; `room` is the number of bytes that its arrays may take however well they pack."""
+    arrays = all_arrays(content, room + most_unpacked(len(content)))
+    facts = json_value(arrays.pop("facts").tobytes().decode())
+    if not isinstance(facts, dict):
+        raise ValueError("its facts are no table")
+    return arrays, facts

@@ -45,7 +45,7 @@ def read_recipe(source: str | Path) -> dict[str, Any]:
     if str(source) in names() and not path.is_file():
         with resources.as_file(resources.files("sharpap") / "recipes" / f"{source}.toml") as inside:
             return read_toml(inside)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"There is no recipe and no file {str(source)!r}.", hint=suggest(str(source), names()))
     return read_toml(path)
 

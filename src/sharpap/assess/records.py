@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, DataError, said
 from sharpap.files import explained, locked, replacing
+from sharpap.untrusted import json_value, refuse_irregular
 
 T = TypeVar("T")
 Key = dict[str, Any]
@@ -42,16 +42,20 @@ class RecordStore:
         """What `decode` makes of the content stored under `key`, or None."""
         path, text = self._path(kind, key), _text(key)
         try:
+            refuse_irregular(path)
             raw = path.read_bytes()
         except FileNotFoundError:
             return None
-        except OSError as error:
-            self.problems.append(f"{path} cannot be read ({error.strerror}); its work is done again.")
+        except DataError as error:
+            self._put_aside(path, error.reason)
+            return None
+        except (OSError, MemoryError) as error:
+            self.problems.append(f"{path} cannot be read ({said(error)}); its work is done again.")
             return None
         try:
             return decode(_checked(raw, kind, text))
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            self._put_aside(path, str(error) or type(error).__name__)
+        except Exception as error:  # a record with the right checksum may still hold anything
+            self._put_aside(path, next(iter(str(error).splitlines()), "") or type(error).__name__)
             return None
 
     def put(self, kind: str, key: Key, content: bytes) -> None:
@@ -142,7 +146,7 @@ def _checked(raw: bytes, kind: str, key: str) -> bytes:
     """The content of a record; raises `ValueError` with what is wrong."""
     first, _, rest = raw.partition(b"\n")
     try:
-        head = json.loads(first)
+        head = json_value(first.decode())
         known = head["format"] == FORMAT and head["kind"] == kind
     except (ValueError, KeyError, TypeError):
         known = False

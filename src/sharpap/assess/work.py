@@ -165,11 +165,12 @@ class Work:
             return None
         stored: Any = None
         if isinstance(piece, Craft):
-            stored = self.store.load_poison(key, self.experiment.dataset.train)
+            stored = self.store.load_poison(key, self.experiment.dataset.train, piece.goal, self.experiment.budget)
         elif isinstance(piece, Explore) and (landscape := self.store.load_landscape(key)):
             stored = replace(landscape, attack=piece.attack, draw=piece.draw)
-        elif isinstance(piece, Train) and (cell := self.store.load_cell(key)):
-            return Made(value=(replace(cell[0], **piece.place), cell[1]), stored=True)
+        elif isinstance(piece, Train):
+            cell = self.store.load_cell(key, self.experiment.dataset)
+            return cell and Made(value=(replace(cell[0], **piece.place), cell[1]), stored=True)
         return stored and Made(value=stored, seconds=time.perf_counter() - start, stored=True)
 
     def keep(self, piece: Piece, key: Key | None, made: Made) -> None:

@@ -19,6 +19,7 @@ from sharpap.data.write import check_ids
 from sharpap.errors import DataError
 from sharpap.files import replacing, write_text
 from sharpap.threat import Direction, Goal
+from sharpap.untrusted import json_value, read_json
 
 SUFFIXES = (".npz", ".parquet", ".csv", ".inter")
 # What other programs may have written beside profiles, and what it must be where it is there.
@@ -156,17 +157,14 @@ def _facts(path: Path) -> dict[str, Any]:
             stored = stored_arrays(path.read_bytes(), path, what=what, needed=(), more=("provenance",))
             if "provenance" not in stored:
                 return {}
-            text = stored["provenance"].tobytes().decode()
+            facts = json_value(stored["provenance"].tobytes().decode())
         else:
             beside = path.with_name(path.name + ".json")
-            if not beside.is_file():
+            if not beside.exists():
                 return {}
-            text = beside.read_text("utf-8")
-        facts = json.loads(text)
+            facts = read_json(beside)
     except (ValueError, OSError) as error:
         raise DataError(f"The provenance cannot be read ({error}).", path=path) from None
-    except RecursionError:
-        raise DataError("The provenance nests lists or objects far too deeply.", path=path) from None
     if not isinstance(facts, dict):
         raise DataError("The provenance is not a JSON object.", path=path)
     for name, (kinds, what) in _FACTS.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from pydantic.errors import PydanticUserError
 
 from sharpap.config.foreign import digest, facts
 from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of
-from sharpap.errors import ConfigError, suggest
+from sharpap.errors import ConfigError, DataError, suggest
+from sharpap.untrusted import MOST_TOML, read_bytes, toml_table
 
 _commands: ContextVar[bool] = ContextVar("sharpap_commands", default=False)
 
@@ -131,13 +131,13 @@ def parameters(maker: Any) -> Mapping[str, inspect.Parameter]:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file; raises `ConfigError` with the line for bad syntax."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return toml_table(read_bytes(path, MOST_TOML).decode())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except DataError as error:
+        raise ConfigError(error.message, hint=error.hint) from None
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
-    except RecursionError:
-        raise ConfigError(f"{path} nests tables or lists far too deeply.") from None
 
 
 def override(table: dict[str, Any], assignment: str) -> None:
@@ -147,8 +147,8 @@ def override(table: dict[str, Any], assignment: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set {assignment!r} is not of the form a.b=value.")
     try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = toml_table(f"value = {text.strip()}")["value"]
+    except ValueError:
         value = text.strip()
     for key in keys[:-1]:
         inner = table.setdefault(key, {})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sharpap.errors import ConfigError
+from sharpap.untrusted import toml_table
 
 EXAMPLE = "Write e.g. attack.worst_case.rho=0.001:0.5:log or victim.embedding_size=16,32,64."
 Value = bool | int | float | str
@@ -121,6 +121,6 @@ def _range(path: str, text: str) -> Dimension:
 def _scalar(text: str) -> Any:
     """A TOML value, or plain text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_table(f"value = {text}")["value"]
+    except ValueError:
         return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from sharpap.data.roles import ROLES
 from sharpap.data.structure import Core, Spread
 from sharpap.data.table import Columns
 from sharpap.errors import DataError
+from sharpap.untrusted import toml_table
 
 SHORT = 10  # a median profile below this leaves a tenth of it less than one item
 SMALL = 5
@@ -136,8 +136,8 @@ def _toml(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     try:
-        plain = bool(value) and value == value.strip() and value.isprintable() and not tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+        plain = bool(value) and value == value.strip() and value.isprintable() and not toml_table(f"value = {value}")
+    except ValueError:
         plain = True
     return value if plain else json.dumps(value, ensure_ascii=False)
 

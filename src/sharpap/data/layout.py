@@ -12,6 +12,7 @@ from typing import IO, Any, Literal, cast, get_args
 
 from sharpap.data.arrays import most_unpacked
 from sharpap.errors import DataError
+from sharpap.untrusted import refuse_irregular
 
 Format = Literal["movielens-tab", "movielens-dat", "recbole", "adjacency", "csv", "tsv", "parquet", "npz"]
 BY_SUFFIX: dict[str, Format] = {
@@ -123,6 +124,7 @@ def _head(path: Path) -> tuple[bytes, str]:
     if path.is_dir():
         raise DataError("This is a folder.", path=path, hint="Name the file, or a dataset of `sharpap list datasets`.")
     try:
+        refuse_irregular(path)
         with path.open("rb") as file:
             head = file.read(_HEAD)
         if head[:2] == b"\x1f\x8b":

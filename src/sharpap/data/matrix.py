@@ -67,16 +67,7 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     indptr, indices, shape = parts["indptr"], parts["indices"], tuple(int(side) for side in parts["shape"])
     if len(shape) == 2 and shape[1] > MOST_ITEMS:
         raise DataError(f"The matrix has {shape[1]:,} columns; {MOST_ITEMS:,} items are the most.", path=path)
-    sound = (
-        len(shape) == 2
-        and shape[1] >= 0
-        and len(indptr) == shape[0] + 1
-        and indptr[0] == 0
-        and np.all(np.diff(indptr) >= 0)
-        and indptr[-1] == len(indices) == len(parts["data"])
-        and (len(indices) == 0 or (indices.min() >= 0 and indices.max() < shape[1]))
-    )
-    if not sound:
+    if not (len(shape) == 2 and fits_together(indptr, indices, shape) and len(indices) == len(parts["data"])):
         raise DataError("The CSR arrays do not fit together.", path=path, hint="Save the matrix again, as CSR.")
     for name, length in (("user_ids", shape[0]), ("item_ids", shape[1])):
         ids = parts.get(name)
@@ -90,6 +81,19 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     ):
         raise DataError("There is not one finite timestamp an interaction.", path=path, hint="Write the file again.")
     return parts
+
+
+def fits_together(indptr: np.ndarray, indices: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether arrays of whole numbers are the pointers and columns of a CSR of this shape; scipy takes any, and may crash."""
+    return bool(
+        indptr.ndim == indices.ndim == 1
+        and shape[1] >= 0
+        and len(indptr) == shape[0] + 1 > 0
+        and indptr[0] == 0
+        and np.all(indptr[1:] >= indptr[:-1])
+        and indptr[-1] == len(indices)
+        and (len(indices) == 0 or (indices.min() >= 0 and indices.max() < shape[1]))
+    )
 
 
 def read_adjacency(path: Path, raw: bytes, duplicates: Duplicates) -> Interactions:
