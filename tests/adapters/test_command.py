@@ -252,13 +252,13 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = os.fork()
 open({str(tmp_path / "pids")!r} + str(child == 0), "w").write(str(os.getpid()))
 print("working", flush=True)
-time.sleep(100)
+time.sleep(10**5)
 """
     victim = script(text, head="", timeout=2.0)
     with pytest.raises(TrainingError, match=r"took longer than 2 seconds and was ended\. Its last words:\nworking"):
         victim.fit(csr_array(np.eye(3)), seed=0)
     for name in ("pidsTrue", "pidsFalse"):
-        assert _gone(int((tmp_path / name).read_text())), name
+        _wait_until_gone(int((tmp_path / name).read_text()))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
@@ -271,35 +271,32 @@ def test_a_command_does_not_outlive_us(stubborn, tmp_path):
         + ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if stubborn else "")
         + f"open({str(pid) + '.part'!r}, 'w').write(str(os.getpid()))\n"
         + f"os.rename({str(pid) + '.part'!r}, {str(pid)!r})\n"
-        + "time.sleep(100)\n"
+        + "time.sleep(10**5)\n"
     )
     child.write_text(f"import subprocess, sys; subprocess.run([sys.executable, {str(sleeper)!r}])")
     parent = (
         "import sys; from pathlib import Path; from sharpap.adapters.process import run_command; "
         f"run_command([sys.executable, {str(child if stubborn else sleeper)!r}], "
-        f"log=Path({str(tmp_path / 'log')!r}), timeout=100)"
+        f"log=Path({str(tmp_path / 'log')!r}), timeout=10**5)"
     )
     running = subprocess.Popen([sys.executable, "-c", parent])
-    deadline = time.monotonic() + 60
-    while not pid.exists() and time.monotonic() < deadline:
+    while not pid.exists():
         time.sleep(0.05)
     running.kill()
     running.wait()
-    assert _gone(int(pid.read_text()))
+    _wait_until_gone(int(pid.read_text()))
 
 
-def _gone(pid: int) -> bool:
-    """Whether a process ends within the time that a busy machine needs for it."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+def _wait_until_gone(pid: int) -> None:
+    """A busy machine may need long; what stays is what the test's own limit ends."""
+    while True:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
-            return True
+            return
         if state == "Z":
-            return True
+            return
         time.sleep(0.1)
-    return False
 
 
 def test_what_the_command_is_given(script, tmp_path, dataset):

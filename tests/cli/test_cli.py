@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import polars as pl
 import pytest
@@ -103,7 +102,8 @@ BAD = {
     "unknown option": (["run", *DATA, "--set", "attacks.sharpap.epoch=3"], 2, "Did you mean 'epochs'"),
     "malformed set": (["run", *DATA, "--set", "nonsense"], 2, "not of the form"),
     "set through a value": (["run", *DATA, "--set", "seed.x=1"], 2, "is a value"),
-    "bad fakes": (["run", *DATA, "--fakes", "many"], 2, "not a number"),
+    "bad fakes": (["run", *DATA, "--fakes", "many"], 2, "neither a share"),
+    "share or number": (["run", *DATA, "--fakes", "1.0"], 2, "1.0 could mean either"),
     "fakes without end": (["run", *DATA, "--fakes", "inf"], 2, "neither a share"),
     "no fakes": (["run", *DATA, "--fakes", "0"], 2, "neither a share"),
     "half a fake": (["run", *DATA, "--fakes", "2.5"], 2, "neither a share"),
@@ -177,9 +177,7 @@ def loaded_by(argv, names, folder):
 
 
 def test_help_is_quick_and_imports_nothing_heavy(tmp_path):
-    start = time.perf_counter()
     assert loaded_by(["--help"], {"torch", "numba", "polars", "scipy", "pandas"}, tmp_path) == "[]"
-    assert time.perf_counter() - start < 30  # no bound on speed: only that it does not hang
 
 
 @pytest.mark.parametrize("verb", ["inspect", "convert"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,30 @@ def test_synthetic_is_seeded_sized_and_skewed():
     assert first.user_counts.min() >= 5
     assert np.sort(first.item_counts)[-90:].sum() > 3 * 0.1 * first.nnz
     assert first.user_counts.max() > 4 * np.median(first.user_counts)
+
+
+@pytest.mark.parametrize(
+    ("shape", "seed", "fingerprint"),
+    [
+        ((1000, 1500, 50_000), 0, "215d300e7d28bb0fb433fc5257fb8c6d"),
+        ((150, 100, 3000), 0, "f73b6a2d3ac98a1fb4ceccf46ce8c58e"),
+    ],
+)
+def test_a_seed_gives_the_bytes_that_it_gave_before(shape, seed, fingerprint):
+    assert synthetic(*shape, seed=seed).fingerprint == fingerprint
+
+
+def test_millions_of_interactions_are_made_by_sorting_alone(monkeypatch):
+    """NumPy's hash table is what took minutes; and a long generation says how far it is."""
+    module = import_module("sharpap.data.synthetic")  # `sharpap.data.synthetic` is the function
+    events = []
+    monkeypatch.setattr(np, "unique", lambda *_args, **_options: pytest.fail("np.unique"))
+    monkeypatch.setattr(module, "TOLD", 10_000)
+    monkeypatch.setattr(module.progress, "event", lambda kind, **fields: events.append((kind, fields["wanted"])))
+    made = synthetic(3000, 2000, 60_000, seed=2)
+    assert made.nnz == pytest.approx(60_000, rel=0.02)
+    assert events
+    assert events[0][0] == "generating"
 
 
 def test_synthetic_can_be_learned(made):

@@ -23,10 +23,13 @@ LOCAL = {  # a cluster that we start
     "include_dashboard": False,
     "object_store_memory": 256 * 2**20,  # bytes of shared memory; what does not fit lies on disk
 }
-QUIET = {
+ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # Ray prints its logs to stdout, where results go
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # `_do` hides GPUs itself
+    # Of a cluster that we start. Ray's own 15 lets whatever else a machine does go first: a worker beside two busy processes
+    # then needs ten times as long to import what it runs.
+    "RAY_worker_niceness": "0",
 }
 
 
@@ -50,7 +53,7 @@ class Ray:
     """
 
     def __init__(self, work: Work, jobs: int | None, settings: OnRay) -> None:
-        for name, value in QUIET.items():
+        for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
             self.ray: Any = import_module("ray")
@@ -172,12 +175,14 @@ class Ray:
         own = machine()
         place = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         look = self.ray.remote(num_cpus=0, max_retries=0)(machine)
-        for node in self.ray.nodes():
-            if not node["Alive"]:
-                continue
-            where = node["NodeManagerAddress"]
+        asked = [  # all at once: each starts a process that imports sharpap
+            (node["NodeManagerAddress"], look.options(scheduling_strategy=place(node["NodeID"], soft=False)).remote())
+            for node in self.ray.nodes()
+            if node["Alive"]
+        ]
+        for where, reference in asked:
             try:
-                found = self.ray.get(look.options(scheduling_strategy=place(node["NodeID"], soft=False)).remote())
+                found = self.ray.get(reference)
             except (self.ray.exceptions.NodeDiedError, self.ray.exceptions.TaskUnschedulableError):
                 continue  # lost a moment ago, and not yet marked so
             except self.ray.exceptions.RayError as error:

@@ -345,7 +345,9 @@ def main() -> None:
         sys.exit(130)
     except SystemExit as end:
         if end.code == 130:  # typer makes this of Ctrl-C
-            typer.echo("interrupted", err=True)
+            from sharpap.cli.stops import AGAIN
+
+            typer.echo(f"interrupted: {AGAIN}", err=True)
         raise
     except OSError as error:
         typer.echo(_safe(f"error: {error.filename or ''}: {error.strerror or error}"), err=True)

@@ -15,8 +15,9 @@ from sharpap.assess.recipe import dataset_from
 from sharpap.assess.store import CELLS
 from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.settings import apply
+from sharpap.cli.stops import kept_in
 from sharpap.config import build, construct, locate
-from sharpap.errors import ConfigError, Interrupted
+from sharpap.errors import ConfigError
 from sharpap.files import write_text
 from sharpap.report.audit import audit_html, audit_page
 
@@ -57,14 +58,13 @@ def run_audit(
     store = CellStore(folder / CELLS)
     if overwrite:
         store.clear()
-    try:
-        with reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite), store.session():
-            dataset, _ = dataset_from(recipe.get("data", {}))
-            found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"what is finished is kept in {folder / CELLS}: the same command goes on from there."
-        ) from None
+    with (
+        kept_in(folder / CELLS),
+        reporting(quiet=quiet, log=folder / "log.jsonl", append=not overwrite),
+        store.session(),
+    ):
+        dataset, _ = dataset_from(recipe.get("data", {}))
+        found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
     text = audit_page(found)
     record = finite(asdict(found) | {"needed": {f"{level:g}": found.needed(level) for level in found.LEVELS}})
     write_text(folder / PAGE, audit_html(found))

@@ -19,6 +19,7 @@ from sharpap.attacks.poison_io import direction_of, load_poison
 from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, command_victims, item_ids, only
+from sharpap.cli.stops import kept_in
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError, Interrupted
 from sharpap.files import explained, locked, sweep
@@ -51,6 +52,7 @@ def run_recipe(
     code = only_victims(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
     with ExitStack() as stack:
+        stack.enter_context(kept_in(cells))
         stack.enter_context(_holding(out))
         for tracker in trackers:
             stack.enter_context(tracker)

@@ -31,15 +31,24 @@ def apply(
                     hint="Leave --draws out; --seeds trains every victim several times.",
                 )
     if fakes is not None:
-        try:
-            number = float(fakes)
-        except ValueError:
-            raise ConfigError(f"--fakes {fakes!r} is not a number.") from None
-        if not (0 < number < 1 or (number >= 1 and number.is_integer())):
-            raise ConfigError(f"--fakes {fakes} is neither a share between 0 and 1 nor a whole number of 1 or more.")
-        recipe.setdefault("budget", {})["fake_users"] = number if number < 1 else int(number)
+        recipe.setdefault("budget", {})["fake_users"] = fake_users(fakes)
     for assignment in settings:
         override(recipe, assignment)
+
+
+def fake_users(text: str) -> int | float:
+    """A number of profiles, written in digits alone, or a share of the genuine users; raises `ConfigError` otherwise."""
+    try:
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        if not text.isdecimal() and 0 < float(text) < 1:
+            return float(text)
+    except ValueError:  # no number, or one of thousands of digits
+        pass
+    raise ConfigError(
+        f"--fakes {text[:40]!r} is neither a share between 0 and 1 nor a whole number of 1 or more.",
+        hint="Write 0.01 for one in a hundred genuine users, 1 for one profile; 1.0 could mean either.",
+    )
 
 
 def item_ids(text: str) -> list[str]:

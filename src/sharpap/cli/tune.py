@@ -15,6 +15,7 @@ from sharpap.assess.tune import BEST, TRIALS, check_folder, tune
 from sharpap.cli.console import printable, reporting, stdout
 from sharpap.cli.own_code import own_names
 from sharpap.cli.settings import apply
+from sharpap.cli.stops import kept_in
 from sharpap.config.space import split_assignment
 
 SHOWN = 10
@@ -33,7 +34,7 @@ def run_tune(
     judges, code = own_names(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
     given = {key: value for key, value in plan.items() if value is not None}
-    with reporting(quiet=quiet, log=out / "log.jsonl"):
+    with kept_in(out), reporting(quiet=quiet, log=out / "log.jsonl"):
         found = tune(
             recipe, ranges, out=out, judges=judges, code=code, allow_commands=allow_commands, jobs=jobs, **given
         )

@@ -15,6 +15,12 @@ from sharpap.errors import DataError
 IdArray = np.ndarray[Any, np.dtype[Any]]
 
 
+def distinct(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`np.unique` by sorting: NumPy 2.4 has a hash table for it, which takes forty times as long on millions of pairs."""
+    ordered = np.sort(values, axis=None)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+
 def canonical_csr(matrix: Any) -> csr_array:
     """Any scipy sparse matrix as this project's CSR: float32 ones, int32 sorted indices, no duplicates.
 

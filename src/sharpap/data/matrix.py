@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.data.arrays import stored_arrays
-from sharpap.data.interactions import Interactions
+from sharpap.data.interactions import Interactions, distinct
 from sharpap.data.table import Duplicates
 from sharpap.errors import DataError
 
@@ -72,7 +72,7 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     for name, length in (("user_ids", shape[0]), ("item_ids", shape[1])):
         ids = parts.get(name)
         sound = ids is None or (
-            ids.shape == (length,) and ids.dtype.char in "U" + _WHOLE and len(np.unique(ids)) == length
+            ids.shape == (length,) and ids.dtype.char in "U" + _WHOLE and len(distinct(ids)) == length
         )
         if not sound:
             raise DataError(f"{name} does not hold {length} different ids.", path=path, hint="Write the file again.")

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from sharpap.data.dataset import Dataset
-from sharpap.data.interactions import Interactions
+from sharpap.data.interactions import Interactions, distinct
 from sharpap.errors import ConfigError, DataError
 from sharpap.seeds import rng
 
@@ -133,7 +133,7 @@ def given(
     """
     extra = [] if valid is None else [valid]
     user_ids, item_ids = (
-        np.unique(np.concatenate([getattr(part, role) for part in (train, test, *extra)]))
+        distinct(np.concatenate([getattr(part, role) for part in (train, test, *extra)]))
         for role in ("user_ids", "item_ids")
     )
     titles = next((_spread(part, item_ids) for part in (train, test, *extra) if part.item_titles), None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpap.data.interactions import Interactions
+from sharpap import progress
+from sharpap.data.interactions import Interactions, distinct
 from sharpap.errors import ConfigError
 from sharpap.seeds import rng
 
 MOST = 1_000_000_000
+TOLD = 5_000_000  # draws of a round that take seconds
 
 
 def synthetic(
@@ -62,26 +64,41 @@ def synthetic(
     below, above = mass[np.concatenate([[0], ends[:-1]])], mass[ends]
     found = np.empty(0, np.int64)
     missing = wanted.copy()
-    for _ in range(12):
-        who = np.repeat(np.arange(users), np.ceil(missing * 1.3).astype(np.int64))
-        if len(who) == 0:
-            break
-        inside = draw.random(len(who)) < focus
-        start, stop = np.where(inside, below[group[who]], 0), np.where(inside, above[group[who]], mass[-1])
-        position = np.searchsorted(mass, start + draw.random(len(who)) * (stop - start), side="right") - 1
-        fresh = np.unique(who * items + by_home[np.clip(position, 0, items - 1)])
-        known = np.searchsorted(found, fresh)
-        fresh = fresh[found[np.minimum(known, len(found) - 1)] != fresh] if len(found) else fresh
-        fresh = fresh[np.lexsort((draw.random(len(fresh)), fresh // items))]
-        counts = np.bincount(fresh // items, minlength=users)
-        place = np.arange(len(fresh)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found = np.sort(np.concatenate([found, fresh[place < missing[fresh // items]]]), kind="stable")
-        missing = wanted - np.bincount(found // items, minlength=users)
+    with progress.task("Generating interactions", int(wanted.sum())) as task:
+        for _ in range(12):
+            who = np.repeat(np.arange(users), np.ceil(missing * 1.3).astype(np.int64))
+            if len(who) == 0:
+                break
+            if len(who) >= TOLD:
+                progress.event("generating", made=len(found), wanted=int(wanted.sum()))
+            inside = draw.random(len(who)) < focus
+            start, stop = np.where(inside, below[group[who]], 0), np.where(inside, above[group[who]], mass[-1])
+            position = np.searchsorted(mass, start + draw.random(len(who)) * (stop - start), side="right") - 1
+            fresh = distinct(who * items + by_home[np.clip(position, 0, items - 1)])
+            known = np.searchsorted(found, fresh)
+            fresh = fresh[found[np.minimum(known, len(found) - 1)] != fresh] if len(found) else fresh
+            chosen = fresh[_lowest(draw.random(len(fresh)), fresh // items, missing)]
+            found = np.sort(np.concatenate([found, chosen]), kind="stable")  # two sorted runs are merged
+            missing = wanted - np.bincount(found // items, minlength=users)
+            task.advance(len(chosen))
     made, _ = Interactions.from_pairs(
         found // items, found % items, user_ids=np.arange(users), item_ids=np.arange(items),
         notes={"synthetic": {"users": users, "items": items, "clusters": clusters, "focus": focus, "seed": seed}},
     )  # fmt: skip
     return made
+
+
+def _lowest(values: np.ndarray, row: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """(len(values),) bool: the `most[r]` lowest numbers in [0, 1) of each row r; `row` is sorted.
+
+    By one sort of whole numbers, the row in their high bits; sorting pairs, or places, takes many times as long.
+    """
+    bits = min(53, 64 - len(most).bit_length())
+    keys = (values * 2.0**bits).astype(np.uint64) | (row.astype(np.uint64) << np.uint64(bits))
+    counts = np.bincount(row, minlength=len(most))
+    last = np.cumsum(counts) - counts + np.minimum(counts, most) - 1
+    bound = np.append(np.sort(keys), np.uint64(0))[last]  # of a row without values, anything
+    return (keys <= bound[row]) & (most[row] > 0)
 
 
 def _degrees(weights: np.ndarray, total: int, low: int, high: int) -> np.ndarray:
