@@ -156,6 +156,14 @@ def test_a_victim_of_lists_shows_hits_at_10_and_no_ranks(dataset, script):
 
 
 SAVE = "np.save(target, {})"
+AWAY = "import os, shutil; shutil.rmtree(os.path.dirname(target))"
+HEADER = """
+import io
+made = io.BytesIO()
+np.lib.format.write_array_header_1_0(made, dict(descr="<f8", fortran_order=False, shape={}))
+head = made.getvalue() + bytes(800)
+"""
+WRITE = "open(target, 'wb').write(head)"
 BAD = {
     "fails": ("print('no such column'); sys.exit(3)", TrainingError, r"ended with exit status 3\. Its last words:\nno such"),
     "crashes": ("import os; os.kill(os.getpid(), 9)", TrainingError, "was ended by SIGKILL. It printed nothing"),
@@ -169,6 +177,17 @@ BAD = {
     "torn": ("np.save(target, np.zeros((n, m)))\nopen(target, 'r+b').truncate(500)", ContractError, "cannot be read"),
     "garbage": ("open(target, 'w').write('hello')", ContractError, "cannot be read"),
     "archive": ("np.savez(open(target, 'wb'), a=np.zeros((n, m)))", ContractError, "archive of arrays"),
+    "folder removed": (AWAY, ContractError, "wrote no scores. It printed nothing"),
+    "folder removed, failed": (AWAY + "; print('gone', flush=True); sys.exit(3)", TrainingError, r"status 3\. .*words:\ngone"),
+    "log replaced": (
+        "import os; log = os.path.dirname(target) + '/log.txt'; os.unlink(log); os.mkfifo(log)",
+        ContractError, "wrote no scores",
+    ),
+    "a pipe": ("import os; os.mkfifo(target)", ContractError, "wrote no scores"),
+    "a device": ("import os; os.symlink('/dev/zero', target)", ContractError, "wrote no scores"),
+    "claims": (HEADER.format("(n, 10**10)") + WRITE, ContractError, "not as long as it says"),
+    "pairs": (HEADER.replace('"<f8"', "('<f8', (2,))").format("(n, m)") + WRITE, ContractError, "or records"),
+    "no bytes": (HEADER.replace("<f8", "|V0").format("(n, m)") + WRITE, ContractError, "type that none can have"),
 }  # fmt: skip
 
 
@@ -202,15 +221,27 @@ BAD_LISTS = {
     "negative item": (LONG.format(f"{ROWS} + [(5, -1, 4)]"), "item -1 of user 5 is out of range"),
     "item twice": (LONG.format(f"{ROWS} + [(5, 2, 4)]"), "item 2 stands twice in the list of user 5"),
     "gap": (LONG.format(f"{ROWS} + [(5, 9, 5)]"), "the list of user 5 has a gap"),
-    "ranks": (LONG.format(f"{ROWS} + [(5, 9, 500)]"), "ranks run from 1 to 500"),
+    "ranks": (LONG.format(f"{ROWS} + [(5, 9, 500)]"), "rank 500 is out of range: there are 50 items"),
+    "too high ranks": (LONG.format("[(0, 1, 1), (0, 2, 50)]"), "ranks run from 1 to 50"),
     "fractions": (LONG.format(f"{ROWS} + [(5, 9.5, 4)]"), "'item' of topk must hold whole numbers"),
     "columns": ("open(target, 'w').write('uid,iid\\n1,2\\n')", "no column 'user'; it has uid, iid"),
     "no rows": ("open(target, 'w').write('user,item,rank\\n')", "users have no list"),
-    "empty": ("open(target, 'w')", "topk cannot be read"),
+    "empty": ("open(target, 'w')", "topk has no column 'user'; it has none"),
     "parquet": ("open(target, 'wb').write(b'PAR1 and nothing else')", "topk cannot be read"),
     "npy rows": ("np.save(target + '.npy', np.zeros((3, 2), int))", r"shape \(3, 2\), not \(\d+, k\)"),
     "npy numbers": ("np.save(target + '.npy', np.zeros((n, 2)))", "hold float64, not item numbers"),
     "npy item": ("np.save(target + '.npy', np.full((n, 1), 50))", "item 50 of user 0 is out of range"),
+    "npy claims": (HEADER.format("(n, 10**10)") + "open(target + '.npy', 'wb').write(head)", "not as long as it says"),
+    "npy longer": ("np.save(target + '.npy', np.zeros((n, 60), int))", r"shape \(\d+, 60\), not .* at most 50 items"),
+    "user of 64 bits": (LONG.format(f"{ROWS} + [(2**64 - 1, 0, 1)]"), r"user 18446744073709551615 is out of range"),
+    "item of 100 bits": (LONG.format(f"{ROWS} + [(5, 2**100, 4)]"), r"item 1267650600228229401496703205376 of user 5 is out"),
+    "parquet of 64 bits": (
+        "import polars as pl; pl.DataFrame({'user': [2**64 - 1], 'item': [0], 'rank': [1]}).write_parquet(target)",
+        "user 18446744073709551615 is out of range",
+    ),
+    "columns without end": ("open(target, 'w').write('user,item,rank' + ',x' * 10000)", "topk has 10,003 columns"),
+    "a header without end": ("open(target, 'w').write('user,item,rank' + 'x' * 10**6)", "no column 'rank'"),
+    "packed": ("import gzip; gzip.open(target, 'w').write(b'user,item,rank\\n' * 10**6)", "topk cannot be read"),
     "too long": ("np.save(target + '.npy', np.tile(np.arange(12), (n, 1)))", "12 items, more than top_k=11"),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix, save_npz
 
 from sharpap.adapters.outputs import StoredScores, TopKLists, read_lists, read_scores
-from sharpap.adapters.process import run_command, tail
+from sharpap.adapters.process import check_timeout, run_command
 from sharpap.errors import ConfigError, ContractError
 from sharpap.recommenders import Capabilities
 
@@ -75,8 +75,9 @@ class CommandRecommender:
         for name in ("train", self.output):
             if name not in used:
                 raise ConfigError(f"The command does not hold {{{name}}}.", hint="It must be told where that file is.")
-        if self.timeout <= 0:
-            raise ConfigError(f"timeout={self.timeout} must be above 0.")
+        if any("\0" in word for word in self.command):
+            raise ConfigError("The command holds a character that no command can: zero.")
+        check_timeout(self.timeout)
         if self.top_k is not None and (self.output == "scores" or self.top_k < 1):
             raise ConfigError(f"top_k={self.top_k} is for lists, and at least 1.")
 
@@ -94,11 +95,10 @@ class CommandRecommender:
         """
         folder = Path(tempfile.mkdtemp(prefix="sharpap-" if self.keep is None else "run-", dir=self._home()))
         owner = _Folder(folder, keep=self.keep is not None)
-        log = folder / "log.txt"
         source = f"The command {self.command[0]!r}"
-        run_command(self._words(folder, train, valid, seed), log=log, timeout=self.timeout)
-        path = self._written(folder, log)
-        record: dict[str, Any] = {"output": tail(log)}
+        said = run_command(self._words(folder, train, valid, seed), log=folder / "log.txt", timeout=self.timeout)
+        path = self._written(folder, said)
+        record: dict[str, Any] = {"output": said}
         if self.output == "scores":
             scores = read_scores(path, (train.shape[0], train.shape[1]), source)
             return StoredScores(scores=scores, source=source, capabilities=self.capabilities, log=record, owner=owner)
@@ -129,7 +129,7 @@ class CommandRecommender:
             np.save(folder / "users.npy", active_users(train))
         return [_BRACES.sub(lambda match: str(places[match[1]]), word) for word in self.command]
 
-    def _written(self, folder: Path, log: Path) -> Path:
+    def _written(self, folder: Path, said: str) -> Path:
         """The one file that the command wrote."""
         if self.output == "scores":
             found = [path for path in [folder / "scores.npy"] if path.is_file()]
@@ -137,11 +137,11 @@ class CommandRecommender:
             found = sorted(path for path in folder.glob("topk*") if path.is_file())
         if not found:
             raise ContractError(
-                f"The command {self.command[0]!r} ended well, but wrote no {self.output}.{tail(log)}",
+                f"The command {self.command[0]!r} ended well, but wrote no {self.output}.{said}",
                 hint=f"It must write to the path that {{{self.output}}} stands for.",
             )
         if len(found) > 1:
-            names = ", ".join(path.name for path in found)
+            names = ", ".join(path.name for path in found)[:300]
             raise ContractError(f"The command {self.command[0]!r} wrote several lists: {names}.")
         return found[0]
 

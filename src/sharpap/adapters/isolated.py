@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 from scipy.sparse import csr_array
 
+from sharpap.adapters.allowed import RECBOLE, RECTOOLS, check_options
 from sharpap.adapters.command import CommandRecommender
 from sharpap.adapters.environment import Environment
 from sharpap.adapters.outputs import StoredScores, TopKLists
+from sharpap.adapters.process import check_timeout
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Capabilities
-
-# RecBole settings that say where files are or go, or what is trained on: those are ours.
-_OURS = re.compile(r"path|dir|file|save|wandb|gpu|load|device|eval_args|seed|_interval")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +27,7 @@ class RecBoleRecommender:
 
     Attributes:
         model: a general recommender of RecBole, e.g. EASE, BPR, LightGCN, SGL.
-        options: RecBole settings, e.g. {"epochs": 100, "embedding_size": 64, "learning_rate": 0.001}.
+        options: RecBole settings, e.g. {"epochs": 100, "embedding_size": 64, "learning_rate": 0.001}; those in `allowed.py`.
         timeout: seconds of one training.
     """
 
@@ -38,14 +36,12 @@ class RecBoleRecommender:
     timeout: float = 7200.0
 
     def __post_init__(self) -> None:
-        _check_name(self.model, "RecBole")
-        for key in self.options:
-            if _OURS.search(key):
-                raise ConfigError(f"The RecBole setting {key!r} is set by SharpAP.")
+        check_options("RecBole", RECBOLE, self.model, self.options)
+        check_timeout(self.timeout)
 
     def fit(self, train: csr_array, *, seed: int) -> StoredScores | TopKLists:
         """Train in the environment; raises `ConfigError` where it is not made, and what `CommandRecommender` raises."""
-        command = (*_driver("recbole"), "{train}", "{scores}", "{seed}", self.model, _json(self.options))
+        command = (*_driver("recbole"), "{train}", "{scores}", "{seed}", self.model, json.dumps(self.options))
         return CommandRecommender(command=command, timeout=self.timeout).fit(train, seed=seed % 2**31)
 
 
@@ -56,7 +52,7 @@ class RecToolsRecommender:
     Attributes:
         model: a class of `rectools.models` that needs nothing but interactions, e.g. EASEModel, ImplicitALSWrapperModel,
             PureSVDModel.
-        options: for the class's `from_config`, e.g. {"model": {"factors": 64, "iterations": 15}} for ALS.
+        options: for the class's `from_config`, e.g. {"model": {"factors": 64, "iterations": 15}} for ALS; see `allowed.py`.
         top_k: length of RecTools' own lists; None: full scores.
         timeout: seconds of one training.
     """
@@ -67,7 +63,8 @@ class RecToolsRecommender:
     timeout: float = 7200.0
 
     def __post_init__(self) -> None:
-        _check_name(self.model, "RecTools")
+        check_options("RecTools", RECTOOLS, self.model, self.options)
+        check_timeout(self.timeout)
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k={self.top_k} must be 1 or more.")
 
@@ -79,9 +76,16 @@ class RecToolsRecommender:
     def fit(self, train: csr_array, *, seed: int) -> StoredScores | TopKLists:
         """Train in the environment; raises `ConfigError` where it is not made, and what `CommandRecommender` raises."""
         output = "scores" if self.top_k is None else "topk"
+        options = json.dumps(self.options)
         command = (
-            *_driver("rectools"), "{train}", f"{{{output}}}", "{seed}", self.model, _json(self.options), str(self.top_k or 0)
-        )  # fmt: skip
+            *_driver("rectools"),
+            "{train}",
+            f"{{{output}}}",
+            "{seed}",
+            self.model,
+            options,
+            str(self.top_k or 0),
+        )
         inner = CommandRecommender(command=command, output=output, timeout=self.timeout, top_k=self.top_k)
         return inner.fit(train, seed=seed % 2**31)
 
@@ -90,15 +94,3 @@ def _driver(name: str) -> tuple[str, str, str]:
     """Interpreter, isolated from this one's paths and variables, and script."""
     script = resources.files("sharpap.adapters") / "drivers" / f"{name}.py"
     return str(Environment(name).ready_python()), "-I", str(script)
-
-
-def _json(options: dict[str, Any]) -> str:
-    try:
-        return json.dumps(options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"The options are no plain numbers, texts, lists and tables ({error}).") from None
-
-
-def _check_name(model: str, library: str) -> None:
-    if not model.isidentifier() or model.startswith("_"):
-        raise ConfigError(f"{model!r} is no name of a {library} model.")

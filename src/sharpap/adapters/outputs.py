@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
+import csv
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sharpap.data.footer import refuse_bomb
+from sharpap.data.arrays import DAMAGED, check_header, most_unpacked
+from sharpap.data.footer import claimed, refuse_bomb
 from sharpap.errors import ContractError, DataError
 from sharpap.recommenders import Capabilities
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NONE = -1
+COLUMNS: tuple[str, ...] = ("user", "item", "rank")
+MOST_COLUMNS = 100
+MOST_HEADER = 1 << 16
+_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,18 +86,18 @@ def read_scores(path: Path, shape: tuple[int, int], source: str) -> Array:
     Raises:
         ContractError: unreadable, of another shape, or no real numbers.
     """
-    scores = _load(path, source, mmap=True)
-    if scores.shape != shape:
-        turned = scores.shape == shape[::-1] and shape[0] != shape[1]
+    found, dtype = _header(path, source)
+    if found != shape:
+        turned = found == shape[::-1] and shape[0] != shape[1]
         raise ContractError(
-            f"{source}: {path.name} has shape {scores.shape}, not {shape}.",
+            f"{source}: {path.name} has shape {found}, not {shape}.",
             hint="It is the wrong way round: one row a user, one column an item."
             if turned
             else "It needs one row for each row of the train matrix, fake users included, and one column for each item.",
         )
-    if not (np.issubdtype(scores.dtype, np.floating) or np.issubdtype(scores.dtype, np.integer)):
-        raise ContractError(f"{source}: {path.name} holds {scores.dtype}, not numbers.")
-    return scores
+    if not (np.issubdtype(dtype, np.floating) or np.issubdtype(dtype, np.integer)):
+        raise ContractError(f"{source}: {path.name} holds {dtype}, not numbers.")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def read_lists(path: Path, num_users: int, num_items: int, active: Array, source: str) -> Array:
@@ -113,12 +119,13 @@ def read_lists(path: Path, num_users: int, num_items: int, active: Array, source
     with path.open("rb") as file:
         magic = file.read(6)
     if magic == b"\x93NUMPY":
-        lists = _load(path, source, mmap=False)
-        if lists.ndim != 2 or lists.shape[0] != num_users:
+        shape, _ = _header(path, source)
+        if len(shape) != 2 or shape[0] != num_users or shape[1] > num_items:
             raise ContractError(
-                f"{source}: {path.name} has shape {lists.shape}, not ({num_users}, k).",
+                f"{source}: {path.name} has shape {shape}, not ({num_users}, k) with at most {num_items} items a list.",
                 hint="It needs one row of item numbers for each row of the train matrix.",
             )
+        lists = np.load(path, allow_pickle=False)
     else:
         lists = _table_lists(path, magic[:4] == b"PAR1", num_users, num_items, source)
     return check_lists(lists, num_items, active, source)
@@ -161,60 +168,110 @@ def check_lists(lists: Array, num_items: int, active: Array, source: str, names:
 
 def _table_lists(path: Path, parquet: bool, num_users: int, num_items: int, source: str) -> Array:
     """Lists from a long table; ranks may count from 0 or from 1."""
-    try:
-        if parquet:
-            refuse_bomb(path)
-        table = pl.read_parquet(path) if parquet else pl.read_csv(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, DataError, OSError, ValueError) as error:
-        problem = (str(error).splitlines() or ["no reason given"])[0]
-        raise ContractError(f"{source}: {path.name} cannot be read ({problem}).") from None
-    missing = [name for name in ("user", "item", "rank") if name not in table.columns]
+    names = _column_names(path, parquet, source)
+    missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise ContractError(
-            f"{source}: {path.name} has no column {missing[0]!r}; it has {', '.join(table.columns)}.",
+            f"{source}: {path.name} has no column {missing[0]!r}; it has {', '.join(names)[:300] or 'none'}.",
             hint="A table of lists has the columns user, item and rank.",
         )
-    table = table.select("user", "item", "rank")
+    try:
+        wanted = list(COLUMNS)
+        table = (
+            pl.read_parquet(path, columns=wanted)
+            if parquet
+            else pl.read_csv(path, columns=wanted, infer_schema_length=None)
+        )
+    except _UNREADABLE as error:
+        raise _unreadable(path, source, error) from None
     if not table.height:
         return np.full((num_users, 0), NONE, np.int64)
-    for name, kind in table.schema.items():
-        if not kind.is_integer() or table[name].null_count():
-            raise ContractError(f"{source}: the column {name!r} of {path.name} must hold whole numbers, and no gaps.")
-    users, items, ranks = (table[name].cast(pl.Int64).to_numpy() for name in ("user", "item", "rank"))
-    outside = (users < 0) | (users >= num_users)
-    if outside.any():
+    users = _whole(path, table, "user", num_users, source)
+    items = _whole(path, table, "item", num_items, source, users)
+    ranks = _whole(path, table, "rank", num_items + 1, source)
+    first, last = int(ranks.min()), int(ranks.max())
+    length = last - min(first, 1) + 1
+    if first > 1 or length > min(table.height, num_items):
         raise ContractError(
-            f"{source}: user {users[outside][0]} is out of range: there are {num_users} users.",
-            hint="Users are the rows of the train matrix, from 0.",
-        )
-    places = ranks - min(int(ranks.min()), 1)
-    if ranks.min() < 0 or ranks.min() > 1 or places.max() >= num_items:
-        raise ContractError(
-            f"{source}: ranks run from {ranks.min()} to {ranks.max()}.",
+            f"{source}: ranks run from {first} to {last}.",
             hint="They must count from 1 (or 0), up to the length of the list.",
         )
-    keys = users * (int(places.max()) + 1) + places
-    order = np.argsort(keys, kind="stable")
-    same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+    if num_users * length * 4 > most_unpacked(path.stat().st_size):
+        raise ContractError(
+            f"{source}: the longest list in {path.name} has {length:,} items; as many for all {num_users:,} users are far more "
+            f"than its {table.height:,} rows.", hint="Write lists of about one length, as a .npy of (num_users, k) if need be.",
+        )  # fmt: skip
+    cells = users * length + ranks - min(first, 1)
+    order = np.argsort(cells, kind="stable")
+    same = np.flatnonzero(cells[order][1:] == cells[order][:-1])
     if len(same):
         row = order[same[0]]
         raise ContractError(f"{source}: user {users[row]} has two items at rank {ranks[row]}.")
-    negative = items < 0
-    if negative.any():
-        raise ContractError(f"{source}: item {items[negative][0]} of user {users[negative][0]} is out of range.")
-    lists = np.full((num_users, int(places.max()) + 1), NONE, np.int64)
-    lists[users, places] = items
+    lists = np.full((num_users, length), NONE, np.int32)
+    lists.reshape(-1)[cells] = items
     return lists
 
 
-def _load(path: Path, source: str, *, mmap: bool) -> Array:
+_RANGES = {
+    "user": ("users", "Users are the rows of the train matrix, from 0."),
+    "item": ("items", "Items are the columns of the train matrix, from 0."),
+    "rank": ("items", "Ranks count from 1 (or 0), up to the length of the list."),
+}
+
+
+def _whole(path: Path, table: pl.DataFrame, name: str, count: int, source: str, users: Array | None = None) -> Array:
+    """A column of whole numbers from 0 to `count` - 1, checked before they become numbers of 64 bits."""
+    column = table[name]
+    if not column.dtype.is_integer() or column.null_count():
+        raise ContractError(f"{source}: the column {name!r} of {path.name} must hold whole numbers, and no gaps.")
+    outside = ((column < 0) | (column >= count)).arg_true()
+    if len(outside):
+        row = outside[0]
+        whose = "" if users is None else f" of user {users[row]}"
+        limit, hint = _RANGES[name]
+        raise ContractError(
+            f"{source}: {name} {column[row]}{whose} is out of range: there are {count - (name == 'rank')} {limit}.",
+            hint=hint,
+        )
+    return column.cast(pl.Int64).to_numpy()
+
+
+def _column_names(path: Path, parquet: bool, source: str) -> list[str]:
+    """The columns of a table, before polars reads any of it: an outside file may unpack without end or have a million."""
     try:
-        found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        problem = (str(error).splitlines() or ["no reason given"])[0]
+        if parquet:
+            refuse_bomb(path)
+            columns = (claimed(path) or (0, 0, 0))[1]
+            names = list(pl.read_parquet_schema(path)) if columns <= MOST_COLUMNS else []
+        else:
+            with path.open("rb") as file:
+                line = file.readline(MOST_HEADER).decode("utf-8-sig")
+            names = next(csv.reader(io.StringIO(line)), [])
+            columns = len(names)
+    except (*_UNREADABLE, DataError, csv.Error) as error:
+        raise _unreadable(path, source, error) from None
+    if columns > MOST_COLUMNS:
+        raise ContractError(
+            f"{source}: {path.name} has {columns:,} columns.", hint="A table of lists has three: user, item and rank."
+        )
+    return names
+
+
+def _unreadable(path: Path, source: str, error: BaseException) -> ContractError:
+    problem = (str(error).splitlines() or ["no reason given"])[0][:300]
+    return ContractError(f"{source}: {path.name} cannot be read ({problem}).")
+
+
+def _header(path: Path, source: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of a .npy on disk."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise ValueError("it is an archive of arrays")
+            file.seek(0)
+            return check_header(file, path.stat().st_size)
+    except DAMAGED as error:
+        problem = (str(error).splitlines() or ["no reason given"])[0][:300]
         raise ContractError(
             f"{source}: {path.name} cannot be read ({problem}).", hint="Write it with numpy.save, as plain numbers."
         ) from None
-    if not isinstance(found, np.ndarray):
-        raise ContractError(f"{source}: {path.name} is an archive of arrays.", hint="Write one array, with numpy.save.")
-    return found

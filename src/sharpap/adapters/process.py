@@ -10,21 +10,33 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from sharpap.errors import TrainingError
+from sharpap.errors import ConfigError, TrainingError
 
 GUARD = Path(__file__).parent / "drivers" / "guard.py"
 GRACE_SECONDS = 3.0
 TAIL_LINES = 15
 TAIL_CHARACTERS = 1500
+LONGEST = 366 * 24 * 3600.0
 
 
-def run_command(command: Sequence[str], *, log: Path, timeout: float) -> None:
+def check_timeout(*seconds: float) -> None:
+    """Raise `ConfigError` for a time limit that is no time, or longer than a year."""
+    for each in seconds:
+        if not 0 < each <= LONGEST:
+            raise ConfigError(f"A timeout of {each} seconds must be above 0 and at most {LONGEST:.0f}, a year.")
+
+
+def run_command(command: Sequence[str], *, log: Path, timeout: float) -> str:
     """Run `command` in the current folder and environment; what it prints goes to `log`.
 
     The command has a process group of its own. When its time is over, or this process is interrupted or ends in any other
     way (`drivers/guard.py`), the whole group is asked to end and, a few seconds later, killed. On Windows only the command
     itself is, and not when this process is killed.
+
+    Returns:
+        The end of what it printed, as a part of a message; whatever it did to `log` or its folder.
 
     Raises:
         TrainingError: it was not found, ended with another status than 0, or took longer than `timeout` seconds.
@@ -36,39 +48,47 @@ def run_command(command: Sequence[str], *, log: Path, timeout: float) -> None:
             f"The command {command[0]!r} was not found.",
             hint="Give its path; it is run without a shell, so that aliases and ~ are not known.",
         )
+    with log.open("w+b") as file:
+        status = _status(command, file, timeout)
+        said = _tail(file)
+    if status is None:
+        raise TrainingError(
+            f"The command {command[0]!r} took longer than {timeout:g} seconds and was ended.{said}",
+            hint="Raise its timeout, or train for fewer epochs.",
+        )
+    if status:
+        how = f"was ended by {_signal_name(-status)}" if status < 0 else f"ended with exit status {status}"
+        raise TrainingError(f"The command {command[0]!r} {how}.{said}")
+    return said
+
+
+def _status(command: Sequence[str], output: BinaryIO, timeout: float) -> int | None:
+    """Run to the end: the exit status, minus the signal that ended it, or None: it took too long and was ended."""
     guard = [sys.executable, "-I", "-S", str(GUARD)] if os.name == "posix" else []
     try:
-        with log.open("wb") as file:
-            running = subprocess.Popen(
-                [*guard, *command], stdin=subprocess.PIPE if guard else subprocess.DEVNULL, stdout=file,
-                stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+        running = subprocess.Popen(
+            [*guard, *command], stdin=subprocess.PIPE if guard else subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
     except OSError as error:
         raise TrainingError(f"The command {command[0]!r} cannot be run: {error.strerror}.") from None
     try:
-        status = running.wait(timeout)
+        return running.wait(timeout)
     except subprocess.TimeoutExpired:
         _end(running)
-        raise TrainingError(
-            f"The command {command[0]!r} took longer than {timeout:g} seconds and was ended.{tail(log)}",
-            hint="Raise its timeout, or train for fewer epochs.",
-        ) from None
+        return None
     except BaseException:
         _end(running)
         raise
     finally:
         if running.stdin is not None:
             running.stdin.close()
-    if status:
-        how = f"was ended by {_signal_name(-status)}" if status < 0 else f"ended with exit status {status}"
-        raise TrainingError(f"The command {command[0]!r} {how}.{tail(log)}")
 
 
-def tail(log: Path) -> str:
-    """The end of a log as a part of a message."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4 * TAIL_CHARACTERS))
-        text = file.read().decode("utf-8", "replace").strip()
+def _tail(log: BinaryIO) -> str:
+    """The end of a log that is open: a command may have removed the file, or put another thing in its place."""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - 4 * TAIL_CHARACTERS))
+    text = log.read(4 * TAIL_CHARACTERS).decode("utf-8", "replace").strip()
     if not text:
         return " It printed nothing."
     return " Its last words:\n" + "\n".join(text.splitlines()[-TAIL_LINES:])[-TAIL_CHARACTERS:]

@@ -99,7 +99,7 @@ def check_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype[
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
-    if dtype.hasobject or dtype.fields is not None:
+    if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None:
         raise ValueError("an array holds Python objects or records")
     if not dtype.itemsize or min(shape, default=0) < 0:
         raise ValueError("an array has a shape or type that none can have")

@@ -2,9 +2,9 @@
 
     python recbole.py TRAIN.npz SCORES.npy SEED MODEL OPTIONS
 
-OPTIONS is a JSON object of RecBole settings. RecBole gets every interaction for training, none for validation or test, and
-trains for all its epochs. It numbers users and items by first appearance and keeps 0 for padding: scores are written back
-in the numbers of the matrix; a user or item without an interaction is unknown to RecBole and gets -inf.
+OPTIONS is a JSON object of RecBole settings, checked by `allowed.py`. RecBole gets every interaction for training, none for
+validation or test, and trains for all its epochs. It numbers users and items by first appearance and keeps 0 for padding:
+scores are written back in the numbers of the matrix; a user or item without an interaction is unknown to RecBole and gets -inf.
 """
 # pyright: reportMissingImports=false
 
@@ -22,7 +22,6 @@ from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.interaction import Interaction
 from recbole.data.utils import get_dataloader
-from recbole.model import general_recommender
 from recbole.sampler import Sampler
 from recbole.utils import get_model, get_trainer, init_seed
 from scipy.sparse import csr_matrix, load_npz
@@ -34,9 +33,6 @@ OF_USERS = ("CDAE", "ENMF", "MacridVAE", "MultiDAE", "MultiVAE", "RaCT", "RecVAE
 
 def main(train: str, target: str, seed: int, name: str, options: dict[str, Any]) -> None:
     """Train and write (num_users, num_items) float32 scores."""
-    if not isinstance(getattr(general_recommender, name, None), type):
-        known = (each for each, kind in vars(general_recommender).items() if isinstance(kind, type))
-        sys.exit(f"RecBole has no general recommender {name!r}; it has {', '.join(sorted(known))}.")
     matrix = csr_matrix(load_npz(train))
     data, model, _ = fit(matrix, Path(target).parent, seed, name, options)
     users, items = (
@@ -70,7 +66,9 @@ def fit(matrix: Any, folder: Path, seed: int, name: str, options: dict[str, Any]
     }  # fmt: skip
     sys.argv = sys.argv[:1]  # RecBole reads settings from the command line, too
     os.chdir(folder)  # and writes its logs into the current folder
-    config = Config(model=name, dataset="data", config_dict={**own, **options, **fixed})
+    settings = {**own, **options, **fixed}
+    texts = {key: repr(value) for key, value in settings.items() if isinstance(value, str)}  # RecBole evaluates texts
+    config = Config(model=name, dataset="data", config_dict=settings | texts)
     init_seed(seed, True)
     data = create_dataset(config)
     (train,) = data.build()
