@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,11 +17,29 @@ from scipy.sparse import csr_array
 
 from sharpap import checkpoints
 from sharpap.assess import cells as cells_module
+from sharpap.cli import main
 from sharpap.data import Dataset, load
 from sharpap.errors import DownloadError
 
 torch.set_num_threads(1)
 T = TypeVar("T")
+
+
+@pytest.fixture
+def sharpap(monkeypatch, capsys):
+    """Run the command line in this process; gives exit status, stdout and stderr."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sharpap", *map(str, args)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
 
 
 @pytest.fixture(scope="session")

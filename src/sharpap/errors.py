@@ -14,18 +14,46 @@ def suggest(name: str, names: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Choose one of: {', '.join(names)}."
 
 
+MOST_SAID = 4000  # characters of a message: an error that quotes its input stays one that can be read
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Names for a message: the first few, each cut short, and how many more there are."""
+    names = list(names)
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(cut(str(name)) for name in names[:most]) + rest
+
+
+def cut(text: str, most: int = 40) -> str:
+    """A text for a message, at most so long."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def shown(value: object, most: int = 40) -> str:
+    """A value in quotes for a message, cut short."""
+    return repr(cut(str(value), most))
+
+
 class SharpAPError(Exception):
     """Base of every error SharpAP raises on purpose.
 
     Args:
-        message: what is wrong, in one sentence.
-        hint: what to do about it, in one sentence.
+        message: what is wrong, in one sentence. What is longer than `MOST_SAID` loses its middle.
+        hint: what to do about it, in one sentence; cut in the same way.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message, hint = _bounded(message), None if hint is None else _bounded(hint)
         self.message = message
         self.hint = hint
         super().__init__(message if hint is None else f"{message} {hint}")
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= MOST_SAID:
+        return text
+    half = MOST_SAID // 2
+    return f"{text[:half]} [... {len(text) - 2 * half:,} characters ...] {text[-half:]}"
 
 
 class DataError(SharpAPError):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharpap.data import Interactions, coded, read_interactions, rewrite, scan, stream, write_interactions
-from sharpap.data.columns import columns_of, with_roles
+from sharpap.data.columns import columns_of, meaning_in
 from sharpap.data.layout import detect
 from sharpap.errors import DataError
 
@@ -78,10 +78,9 @@ def test_ids_counted_over_many_batches_are_those_of_pandas(kind, monkeypatch, tm
     rows.to_csv(tmp_path / "x.csv", index=False)
     layout = detect(tmp_path / "x.csv")
     with scan.rows_of(tmp_path / "x.csv", layout) as found:
-        columns = columns_of(found.frame, layout, tmp_path / "x.csv")[0]
-        made = coded.code(
-            found.frame, with_roles(columns, layout, None, tmp_path / "x.csv"), layout, tmp_path / "x.csv"
-        )
+        meaning = meaning_in(found.frame, layout, None, tmp_path / "x.csv", look=False)
+        columns, _ = columns_of(found.frame, layout, meaning, tmp_path / "x.csv")
+        made = coded.code(found.frame, columns, layout, tmp_path / "x.csv")
         numbers = made.coded().select("user", "item").collect(engine="streaming").sort("user", "item")
     for ids, name in ((made.users, "user_id"), (made.items, "item_id")):
         wanted = rows.groupby(name)["rating"].agg(["size", "max"]).sort_index()

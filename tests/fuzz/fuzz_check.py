@@ -21,11 +21,12 @@ from sharpap.attacks.poison_io import load_poison
 from sharpap.cli import main
 from sharpap.cli.profile import lines_of
 from sharpap.data import Interactions, read_interactions
+from sharpap.data.columns import meaning_in
 from sharpap.data.layout import decompressed, detect
 from sharpap.data.profile import profile
+from sharpap.data.scan import rows_of
 from sharpap.data.stream import read_streamed
 from sharpap.data.synthetic import synthetic
-from sharpap.data.table import Columns
 from sharpap.errors import SharpAPError
 from sharpap.threat import Allowance
 
@@ -131,7 +132,8 @@ def _against_reference(path: Path, layout: Any, strict: Interactions | None, loo
             if made is not None and pairs_of(made) != fuzz_reference.adjacency(raw):
                 raise Finding(f"adjacency: {_difference(pairs_of(made), fuzz_reference.adjacency(raw))}")
         return
-    names = Columns().resolve(list(layout.names), header=layout.header, path=None)
+    with rows_of(path, layout) as rows:
+        names = meaning_in(rows.frame, layout, None, path, look=False).roles
     readings = [
         fuzz_reference.said(
             raw, separator=layout.separator, quote=layout.quote, skip=layout.skip, width=len(layout.names), whole=whole,

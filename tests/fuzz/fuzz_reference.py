@@ -39,6 +39,9 @@ def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list
             continue
         bare = line.rstrip("\r")
         fields = quoted_fields(bare, separator) if quote and '"' in bare else bare.split(separator)
+        if separator == r"\s+":
+            fields = bare.strip(" \t").replace("\t", " ").split(" ")
+            fields = [field for field in fields if field]
         if line.startswith("\ufeff"):
             fields = None
         if fields is not None and len(fields) == width:

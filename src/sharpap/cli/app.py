@@ -20,6 +20,7 @@ from sharpap.cli.options import (
     Fakes,
     Jobs,
     Json,
+    Missing,
     Overwrite,
     Quiet,
     Seed,
@@ -28,6 +29,7 @@ from sharpap.cli.options import (
     Threshold,
     Track,
     Victims,
+    Where,
 )
 from sharpap.errors import ConfigError, Interrupted, SharpAPError
 
@@ -46,6 +48,8 @@ def run(
     named: Annotated[str | None, typer.Option("--recipe", help="The same as the argument.")] = None,
     data: Data = None,
     threshold: Threshold = None,
+    where: Where = None,
+    missing: Missing = None,
     attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
     victim: Victims = None,
     victim_command: Commands = None,
@@ -88,9 +92,11 @@ def run(
 ) -> None:
     """Craft attacks, retrain victims, write tables and a report."""
     from sharpap.cli.run import run_recipe
+    from sharpap.cli.settings import rows_taken
 
     shortcuts = {
         "data.source": data, "data.threshold": threshold, "targets.draws": draws, "seeds": seeds, "seed": seed,
+        **rows_taken(where, missing),
     }  # fmt: skip
     if recipe and named and recipe != named:
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import typer
 
 from sharpap.cli.console import printable
+from sharpap.cli.settings import rows_taken
 from sharpap.data import Columns, Interactions, read_interactions, rewrite, write_interactions
 from sharpap.data.layout import Format
 from sharpap.data.table import BadRows, Duplicates
@@ -28,7 +29,9 @@ def reading(how: dict[str, Any], columns: dict[str, str | None]) -> dict[str, An
     separator = how.get("separator")
     named = {role: int(name) if name and name.isdecimal() else name for role, name in columns.items()}
     picked = {"columns": Columns(**named)} if any(name is not None for name in columns.values()) else {}
-    return how | {"separator": "\t" if separator in ("\\t", "tab") else separator} | picked
+    taken = rows_taken(how.pop("where", None), how.pop("missing", None))
+    chosen = {name.removeprefix("data."): value for name, value in taken.items()}
+    return how | {"separator": "\t" if separator in ("\\t", "tab") else separator} | picked | chosen
 
 
 def convert_file(
@@ -70,6 +73,7 @@ def dropped(made: Interactions | rewrite.Rewritten) -> dict[str, int]:
     notes = made.notes
     reasons = dict(notes.get("dropped", {}))
     reasons[f"rating below {notes.get('threshold')}"] = notes.get("below_threshold", 0)
+    reasons |= notes.get("left_out", {})
     reasons["repeats of a pair"] = notes.get("duplicates_merged", 0)
     reasons[f"outside the {notes.get('k_core')}-core"] = notes.get("outside_core", 0)
     return {reason: count for reason, count in reasons.items() if count}

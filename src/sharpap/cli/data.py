@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sharpap.cli.options import Json, Quiet, Set, Threshold
+from sharpap.cli.options import Json, Missing, Quiet, Set, Threshold, Where
 
 
 class _ShowByDefault(TyperGroup):
@@ -26,8 +26,10 @@ data_app = typer.Typer(
 )  # fmt: skip
 
 File = Annotated[Path, typer.Argument(help="A file of interactions, gzip or not.")]
-Form = Annotated[str | None, typer.Option("--format", help="csv, tsv, parquet, npz, recbole, adjacency, movielens-...")]
-Separator = Annotated[str | None, typer.Option(help="Between the fields of a CSV; \\t is a tab.")]
+Form = Annotated[
+    str | None, typer.Option("--format", help="csv, tsv, parquet, npz, jsonl, wide, recbole, adjacency, movielens-...")
+]
+Separator = Annotated[str | None, typer.Option(help="Between the fields of a CSV; \\t is a tab, \\s+ any blanks.")]
 Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Whether the first line names the columns.")]
 User = Annotated[str | None, typer.Option("--user", metavar="COLUMN", help="By name, or by position from 0.")]
 Item = Annotated[str | None, typer.Option("--item", metavar="COLUMN", help="By name, or by position from 0.")]
@@ -39,14 +41,17 @@ Timestamp = Annotated[str | None, typer.Option("--timestamp", metavar="COLUMN", 
 def show(
     source: Annotated[str, typer.Argument(help="Catalogue name or file.")],
     threshold: Threshold = None,
+    where: Where = None,
+    missing: Missing = None,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a dataset if needed, check it, and say what is in it."""
     from sharpap.cli.inspect import show_data
+    from sharpap.cli.settings import rows_taken
 
-    show_data(source, threshold, settings or [], quiet, as_json)
+    show_data(source, threshold, rows_taken(where, missing), settings or [], quiet, as_json)
 
 
 @data_app.command()
@@ -59,12 +64,14 @@ def inspect(
     item: Item = None,
     rating: Rating = None,
     timestamp: Timestamp = None,
+    where: Where = None,
+    missing: Missing = None,
     as_json: Json = False,
 ) -> None:
     """Profile a file of any size: columns, ids, repeats, popularity, suspicious rows, and the options that load it."""
     from sharpap.cli.profile import show_profile
 
-    how = {"format": format, "separator": separator, "header": header}
+    how = {"format": format, "separator": separator, "header": header, "where": where, "missing": missing}
     show_profile(file, how, {"user": user, "item": item, "rating": rating, "timestamp": timestamp}, as_json)
 
 
@@ -85,6 +92,8 @@ def convert(
     item: Item = None,
     rating: Rating = None,
     timestamp: Timestamp = None,
+    where: Where = None,
+    missing: Missing = None,
     out_separator: Annotated[str | None, typer.Option(help="Between the fields of a .csv that is written.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     as_json: Json = False,
@@ -94,7 +103,7 @@ def convert(
 
     how = {
         "format": format, "separator": separator, "header": header, "threshold": threshold, "k_core": k_core,
-        "duplicates": duplicates, "bad_rows": bad_rows,
+        "duplicates": duplicates, "bad_rows": bad_rows, "where": where, "missing": missing,
     }  # fmt: skip
     columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     convert_file(file, out, how, columns, out_separator, overwrite, as_json)

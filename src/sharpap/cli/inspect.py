@@ -48,11 +48,13 @@ def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: b
     stdout().print(f"Report in {folder / 'report.html'}", markup=False, highlight=False)
 
 
-def show_data(source: str, threshold: float | None, settings: list[str], quiet: bool, as_json: bool) -> None:
+def show_data(
+    source: str, threshold: float | None, taken: dict[str, Any], settings: list[str], quiet: bool, as_json: bool
+) -> None:
     """Load and describe a dataset; `--set` paths belong to the data section."""
     recipe: dict[str, Any] = {}
     own = [entry if entry.startswith("data.") else f"data.{entry}" for entry in settings]
-    apply(recipe, {"data.source": source, "data.threshold": threshold}, None, None, own)
+    apply(recipe, {"data.source": source, "data.threshold": threshold, **taken}, None, None, own)
     with reporting(quiet=quiet):
         dataset, _ = dataset_from(recipe["data"])
     facts = describe_data(dataset)

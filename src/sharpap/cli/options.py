@@ -13,6 +13,13 @@ Data = Annotated[
     str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")
 ]
 Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value; the same column again: or that."),
+]
+Missing = Annotated[
+    list[float] | None, typer.Option("--missing", metavar="NUMBER", help="A rating that means none; repeatable.")
+]
 Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
 Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Root of all randomness.")]

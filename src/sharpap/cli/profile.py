@@ -12,13 +12,14 @@ import typer
 from sharpap.cli.console import printable
 from sharpap.cli.convert import reading
 from sharpap.data import entries
-from sharpap.data.layout import SEPARATORS
+from sharpap.data.content import BLANKS, SEPARATORS
 from sharpap.data.profile import Profile, profile
 from sharpap.data.ratings import Ratings
 from sharpap.errors import DataError
 
 _WIDTH = 32
 _LONG = 40
+_MARKS = SEPARATORS | {BLANKS: "white space"}
 
 
 def show_profile(file: Path, how: dict[str, Any], columns: dict[str, str | None], as_json: bool) -> None:
@@ -52,8 +53,8 @@ def _file(found: Profile) -> Iterator[str]:
     layout = found.layout
     form = [layout.format]
     if layout.separator:
-        form.append(f"separator {SEPARATORS.get(layout.separator, printable(layout.separator))}")
-    if not layout.binary and layout.format != "adjacency":
+        form.append(f"separator {_MARKS.get(layout.separator, printable(layout.separator))}")
+    if layout.separator:
         form.append("header" if layout.header else "no header")
     form += [layout.encoding] + (["Windows line ends"] if layout.line_ends == "\r\n" else [])
     form += [layout.compression] if layout.compression else []
@@ -86,12 +87,16 @@ def _columns(found: Profile) -> Iterator[str]:
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  " + "  ".join(cells).rstrip()
+    if found.unseen:
+        yield f"  and {found.unseen:,} further columns, of which nothing was looked at"
 
 
 def _counts(found: Profile) -> Iterator[str]:
     size, popular = found.profile_size, found.popularity
     yield ""
     yield f"{found.usable:>12,}  usable rows of {found.rows:,}"
+    for reason, rows in found.left_out.items():
+        yield f"{rows:>12,}  rows left out: {printable(reason)}"
     yield f"{found.users:>12,}  users: {_spread(size)} items each"
     yield f"{found.items:>12,}  items: {_spread(popular)} users each"
     yield f"{found.pairs:>12,}  different (user, item) pairs, {100 * found.density:.3g} % of all possible ones"
@@ -161,7 +166,7 @@ def _loading(found: Profile) -> Iterator[str]:
     yield "\nload it:"
     yield f"  {printable(advice.command)}"
     yield f"  {printable(advice.python)}"
-    yield "  the same --set and --threshold go with `sharpap run --data FILE`"
+    yield "  the same options go with `sharpap run --data FILE`"
     yield f"  split: {printable(advice.split)}"
     guessed = [column.role for column in found.columns if column.role in ("user", "item") and column.by == "content"]
     if guessed:

@@ -17,7 +17,13 @@ def apply(
 ) -> None:
     """Options over a recipe, in place: shortcuts first, `--set` last."""
     for path, value in shortcuts.items():
-        if value is not None:
+        if isinstance(value, dict):  # its keys may be anything, dots included
+            section, name = path.split(".")
+            table = recipe.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{section}: expected a table, not {table!r}.")
+            table[name] = value
+        elif value is not None:
             override(recipe, f"{path}={json.dumps(value)}")
     if targets is not None:
         table = recipe.setdefault("targets", {})
@@ -49,6 +55,17 @@ def fake_users(text: str) -> int | float:
         f"--fakes {text[:40]!r} is neither a share between 0 and 1 nor a whole number of 1 or more.",
         hint="Write 0.01 for one in a hundred genuine users, 1 for one profile; 1.0 could mean either.",
     )
+
+
+def rows_taken(where: list[str] | None, missing: list[float] | None) -> dict[str, Any]:
+    """``--where COLUMN=VALUE`` and ``--missing NUMBER`` as ``data.where`` and ``data.missing`` of a recipe."""
+    chosen: dict[str, list[str]] = {}
+    for text in where or []:
+        column, equals, value = text.partition("=")
+        if not (equals and column.strip() and value.strip()):
+            raise ConfigError(f"--where {text!r} is no COLUMN=VALUE.", hint="For example --where event=transaction.")
+        chosen.setdefault(column.strip(), []).append(value.strip())
+    return ({"data.where": chosen} if chosen else {}) | ({"data.missing": missing} if missing else {})
 
 
 def item_ids(text: str) -> list[str]:

@@ -5,9 +5,9 @@ from sharpap.data.dataset import Dataset
 from sharpap.data.interactions import Interactions
 from sharpap.data.profile import Profile, profile
 from sharpap.data.read import core, read_interactions
+from sharpap.data.roles import Columns
 from sharpap.data.split import LeaveOneOut, RandomSplit, Split, TemporalSplit, given, split
 from sharpap.data.synthetic import synthetic
-from sharpap.data.table import Columns
 from sharpap.data.targets import TargetPool
 from sharpap.data.write import write_interactions
 

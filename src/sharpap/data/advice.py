@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sharpap.data.columns import Column
 from sharpap.data.layout import Layout, detect
+from sharpap.data.meaning import Meaning
 from sharpap.data.ratings import Ratings, Times
-from sharpap.data.roles import ROLES
+from sharpap.data.roles import ROLES, Columns
 from sharpap.data.structure import Core, Spread
-from sharpap.data.table import Columns
-from sharpap.errors import DataError
+from sharpap.data.taking import Taking
 from sharpap.untrusted import toml_table
 
 SHORT = 10  # a median profile below this leaves a tenth of it less than one item
@@ -41,14 +40,18 @@ class Advice:
 
 
 def advise(
-    path: Path, layout: Layout, columns: tuple[Column, ...], ratings: Ratings | None, times: Times | None,
-    profile_size: Spread, cores: tuple[Core, ...], *, drop: bool,
+    path: Path, layout: Layout, meaning: Meaning, asked: Columns | None, taking: Taking, ratings: Ratings | None,
+    times: Times | None, profile_size: Spread, cores: tuple[Core, ...], *, drop: bool,
 ) -> Advice:  # fmt: skip
     """Only what differs from what the reader does by itself, a threshold, and a split."""
     options = _layout_options(path, layout)
-    differing = _column_options(columns, layout)
+    differing = _column_options(meaning, asked, layout)
     if differing:
         options["columns"] = differing
+    if taking.where:
+        options["where"] = {column: list(values) for column, values in taking.where.items()}
+    if taking.missing:
+        options["missing"] = list(taking.missing)
     if ratings is not None and ratings.threshold is not None:
         options["threshold"] = ratings.threshold
     if drop:
@@ -75,22 +78,18 @@ def _layout_options(path: Path, layout: Layout) -> dict[str, Any]:
     return options
 
 
-def _column_options(columns: tuple[Column, ...], layout: Layout) -> dict[str, Any]:
-    if layout.format in ("npz", "adjacency"):
+def _column_options(meaning: Meaning, asked: Columns | None, layout: Layout) -> dict[str, Any]:
+    """All roles where one was named by the user or guessed against what names say; none where the reader finds them."""
+    sure = ("name",) if layout.named else ("order", "content")
+    ignored = any(getattr(asked, role, None) == "" for role in ROLES)
+    if not ignored and all(how in sure for how in meaning.by.values()):
         return {}
-    names = [column.name for column in columns]
-    header = layout.header
-    wanted = {column.role: column.name for column in columns if column.role}
-    try:
-        alone = Columns().resolve(names, header=header, path=None)
-    except DataError:
-        alone = {}
-    differing: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for role in ROLES:
-        if alone.get(role) != wanted.get(role) or (not alone and role in wanted):
-            name = wanted.get(role, "")
-            differing[role] = names.index(name) if name and not header else name
-    return differing
+        name = meaning.roles.get(role, "")
+        if name or getattr(asked, role, None) == "":
+            found[role] = layout.names.index(name) if name in layout.names and not layout.named else name
+    return found
 
 
 def _split(options: dict[str, Any], size: Spread, times: Times | None) -> str:
@@ -118,6 +117,11 @@ def _command(path: Path, options: dict[str, Any]) -> str:
     for name, value in options.items():
         if name == "threshold":
             words += ["--threshold", f"{value:g}"]
+        elif name == "where":
+            for column, values in value.items():
+                words += [part for each in values for part in ("--where", f"{column}={each}")]
+        elif name == "missing":
+            words += [part for each in value for part in ("--missing", f"{each:g}")]
         elif isinstance(value, dict):
             for inner, part in value.items():
                 words += ["--set", f"data.{name}.{inner}={_toml(part)}"]

@@ -22,9 +22,10 @@ from sharpap.data.download import download, extract, wheel
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Format
 from sharpap.data.read import core, read_interactions
+from sharpap.data.roles import Columns
 from sharpap.data.split import Split, given, split
 from sharpap.data.synthetic import synthetic
-from sharpap.data.table import BadRows, Columns, Duplicates
+from sharpap.data.table import BadRows, Duplicates
 from sharpap.errors import ConfigError, DownloadError
 
 ML100K_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-100k.zip", "md5:0e33842e24a9c977be4e0107933c0723")
@@ -42,7 +43,7 @@ class Options:
 
     Attributes:
         threshold, k_core: as in `read_interactions`.
-        columns, format, header, separator, duplicates, bad_rows: as in `read_interactions`, for files of the user.
+        columns, format, header, separator, duplicates, bad_rows, where, missing: as there, for files of the user.
         split: a `Split`; None: 80/10/10 at random for each user, or the published split where there is one.
         seed: of the split.
         test: a second file with the test part of the user's own data.
@@ -56,6 +57,8 @@ class Options:
     separator: str | None = None
     duplicates: Duplicates = "merge"
     bad_rows: BadRows = "refuse"
+    where: dict[str, Any] | None = None
+    missing: float | list[float] | None = None
     split: Split | None = None
     seed: int = 0
     test: str | Path | None = None
@@ -266,7 +269,7 @@ def _holdout(folder: Path, options: Options) -> Dataset:
 def _own(source: Any, options: Options) -> Dataset:
     """The user's own data: one file to split, or train and test files."""
     name = Path(source).stem if isinstance(source, (str, Path)) else "data"
-    shared = ("columns", "threshold", "format", "header", "separator", "duplicates", "bad_rows")
+    shared = ("columns", "threshold", "format", "header", "separator", "duplicates", "bad_rows", "where", "missing")
     how = {name: getattr(options, name) for name in shared}
     if isinstance(source, (str, Path)) and Path(source).is_dir():
         source, options = Path(source) / "train.txt", replace(options, test=Path(source) / "test.txt")

@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from sharpap.data.columns import WHOLE, Column, is_date, number_of, text_of, time_of
+from sharpap.data.facts import WHOLE, Column, is_date, number_of, text_of, time_of
 from sharpap.data.layout import Layout
+from sharpap.data.roles import ROLES
 from sharpap.data.scan import BATCH, batches, collect
 from sharpap.data.spill import spill
 from sharpap.data.structure import Pairs
+from sharpap.data.taking import Taking
+
+_ROW = "row of the file"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,6 +26,7 @@ class Coded:
     Attributes:
         rows: lazy user, item, rating, time of the usable rows; rating and time are null without such columns.
         dropped: reason to number of rows that cannot be used, with the words of ``read_interactions(bad_rows="drop")``.
+        left_out: reason to number of rows that do not count (see `Taking`).
         bad: the first rows that cannot be used: number from 0, reason, user, item.
         users, items: id, rows, best (highest rating), ascending by id.
     """
@@ -29,6 +34,7 @@ class Coded:
     path: Path
     rows: pl.LazyFrame
     dropped: dict[str, int]
+    left_out: dict[str, int]
     bad: pl.DataFrame
     users: pl.DataFrame
     items: pl.DataFrame
@@ -52,10 +58,13 @@ class Coded:
         return spill(keys, self.users["rows"].to_numpy().astype(np.int64), m, folder)
 
 
-def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path: Path) -> Coded:
+def code(
+    frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path: Path, taking: Taking | None = None
+) -> Coded:
     """Check every row as `read_interactions` does and collect the vocabularies, in three streamed passes."""
     schema = frame.collect_schema()
-    roles = {column.role: column for column in columns if column.role}
+    roles = {column.role: column for column in columns if column.role in ROLES}
+    frame, left_out = _taken(frame, taking, {role: column.name for role, column in roles.items()}, layout, path)
     picked, reasons = [], []
     for role in ("user", "item"):
         column, missing, odd = roles[role], text_of(roles[role].name, schema).is_null(), None
@@ -66,7 +75,7 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
             whole, odd = True, ids.is_null()
         elif whole:
             ids = text_of(column.name, schema).cast(pl.Int64, strict=False)
-        elif layout.format in ("movielens-tab", "movielens-dat"):
+        elif layout.integer_ids:
             ids = text_of(column.name, schema).cast(pl.Int64, strict=False)
             whole, odd = True, ids.is_null()
         else:
@@ -93,13 +102,15 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
     faulty = pl.any_horizontal([bad.fill_null(True) for bad, _ in reasons])
     dropped: dict[str, int] = {}
     bad_rows = pl.DataFrame(schema={"row": pl.UInt32, "reason": pl.String})
+    numbered = [pl.col(_ROW).alias("row")] if left_out else []
     rows = frame.select(*picked, rated, timed)
     if collect(frame.select(faulty.any()), path).item():
         named = pl.coalesce([pl.when(bad).then(pl.lit(reason)) for bad, reason in reasons]).alias("reason")
-        checked = frame.select(*picked, rated, timed, named)
+        checked = frame.select(*numbered, *picked, rated, timed, named)
         counts = collect(checked.drop_nulls("reason").group_by("reason").len(), path)
         dropped = dict(counts.sort("len", descending=True).iter_rows())
-        bad_rows = collect(checked.with_row_index("row").drop_nulls("reason").head(10), path)
+        checked = checked if numbered else checked.with_row_index("row")
+        bad_rows = collect(checked.drop_nulls("reason").head(10), path)
         rows = frame.filter(~faulty).select(*picked, rated, timed)
     vocabularies = {}
     for role in ("user", "item"):
@@ -109,7 +120,27 @@ def code(frame: pl.LazyFrame, columns: tuple[Column, ...], layout: Layout, path:
             ids = _vocabulary(rows, role, path)
         vocabularies[role] = ids
     users, items = vocabularies["user"], vocabularies["item"]
-    return Coded(path=path, rows=rows, dropped=dropped, bad=bad_rows, users=users, items=items)
+    return Coded(
+        path=path, rows=rows, dropped=dropped, left_out=left_out, bad=bad_rows, users=users, items=items
+    )  # fmt: skip
+
+
+def _taken(
+    frame: pl.LazyFrame, taking: Taking | None, roles: dict[str, str], layout: Layout, path: Path
+) -> tuple[pl.LazyFrame, dict[str, int]]:
+    """The rows that count, with the numbers they have in the file, and how many do not for which reason."""
+    reasons = taking.left_out(frame.collect_schema(), roles, layout, str(path)) if taking else []
+    if taking is None or not reasons:
+        return frame, {}
+    why = pl.coalesce([pl.when(bad).then(pl.lit(reason)) for bad, reason in reasons]).alias("reason")
+    counted = dict(collect(frame.select(why).group_by("reason").len(), path).iter_rows())
+    left = {reason: counted.get(reason, 0) for _, reason in reasons}
+
+    def values(name: str) -> list[object]:
+        return collect(frame.select(pl.col(name)).head(100_000).unique().sort(name).head(10), path)[name].to_list()
+
+    taking.refuse_nothing(left, sum(counted.values()), frame.collect_schema(), values, str(path))
+    return frame.with_row_index(_ROW).filter(~pl.any_horizontal([bad for bad, _ in reasons])), left
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,20 +6,23 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
+from sharpap.data import content
 from sharpap.data.arrays import most_unpacked
-from sharpap.errors import DataError
+from sharpap.errors import DataError, listed, shown
 from sharpap.untrusted import refuse_irregular
 
-Format = Literal["movielens-tab", "movielens-dat", "recbole", "adjacency", "csv", "tsv", "parquet", "npz"]
+Format = Literal[
+    "movielens-tab", "movielens-dat", "recbole", "adjacency", "csv", "tsv", "jsonl", "wide", "parquet", "npz"
+]
 BY_SUFFIX: dict[str, Format] = {
     ".data": "movielens-tab", ".dat": "movielens-dat", ".inter": "recbole",
     ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz",
 }  # fmt: skip
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 _HEAD = 1 << 18
 BOM = b"\xef\xbb\xbf"
 _PACKED = {b"\x28\xb5\x2f\xfd": "Zstandard", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip"}
@@ -31,7 +34,7 @@ class Layout:
 
     Attributes:
         format: as `read_interactions` names it.
-        separator: between fields of a delimited text, "" for other forms.
+        separator: between fields of a delimited text, "" for other forms; ``content.BLANKS`` for any run of blanks.
         header: whether a line names the columns.
         names: the column names; "column 0", ... where nothing names them.
         skip: lines before the first row: blank ones and the header.
@@ -56,6 +59,21 @@ class Layout:
         """Whether there are no lines."""
         return self.format in ("parquet", "npz")
 
+    @property
+    def named(self) -> bool:
+        """Whether the names of the columns mean something."""
+        return self.header or self.format in ("parquet", "npz", "wide")
+
+    @property
+    def integer_ids(self) -> bool:
+        """Whether the form demands whole numbers as ids."""
+        return self.format in ("movielens-tab", "movielens-dat")
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the rows can be read in streamed passes: all but matrices and adjacency lists."""
+        return self.format not in ("npz", "adjacency")
+
 
 def detect(
     path: Path, *, format: Format | None = None, header: bool | None = None, separator: str | None = None
@@ -67,8 +85,11 @@ def detect(
     """
     if format is not None and format not in get_args(Format):
         raise DataError(f"There is no format {format!r}.", hint=f"Choose one of {', '.join(get_args(Format))}.")
-    if separator is not None and (len(separator) != 1 or separator in '"\r\n' or not separator.isascii()):
-        raise DataError(f"A separator is one character, not {separator!r}.", hint="For a tab, say \\t.")
+    single = separator is None or (len(separator) == 1 and separator not in '"\r\n' and separator.isascii())
+    if not single and separator != content.BLANKS:
+        raise DataError(
+            f"A separator is one character, not {separator!r}.", hint="For a tab, say \\t; for any blanks, \\s+."
+        )
     head, compression = _head(path)
     if not head.removeprefix(BOM).strip():
         raise DataError("The file is empty.", path=path)
@@ -76,10 +97,9 @@ def detect(
     suffix = suffixes[-1] if suffixes else ""
     if compression and suffix in (".gz", ".gzip"):
         suffix = suffixes[-2] if len(suffixes) > 1 else ""
-    by_suffix = BY_SUFFIX.get(suffix)
-    if separator is not None and format is None and by_suffix not in ("parquet", "npz"):
-        by_suffix = "tsv" if separator == "\t" else "csv"
-    chosen = format or by_suffix or _by_content(head)
+    if separator is not None and format is None and BY_SUFFIX.get(suffix) not in ("parquet", "npz"):
+        format = "tsv" if separator == "\t" else "csv"
+    chosen = format or _by_content(path, head, suffix)
     if chosen in ("parquet", "npz"):
         if compression:
             raise DataError(f"A {chosen} file is not read through {compression}.", path=path, hint="Decompress it.")
@@ -140,53 +160,43 @@ def _head(path: Path) -> tuple[bytes, str]:
     return head, ""
 
 
-def _by_content(head: bytes) -> Format:
+def _by_content(path: Path, head: bytes, suffix: str) -> Format:
+    """The form that the first lines have; the ending of the name decides where they could be several."""
+    by_suffix = BY_SUFFIX.get(suffix)
+    if by_suffix in ("parquet", "npz"):
+        return by_suffix
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
         return "npz"
-    lines = _lines(head)
-    first = lines[0]
-    if b"::" in first:
-        return "movielens-dat"
-    if b":token" in first:
+    lines = lines_of(head)
+    first = lines[0].strip()
+    if first == b"[" or first.startswith(b"[{"):
+        raise DataError(
+            "This is one JSON array; of JSON, files with one object a line are read.", path=path, line=1,
+            hint=f"Try `jq -c '.[]' {path} > ratings.jsonl`.",
+        )  # fmt: skip
+    if first.startswith(b"{") or suffix in (".jsonl", ".ndjson"):
+        return "jsonl"
+    if by_suffix == "recbole" or content.is_typed(first):
         return "recbole"
+    if by_suffix == "movielens-tab" and content.is_plain_ratings(lines):
+        return by_suffix
+    if b"::" in first and suffix not in (".csv", ".tsv"):
+        return "movielens-dat"
+    if by_suffix == "csv":
+        return by_suffix
+    if by_suffix == "tsv" and b"\t" in first:
+        return by_suffix
     if any(mark in first for mark in (b"\t", b",", b";", b"|")):
-        found = separator_of(lines)
-        return "tsv" if found == "\t" else "csv"
-    return "csv" if _is_spaced_table(lines) else "adjacency"
+        return "tsv" if content.separator_of(lines) == "\t" else "csv"
+    return "csv" if by_suffix or content.is_spaced_table(lines) else "adjacency"
 
 
-def _lines(head: bytes) -> list[bytes]:
+def lines_of(head: bytes) -> list[bytes]:
+    """The first whole lines of the head of a file that are not blank."""
     whole = head if len(head) < _HEAD else head[: head.rfind(b"\n") + 1] or head
     return [line for line in whole.removeprefix(BOM).splitlines() if line.strip()][:200] or [head.strip()]
-
-
-def _is_spaced_table(lines: list[bytes]) -> bool:
-    """Rows of one width, and either not all numbers in the first line, or a first column that names users again."""
-    rows = [line.split(b" ") for line in lines]
-    width = len(rows[0])
-    if not 2 <= width <= 8 or any(len(row) != width for row in rows):
-        return False
-    firsts = [row[0] for row in rows]
-    return not all(field.isdigit() for field in rows[0]) or len(set(firsts)) < len(firsts)
-
-
-def separator_of(lines: list[bytes]) -> str:
-    """The separator that splits most lines into as many fields as the first one; of equals, the one with most fields."""
-    best, score = ",", (0, 0)
-    for separator in SEPARATORS:
-        mark = separator.encode()
-        counts = [_outside_quotes(line).count(mark) for line in lines]
-        if counts[0]:
-            found = (sum(count == counts[0] for count in counts) * 10 // len(counts), counts[0])
-            if found > score and not (separator == " " and score[0]):
-                best, score = separator, found
-    return best
-
-
-def _outside_quotes(line: bytes) -> bytes:
-    return b"".join(line.split(b'"')[::2])
 
 
 def _text(
@@ -208,16 +218,24 @@ def _text(
     }
     if chosen == "adjacency":
         return Layout(format=chosen, header=False, names=("user", "items"), skip=blank, **made)
-    if chosen == "csv":
-        separator = separator or separator_of(_lines(head))
+    lines = lines_of(head[start:])
+    if chosen == "jsonl":
+        return Layout(format=chosen, names=_json_names(path, lines, blank), **made)
+    if chosen in ("csv", "wide"):
+        separator = separator or content.separator_of(lines)
     elif chosen == "tsv":
         separator = separator or "\t"
+    elif chosen == "recbole":
+        separator = "\t" if b"\t" in line else content.separator_of(lines)
     else:
         separator = "::" if chosen == "movielens-dat" else "\t"
-    quote = separator not in ("\t", "::")
+    quote = separator not in ("\t", "::", content.BLANKS)
     fields = _decoded(line, path, blank + 1).strip("\r\n")
     try:
-        names = next(csv.reader([fields], delimiter=separator)) if quote else fields.split(separator)
+        if separator == content.BLANKS:
+            names = fields.split()
+        else:
+            names = next(csv.reader([fields], delimiter=separator)) if quote else fields.split(separator)
     except csv.Error:
         raise DataError(
             "This line holds a carriage return without a line feed, or a field that does not end.", path=path,
@@ -225,18 +243,32 @@ def _text(
         ) from None  # fmt: skip
     if chosen in ("movielens-tab", "movielens-dat"):
         header = False
-    elif chosen == "recbole":
-        header, names = True, [name.split(":")[0] for name in names]
+    elif content.is_typed(line):
+        header, names = True, content.typed_names(names)
     elif header is None:
-        header = not any(is_number(field) for field in names)
+        header = content.has_header([names, *content.fields_of(lines[1:], separator, quote=quote)])
     names = [name.strip().strip('"') for name in names] if header else [f"column {i}" for i in range(len(names))]
     if header and quote:
         names = [name or f"column {i}" for i, name in enumerate(names)]  # R and pandas leave the index column unnamed
     if len(set(names)) < len(names):
-        raise DataError(f"A column name is repeated: {', '.join(names)}.", path=path, line=blank + 1)
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        raise DataError(
+            f"A column name is repeated: {listed(twice)}.", path=path, line=blank + 1,
+            hint="If the first line is a row, say --set data.header=false (inspect, convert: --no-header).",
+        )  # fmt: skip
     return Layout(
         format=chosen, separator=separator, header=header, names=tuple(names), skip=blank + header, quote=quote, **made
     )
+
+
+def _json_names(path: Path, lines: list[bytes], blank: int) -> tuple[str, ...]:
+    try:
+        return tuple(content.json_names(lines))
+    except ValueError:
+        raise DataError(
+            f"This line is no JSON object: {shown(lines[0].decode('utf-8', 'replace'))}.", path=path, line=blank + 1,
+            hint="Of JSON, files with one object a line are read, with names and texts in double quotes.",
+        ) from None  # fmt: skip
 
 
 def _decoded(line: bytes, path: Path, number: int) -> str:
@@ -246,12 +278,3 @@ def _decoded(line: bytes, path: Path, number: int) -> str:
         if len(line) >= _HEAD - len(BOM) - 4 and error.end == len(line):  # cut in a character
             return line.decode("utf-8", "ignore")
         raise DataError("The text is not UTF-8.", path=path, line=number, hint="Save the file as UTF-8.") from None
-
-
-def is_number(field: str) -> bool:
-    """Whether Python reads the field as a number."""
-    try:
-        float(field.strip().strip('"'))
-    except ValueError:
-        return False
-    return True

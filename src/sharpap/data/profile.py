@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,14 +10,16 @@ from typing import Any
 
 from sharpap.data.advice import Advice, advise
 from sharpap.data.coded import code
-from sharpap.data.columns import Column, columns_of, with_roles
+from sharpap.data.columns import columns_of, meaning_in
+from sharpap.data.facts import Column
 from sharpap.data.layout import Format, Layout, decompressed, detect
 from sharpap.data.matrix import read_adjacency
 from sharpap.data.ratings import Ratings, Times, ratings_of, times_of
-from sharpap.data.scan import rows_of
+from sharpap.data.roles import Columns
+from sharpap.data.scan import collect, rows_of
 from sharpap.data.structure import Core, Spread, core_size, gini, shares
-from sharpap.data.suspicious import Suspicion, in_ids, in_profiles, in_rows, in_time, in_values
-from sharpap.data.table import Columns
+from sharpap.data.suspicious import Suspicion, in_columns, in_ids, in_profiles, in_rows, in_time, in_values
+from sharpap.data.taking import Taking, refuse_taking
 from sharpap.errors import DataError
 
 CORES = (5, 10)
@@ -30,6 +33,8 @@ class Profile:
         path, bytes: the file and its size.
         layout, columns: how it is written down, and what its columns hold.
         rows: rows with the right number of fields; `usable` of them can be loaded, `dropped` says why others cannot.
+        left_out: rows that `where` and `missing` leave out, by reason.
+        unseen: further columns, of which nothing was looked at.
         blank_lines: lines without text.
         users, items, pairs, repeats: distinct users, items and (user, item) pairs, and rows beyond the first of a pair.
         density: pairs over users x items.
@@ -49,6 +54,8 @@ class Profile:
     rows: int
     usable: int
     dropped: dict[str, int]
+    left_out: dict[str, int]
+    unseen: int
     blank_lines: int
     users: int
     items: int
@@ -72,7 +79,7 @@ class Profile:
 
 def profile(
     path: str | Path, *, format: Format | None = None, columns: Columns | None = None, header: bool | None = None,
-    separator: str | None = None,
+    separator: str | None = None, where: Mapping[str, Any] | None = None, missing: float | Sequence[float] | None = None,
 ) -> Profile:  # fmt: skip
     """Profile a file of interactions without loading it.
 
@@ -81,23 +88,27 @@ def profile(
 
     Args:
         path: any file that `read_interactions` takes.
-        format, columns, header, separator: as there; None: found out. Unlike there, columns without a telling name
-            are guessed from what stands in them.
+        format, columns, header, separator, where, missing: as there; None: found out, by the same code. Where names do not
+            tell users and items, `read_interactions` refuses, and here they are guessed; the advice names them.
 
     Raises:
         DataError: what cannot be profiled cannot be loaded; the message is the reader's.
     """
     path = Path(path)
     layout = detect(path, format=format, header=header, separator=separator)
+    taking = Taking.of(where, missing)
+    if taking and not layout.streamed:
+        refuse_taking(path)
     if layout.format == "adjacency":
         read_adjacency(path, decompressed(path).removeprefix(b"\xef\xbb\xbf"), "merge")  # its errors name the line
     with rows_of(path, layout) as rows, TemporaryDirectory(prefix="sharpap-") as folder:
-        found, count = columns_of(rows.frame, layout, path)
-        if count == 0:
+        if collect(rows.frame.head(1), path).is_empty():
             raise DataError("There is no interaction in it.", path=path)
-        found = with_roles(found, layout, columns, path)
+        meaning = meaning_in(rows.frame, layout, columns, path, look=True)
+        found, count = columns_of(rows.frame, layout, meaning, path)
+        width = len(rows.frame.collect_schema())
         by_role = {column.role: column for column in found if column.role}
-        coded = code(rows.frame, found, layout, path)
+        coded = code(rows.frame, found, layout, path, taking)
         usable = int(coded.users["rows"].sum())
         if usable == 0:
             raise DataError("No row can be used.", path=path, hint=f"Of {count:,} rows: {coded.dropped}.")
@@ -106,8 +117,8 @@ def profile(
         times = times_of(coded, by_role["timestamp"], path) if "timestamp" in by_role else None
         cores = tuple(core_size(pairs, k) for k in CORES)
         suspicions = (
-            *in_rows(rows, coded, found, layout), *in_ids(coded), *in_values(ratings, pairs), *in_profiles(pairs, coded),
-            *in_time(coded, times, path),
+            *in_rows(rows, coded, found, layout), *in_columns(found, taking), *in_ids(coded), *in_values(ratings, pairs),
+            *in_profiles(pairs, coded), *in_time(coded, times, path),
         )  # fmt: skip
         ragged = rows.ragged
         size, popularity = Spread.of(pairs.user_counts), Spread.of(pairs.item_counts)
@@ -117,9 +128,10 @@ def profile(
     stops = any(suspicion.stops for suspicion in suspicions)
     return Profile(
         path=str(path), bytes=path.stat().st_size, layout=layout, columns=found, rows=count, usable=usable,
-        dropped=coded.dropped, blank_lines=ragged.blank, users=pairs.num_users, items=pairs.num_items,
+        dropped=coded.dropped, left_out=coded.left_out, unseen=width - len(found),
+        blank_lines=ragged.blank, users=pairs.num_users, items=pairs.num_items,
         pairs=distinct, repeats=pairs.repeats, density=distinct / (pairs.num_users * pairs.num_items),
         profile_size=size, popularity=popularity,
         gini=gini(pairs.item_counts), top_shares=shares(pairs.item_counts), cores=cores, ratings=ratings, times=times,
-        suspicions=suspicions, advice=advise(path, layout, found, ratings, times, size, cores, drop=stops),
+        suspicions=suspicions, advice=advise(path, layout, meaning, columns, taking, ratings, times, size, cores, drop=stops),
     )  # fmt: skip

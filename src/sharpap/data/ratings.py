@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 
 from sharpap.data.coded import Coded
-from sharpap.data.columns import Column
+from sharpap.data.facts import Column
 from sharpap.data.scan import collect
 from sharpap.data.times import unit
 
 _SCALES = ((0, 1), (1, 5), (0.5, 5), (0, 5), (1, 10), (0, 10), (0, 100), (-1, 1), (-10, 10))
 _MANY = 1000
 _BINS = 12
+ODD_SHARE = 0.002
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Ratings:
         scale: "1 to 5", "counts" (or weights that run as far), "one value" or "unknown".
         histogram: (from, to, rows); from equals to where each value has a bar of its own.
         outside: rows outside the scale.
+        odd: a value that stands far from all others and many rows have, and their number: likely a mark for no rating.
         zero, negative: rows.
         threshold: a suggestion, 80 % of the scale's top, or None where ratings do not say what was liked.
         keeps: rows, users and items that reach it.
@@ -38,6 +40,7 @@ class Ratings:
     scale: str
     histogram: tuple[tuple[float, float, int], ...]
     outside: int
+    odd: tuple[float, int] | None
     zero: int
     negative: int
     threshold: float | None
@@ -79,8 +82,13 @@ def ratings_of(coded: Coded, column: Column, path: Path) -> Ratings:
         place = ((rating - low) / (high - low) * _BINS).floor().clip(0, _BINS - 1).cast(pl.Int32)
         table = collect(coded.rows.group_by(place=place).len(), path).sort("place")
         values, rows = low + (high - low) * table["place"].to_numpy() / _BINS, table["len"].to_numpy().astype(np.int64)
-    scale, bottom, top = _scale(values, rows, low, high, exact=exact)
-    threshold = _threshold(scale, bottom, top)
+    odd = _odd(values, rows) if exact else _odd_end(coded, low, high, path)
+    if odd is not None and exact:
+        inside = values != odd[0]
+        scale, bottom, top = _scale(values[inside], rows[inside], *_ends(values[inside]), exact=True)
+    else:
+        scale, bottom, top = _scale(values, rows, low, high, exact=exact)
+    threshold = _threshold(scale, bottom, top) if odd is None else None
     reach = pl.lit(0) if threshold is None else (rating >= threshold).sum()
     if exact:
         zero, negative = int(rows[values == 0].sum()), int(rows[values < 0].sum())
@@ -96,9 +104,37 @@ def ratings_of(coded: Coded, column: Column, path: Path) -> Ratings:
         }
     return Ratings(
         low=low, high=high, scale=scale, histogram=_bars(values, rows, high, exact=exact),
-        outside=int(rows[(values < bottom) | (values > top)].sum()) if exact and " to " in scale else 0,
-        zero=zero, negative=negative, threshold=threshold if keeps else None, keeps=keeps,
+        outside=0 if odd else int(rows[(values < bottom) | (values > top)].sum()) if exact and " to " in scale else 0,
+        odd=odd, zero=zero, negative=negative, threshold=threshold if keeps else None, keeps=keeps,
     )  # fmt: skip
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _odd(values: np.ndarray, rows: np.ndarray) -> tuple[float, int] | None:
+    """The lowest or highest of (values,) ascending ratings, where it lies farther from the others than they run."""
+    if len(values) < 4:
+        return None
+    for end, next_, other in ((-1, -2, 0), (0, 1, -1)):
+        gap, rest = abs(values[end] - values[next_]), abs(values[next_] - values[other])
+        if gap > rest and rows[end] >= max(2, ODD_SHARE * rows.sum()):
+            return float(values[end]), int(rows[end])
+    return None
+
+
+def _odd_end(coded: Coded, low: float, high: float, path: Path) -> tuple[float, int] | None:
+    """The same of ratings too different to be held: the two values at each end tell."""
+    rating = pl.col("rating")
+    asked = {
+        "second": rating.filter(rating > low).min(), "last": rating.filter(rating < high).max(),
+        "lows": (rating == low).sum(), "highs": (rating == high).sum(), "rows": pl.len(),
+    }  # fmt: skip
+    of = collect(coded.rows.select(**asked), path).row(0, named=True)
+    ends = np.array([low, of["second"], of["last"], high])
+    middle = (of["rows"] - of["lows"] - of["highs"]) // 2
+    return _odd(ends, np.array([of["lows"], middle, middle, of["highs"]]))
 
 
 def _scale(

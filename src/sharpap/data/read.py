@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypedDict, get_args
 
 import numpy as np
 import polars as pl
@@ -14,13 +15,16 @@ from scipy.sparse import csr_array, issparse
 
 from sharpap import progress
 from sharpap.data import stream
+from sharpap.data.content import BLANKS, RUN
 from sharpap.data.footer import refuse_bomb
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import BOM, Format, Layout, decompressed, detect
 from sharpap.data.matrix import from_matrix, read_adjacency, read_npz
 from sharpap.data.quotes import quoted_fields, quoted_rows
+from sharpap.data.roles import Columns
 from sharpap.data.scan import UNREADABLE
-from sharpap.data.table import BadRows, Columns, Drops, Duplicates, Table
+from sharpap.data.table import BadRows, Drops, Duplicates, Table
+from sharpap.data.taking import Taking, refuse_taking
 from sharpap.errors import DataError
 
 
@@ -35,22 +39,30 @@ def read_interactions(
     duplicates: Duplicates = "merge",
     bad_rows: BadRows = "refuse",
     k_core: int = 0,
+    where: Mapping[str, Any] | None = None,
+    missing: float | Sequence[float] | None = None,
 ) -> Interactions:
     """Read interactions from anything the field keeps them in.
 
     Args:
         source: a path (MovieLens ``u.data`` or ``ratings.dat``, RecBole ``.inter``, LightGCN adjacency list, CSV, TSV,
-            each of them also as gzip; Parquet, ``.npz`` as written by `scipy.sparse.save_npz`), a polars or pandas frame,
+            JSON lines, a wide matrix, each of them also as gzip; Parquet, ``.npz`` as written by
+            `scipy.sparse.save_npz`), a polars or pandas frame,
             or a scipy sparse matrix (a stored value other than 0 is an interaction; with `threshold`, one at or above it).
         format: for a path whose name does not say it; text files are told apart by their first lines.
-        columns: which column holds what; None: guessed from the header, or user, item, rating, timestamp in order.
-        header: whether the first line of a CSV or TSV names the columns; None: it does if none of its fields is a number.
-        separator: of the fields of a CSV, one character; None: comma, semicolon, tab, bar or space, whichever fits.
+        columns: which column holds what; None: told by the header, or user, item, rating, timestamp in order, less what
+            cannot be so (see `data.meaning`).
+        header: whether the first line of a CSV or TSV names the columns; None: told by the first lines.
+        separator: of the fields of a CSV, one character, or ``\\s+`` for any run of blanks; None: comma, semicolon, tab,
+            bar or blanks, whichever fits.
         threshold: ratings at or above it are positives. None: **every row is one**, whatever its rating.
         duplicates: "merge" keeps the latest of repeated pairs and notes how many there were; "refuse" raises.
         bad_rows: "refuse" raises for the first row that cannot be used; "drop" leaves such rows out and counts them by
             reason in ``notes["dropped"]``. Rows can be dropped from tables only, not from matrices and adjacency lists.
         k_core: drop users and items with fewer interactions than this until none is left; 0: keep all.
+        where: column (by name, or position from 0) to a value or several: only such rows of a table are taken.
+        missing: a rating or several that mean that there is none, such as 99; such rows are left out, as those that `where`
+            does not take, and counted in ``notes["left_out"]``.
 
     Tables of 256 MiB and more are streamed: neither the text nor its columns are held, and the result is the same.
 
@@ -63,17 +75,19 @@ def read_interactions(
     """
     if bad_rows not in get_args(BadRows) or duplicates not in get_args(Duplicates):
         raise DataError(f"bad_rows={bad_rows!r} or duplicates={duplicates!r} is no choice.", hint="See the docstring.")
+    taking = Taking.of(where, missing)
+    how: _How = {"threshold": threshold, "duplicates": duplicates, "bad_rows": bad_rows, "taking": taking}
     if isinstance(source, (str, PathLike)):
         path = Path(source)
         layout = detect(path, format=format, header=header, separator=separator)
-        made = _read_path(path, layout, columns, threshold, duplicates, bad_rows)
-        where: str | None = str(path)
+        made = _read_path(path, layout, columns, how)
+        told: str | None = str(path)
     else:
-        made, where = _read_object(source, columns, threshold, duplicates, bad_rows), None
+        made, told = _read_object(source, columns, how), None
     if made.notes.get("dropped"):
-        progress.event("warning", path=where, dropped=made.notes["dropped"])
+        progress.event("warning", path=told, dropped=made.notes["dropped"])
     if made.notes.get("duplicates_merged"):
-        progress.event("duplicates", path=where, merged=made.notes["duplicates_merged"])
+        progress.event("duplicates", path=told, merged=made.notes["duplicates_merged"])
     if k_core > 1:
         made = core(made, k_core)
     return made
@@ -104,21 +118,22 @@ def core(interactions: Interactions, k: int) -> Interactions:
     return made
 
 
-def _read_path(
-    path: Path,
-    layout: Layout,
-    columns: Columns | None,
-    threshold: float | None,
-    duplicates: Duplicates,
-    bad_rows: BadRows,
-) -> Interactions:
-    streamed = layout.format in ("csv", "tsv", "recbole", "parquet") or layout.format.startswith("movielens")
-    if streamed and path.stat().st_size >= stream.STREAM_FROM:
-        return stream.read_streamed(
-            path, layout, columns, threshold=threshold, duplicates=duplicates, bad_rows=bad_rows
-        )
+class _How(TypedDict):
+    threshold: float | None
+    duplicates: Duplicates
+    bad_rows: BadRows
+    taking: Taking
+
+
+def _read_path(path: Path, layout: Layout, columns: Columns | None, how: _How) -> Interactions:
+    large = layout.streamed and path.stat().st_size >= stream.STREAM_FROM
+    if large or layout.format in ("jsonl", "wide"):
+        return stream.read_streamed(path, layout, columns, **how)
+    if how["taking"] and not layout.streamed:
+        refuse_taking(path)
+    threshold, duplicates = how["threshold"], how["duplicates"]
     if layout.format == "parquet":
-        table = _read_parquet(path)
+        table = _read_parquet(path, layout)
     else:
         try:
             raw = decompressed(path)
@@ -130,15 +145,15 @@ def _read_path(
             if threshold is not None:
                 raise DataError("An adjacency list has no ratings for a threshold.", path=path)
             return read_adjacency(path, raw.removeprefix(b"\xef\xbb\xbf"), duplicates)
-        table = _read_text(path, raw, layout, Drops() if bad_rows == "drop" else None)
-    return table.interactions(columns, threshold=threshold, duplicates=duplicates, bad_rows=bad_rows)
+        table = _read_text(path, raw, layout, Drops() if how["bad_rows"] == "drop" else None)
+    return table.interactions(columns, **how)
 
 
-def _read_object(
-    source: Any, columns: Columns | None, threshold: float | None, duplicates: Duplicates, bad_rows: BadRows
-) -> Interactions:
+def _read_object(source: Any, columns: Columns | None, how: _How) -> Interactions:
     if issparse(source) or isinstance(source, csr_array):
-        return from_matrix(source, threshold, path=None)
+        if how["taking"]:
+            refuse_taking(None)
+        return from_matrix(source, how["threshold"], path=None)
     if isinstance(source, pl.LazyFrame):
         source = source.collect()
     if not isinstance(source, pl.DataFrame) and type(source).__module__.startswith("pandas"):
@@ -148,28 +163,29 @@ def _read_object(
             f"Cannot read interactions from a {type(source).__name__}.",
             hint="Give a path, a polars or pandas frame, or a scipy sparse matrix.",
         )
-    table = Table(frame=source, header=True)
-    return table.interactions(columns, threshold=threshold, duplicates=duplicates, bad_rows=bad_rows)
+    return Table(frame=source, layout=Layout(format="parquet")).interactions(columns, **how)
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path, layout: Layout) -> Table:
     try:
         refuse_bomb(path)
         frame = pl.read_parquet(path, glob=False)
     except UNREADABLE as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"The Parquet file is damaged or incomplete ({reason}).", path=path) from None
-    return Table(frame=frame, header=True, path=str(path))
+    return Table(frame=frame, layout=layout, path=str(path))
 
 
 def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> Table:
     """A delimited file as strings. Whole files go straight to polars; only odd ones are taken apart line by line."""
     separator, names = layout.separator, list(layout.names)
-    if separator == "::":  # polars knows one character only: one that the file does not hold, and that is no blank
+    if separator in ("::", BLANKS):  # polars knows one character only: one that the file does not hold, and no blank
         separator = next((mark for mark in "\x01\x02\x03\x04\x05\x06\x07" if mark.encode() not in raw), "")
         if not separator:
             raise DataError("The text is full of control characters.", path=path)
-        raw = raw.replace(b"::", separator.encode())
+        if layout.separator == BLANKS:
+            raw = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r*$)", b"", raw)
+        raw = re.sub(RUN.encode() if layout.separator == BLANKS else b"::", separator.encode(), raw)
     if b"\x00" in raw:
         raise DataError("The file holds a zero byte.", path=path, line=raw[: raw.index(b"\x00")].count(b"\n") + 1)
     body = raw.removeprefix(b"\xef\xbb\xbf")
@@ -186,11 +202,7 @@ def _read_text(path: Path, raw: bytes, layout: Layout, drops: Drops | None) -> T
         frame = frame if quoted_rows(text, separator, len(names)) == frame.height else None
     if frame is None or any(column.null_count() for column in frame):
         frame, line_of = _line_by_line(path, body, layout, separator, drops)
-    integer_ids = layout.format in ("movielens-tab", "movielens-dat")
-    return Table(
-        frame=frame, header=layout.header, path=str(path), line_of=line_of, integer_ids=integer_ids, drops=drops,
-        decimal_comma=separator == ";",
-    )  # fmt: skip
+    return Table(frame=frame, layout=layout, path=str(path), line_of=line_of, drops=drops)
 
 
 def _parse(body: bytes, names: list[str], separator: str, quote: bool) -> pl.DataFrame | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +12,13 @@ import numpy as np
 import polars as pl
 
 from sharpap.data.layout import Format, Layout, detect
+from sharpap.data.roles import Columns
 from sharpap.data.scan import batches
 from sharpap.data.spill import TIMED, spill
 from sharpap.data.stream import STREAM_FROM, refuse_repeats, selected
 from sharpap.data.structure import BLOCK, Pairs
-from sharpap.data.table import BadRows, Columns, Duplicates
+from sharpap.data.table import BadRows, Duplicates
+from sharpap.data.taking import Taking
 from sharpap.data.write import write_blocks
 
 
@@ -46,13 +48,13 @@ def large_table(
     if not path.is_file() or path.stat().st_size < STREAM_FROM or out.suffix.lower() == ".npz":
         return None
     layout = detect(path, format=format, header=header, separator=separator)
-    streamed = layout.format in ("csv", "tsv", "recbole", "parquet") or layout.format.startswith("movielens")
-    return layout if streamed else None
+    return layout if layout.streamed else None
 
 
 def rewrite(
     path: Path, layout: Layout, out: Path, *, columns: Columns | None = None, threshold: float | None = None,
     duplicates: Duplicates = "merge", bad_rows: BadRows = "refuse", separator: str | None = None,
+    where: Mapping[str, Any] | None = None, missing: Any = None,
 ) -> Rewritten:  # fmt: skip
     """Read a table and write it, sorted by user and item. What is held: ids, and blocks; pairs lie in temporary files.
 
@@ -60,7 +62,9 @@ def rewrite(
         DataError: as `read_interactions` and `write_interactions`.
     """
     with (
-        selected(path, layout, columns, threshold=threshold, bad_rows=bad_rows) as chosen,
+        selected(
+            path, layout, columns, threshold=threshold, bad_rows=bad_rows, taking=Taking.of(where, missing)
+        ) as chosen,
         TemporaryDirectory(prefix="sharpap-") as folder,
     ):
         users, items = chosen.coded.users, chosen.coded.items

@@ -7,16 +7,18 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from sharpap.data.content import BLANKS, RUN
 from sharpap.data.footer import refuse_bomb
 from sharpap.data.layout import Layout, decompressed
 from sharpap.data.lines import is_cut_by_polars, look_through, quoted_rows_in, refuse_byte
 from sharpap.data.matrix import npz_arrays
+from sharpap.data.unfold import LINE, NO_OBJECT, objects, wide
 from sharpap.errors import DataError
 
 SHOWN = 10
@@ -32,14 +34,16 @@ class Ragged:
     """Lines that are no rows.
 
     Attributes:
-        lines: how many have the wrong number of fields or an open quote.
-        first: (line number, number of fields) of the first ten.
+        lines: how many have the wrong number of fields or an open quote, or are no JSON objects.
+        first: (line number, what it is) of the first ten.
         blank: lines without text.
+        reason: why they are none.
     """
 
     lines: int = 0
-    first: tuple[tuple[int, int], ...] = ()
+    first: tuple[tuple[int, str], ...] = ()
     blank: int = 0
+    reason: str = "wrong number of fields, or an open quote"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +69,13 @@ def collect(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
         raise _damaged(path, error) from None
 
 
-def batches(frame: pl.LazyFrame, path: Path) -> Iterator[pl.DataFrame]:
-    """The rows of a query in blocks, in any order, none of which is held once it is used; errors as in `collect`."""
+def batches(frame: pl.LazyFrame, path: Path, *, ordered: bool = False) -> Iterator[pl.DataFrame]:
+    """The rows of a query in blocks, none of which is held once it is used; errors as in `collect`.
+
+    The blocks come in any order unless `ordered`.
+    """
     try:
-        yield from frame.collect_batches(chunk_size=BATCH, maintain_order=False, engine="streaming")
+        yield from frame.collect_batches(chunk_size=BATCH, maintain_order=ordered, engine="streaming")
     except UNREADABLE as error:
         raise _damaged(path, error) from None
 
@@ -89,10 +96,28 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
         yield Rows(frame=_matrix(path))
     elif layout.format == "adjacency":
         yield Rows(frame=_adjacency(path))
-    elif layout.separator == "::":
+    elif layout.format == "jsonl":
+        with tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
+            frame, bad, blank = objects(path, layout, Path(folder))
+            first = tuple((line, "no JSON object") for line in bad[:SHOWN])
+            ragged = Ragged(lines=len(bad), first=first, blank=blank, reason=NO_OBJECT)
+            yield Rows(frame=frame.drop(LINE), ragged=ragged, line_of=lambda rows: _noted(frame, rows, path))
+    elif layout.format == "wide":
+        plain = replace(layout, format="csv")
+        with rows_of(path, plain) as base, tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
+            frame = wide(base.frame, lambda part: batches(part, path, ordered=True), layout, path, Path(folder))
+            line_of = base.line_of
+            yield Rows(
+                frame=frame.drop(LINE), ragged=base.ragged,
+                line_of=None if line_of is None else lambda rows: line_of(_noted(frame, rows, path)),
+            )  # fmt: skip
+    elif layout.separator in ("::", BLANKS):
         look_through(path)
         with _good_lines(path, layout) as (good, ragged, line_of):
-            parts = pl.col("line").str.strip_chars_end("\r").str.split_exact("::", len(layout.names) - 1)
+            parts = pl.col("line").str.strip_chars_end("\r")
+            if layout.separator == BLANKS:
+                parts = parts.str.strip_chars(" \t").str.replace_all(RUN, "::")
+            parts = parts.str.split_exact("::", len(layout.names) - 1)
             named = parts.struct.rename_fields(list(layout.names)).alias("line")
             yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged, line_of=line_of)
     else:
@@ -107,6 +132,12 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
         with _good_lines(path, layout) as (good, ragged, line_of):
             frame = _table(good, layout, 0).with_columns(pl.all().fill_null(""))
             yield Rows(frame=frame, ragged=ragged, line_of=line_of)
+
+
+def _noted(frame: pl.LazyFrame, rows: list[int], path: Path) -> list[int]:
+    """What the column `LINE` of a frame says of some rows."""
+    wanted = frame.select(LINE).with_row_index("row").filter(pl.col("row").is_in(rows))
+    return collect(wanted, path)[LINE].to_list()
 
 
 def _parquet(path: Path) -> pl.LazyFrame:
@@ -176,8 +207,9 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
     _check_encoding(path)
     refuse_byte(path, b"\x01", "a control character (1)")  # lines are read as one column with this separator
     line = pl.col("line").fill_null("")
-    mark = re.escape(layout.separator)
+    mark = RUN if layout.separator == BLANKS else re.escape(layout.separator)
     plain = line.str.replace_all(r'"[^"]*"', "") if layout.quote else line
+    plain = plain.str.strip_chars(" \t\r") if layout.separator == BLANKS else plain
     field = rf'(?:"(?:[^"]|"")*"|(?:[^"{mark}\r][^{mark}\r]*)?)'
     row = rf"^{field}(?:{mark}{field}){{{len(layout.names) - 1}}}\r*$"
     rows = (
@@ -200,7 +232,7 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
     first = collect(rows.filter("bad").select("number", "fields").head(SHOWN), path)
     ragged = Ragged(
         lines=counts["bad"].item() or 0,
-        first=tuple((number + 1, fields) for number, fields in first.iter_rows()),
+        first=tuple((number + 1, f"{fields} fields") for number, fields in first.iter_rows()),
         blank=counts["blank"].item() or 0,
     )
     with tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
@@ -219,7 +251,7 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
                 raise DataError("There is a header, but no interaction.", path=path)
             number, fields = ragged.first[0]
             raise DataError(
-                f"This line has {fields} fields, the first one {len(layout.names)}, or an open quote; no line fits.",
+                f"This line has {fields}, the first one {len(layout.names)}, or an open quote; no line fits.",
                 path=path, line=number, hint="Is the separator right? --separator names it.",
             )  # fmt: skip
         yield good, ragged, line_of

@@ -13,12 +13,14 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from sharpap.data.coded import Coded, code
-from sharpap.data.columns import columns_of, with_roles
+from sharpap.data.columns import columns_of, meaning_in
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Layout
-from sharpap.data.scan import Rows, batches, rows_of
+from sharpap.data.roles import Columns
+from sharpap.data.scan import Rows, batches, collect, rows_of
 from sharpap.data.structure import distinct_of, latest_of
-from sharpap.data.table import BadRows, Columns, Duplicates
+from sharpap.data.table import BadRows, Duplicates
+from sharpap.data.taking import Taking
 from sharpap.errors import DataError
 
 STREAM_FROM = 256 * 1024 * 1024
@@ -55,23 +57,21 @@ class Selected:
 
 @contextmanager
 def selected(
-    path: Path, layout: Layout, columns: Columns | None, *, threshold: float | None, bad_rows: BadRows
-) -> Iterator[Selected]:
+    path: Path, layout: Layout, columns: Columns | None, *, threshold: float | None, bad_rows: BadRows,
+    taking: Taking | None = None,
+) -> Iterator[Selected]:  # fmt: skip
     """Check every row of a file as `read_interactions` does, in streamed passes.
 
     Raises:
         DataError: as `read_interactions`; a row that cannot be used is named by its reason and line.
     """
     with rows_of(path, layout) as rows:
-        found, count = columns_of(rows.frame, layout, path)
-        if count == 0:
+        if collect(rows.frame.head(1), path).is_empty():
             raise DataError("There is no interaction in it.", path=path)
-        names = (columns or Columns()).resolve(
-            [column.name for column in found], header=layout.header or layout.binary, path=str(path)
-        )
-        ignored = {role: "" for role in ("rating", "timestamp") if role not in names}
-        found = with_roles(found, layout, Columns(**(names | ignored)), path)  # pyright: ignore[reportArgumentType]
-        coded = code(rows.frame, found, layout, path)
+        meaning = meaning_in(rows.frame, layout, columns, path, look=False)
+        names = meaning.roles
+        found, _ = columns_of(rows.frame, layout, meaning, path, most=0)
+        coded = code(rows.frame, found, layout, path, taking)
         if bad_rows == "refuse":
             _refuse_bad(rows, coded, layout, path)
         if threshold is not None and "rating" not in names:
@@ -85,10 +85,12 @@ def selected(
         kept = coded.coded() if threshold is None else coded.coded().filter(pl.col("rating") >= threshold)
         dropped = dict(coded.dropped)
         if rows.ragged.lines:
-            dropped = {"wrong number of fields, or an open quote": rows.ragged.lines} | dropped
+            dropped = {rows.ragged.reason: rows.ragged.lines} | dropped
         notes: dict[str, Any] = {"rows": 0, "threshold": threshold, "below_threshold": 0}
         if bad_rows == "drop":
             notes["dropped"] = dropped
+        if taking:
+            notes["left_out"] = coded.left_out
         yield Selected(
             coded=coded, frame=kept.select(*wanted), timed="timestamp" in names, notes=notes, dropped=dropped
         )
@@ -96,9 +98,15 @@ def selected(
 
 def _refuse_bad(rows: Rows, coded: Coded, layout: Layout, path: Path) -> None:
     if rows.ragged.lines:
-        line, fields = rows.ragged.first[0]
+        line, what = rows.ragged.first[0]
+        many = f"({rows.ragged.lines:,} such lines)"
+        if layout.format == "jsonl":
+            raise DataError(
+                f"This line is {what} {many}.", path=path, line=line,
+                hint="Correct it, or leave such lines out with --set data.bad_rows=drop.",
+            )  # fmt: skip
         raise DataError(
-            f"This line has {fields} fields, the first one {len(layout.names)}, or an open quote.", path=path, line=line,
+            f"This line has {what}, the first one {len(layout.names)}, or an open quote {many}.", path=path, line=line,
             hint="Every line needs the same columns.",
         )  # fmt: skip
     if coded.dropped:
@@ -117,13 +125,14 @@ def read_streamed(
     threshold: float | None,
     duplicates: Duplicates,
     bad_rows: BadRows,
+    taking: Taking | None = None,
 ) -> Interactions:
     """Read a text table or Parquet in streamed passes. What is held: ids, and arrays of pairs and times; no text.
 
     Raises:
         DataError: see `selected`.
     """
-    with selected(path, layout, columns, threshold=threshold, bad_rows=bad_rows) as chosen:
+    with selected(path, layout, columns, threshold=threshold, bad_rows=bad_rows, taking=taking) as chosen:
         keys, times = _taken(chosen, path)
     users, items = (ids["id"].to_numpy() for ids in (chosen.coded.users, chosen.coded.items))
     made = _matrix([keys], times, users, items, chosen.counted(len(keys), path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 import polars as pl
 
 from sharpap.data.coded import Coded, id_text
-from sharpap.data.columns import Column, text_of
+from sharpap.data.facts import Column, text_of
 from sharpap.data.layout import Layout
 from sharpap.data.ratings import Ratings, Times
 from sharpap.data.scan import Rows, batches, collect
 from sharpap.data.structure import Pairs, equal_profiles
+from sharpap.data.taking import Taking
 
 LEAST_EQUAL = 5  # shorter profiles are equal by chance
 BURST_ROWS, BURST_SHARE, BURST_SPAN = 20, 0.9, 30
@@ -47,8 +49,9 @@ def in_rows(rows: Rows, coded: Coded, columns: tuple[Column, ...], layout: Layou
     """Lines and rows that cannot be used, or are read otherwise than they stand."""
     ragged = rows.ragged
     if ragged.lines:
-        lines = tuple(f"line {line}: {fields} fields" for line, fields in ragged.first)
+        lines = tuple(f"line {line}: {what}" for line, what in ragged.first)
         text = f"lines with another number of fields than the first one ({len(layout.names)}), or an open quote"
+        text = "lines that are no JSON objects" if layout.format == "jsonl" else text
         yield Suspicion(kind="ragged", count=ragged.lines, text=text, examples=lines, stops=True)
     for reason, count in coded.dropped.items():
         of = coded.bad.filter(pl.col("reason") == reason).head(_SHOWN)["row"].to_list()
@@ -66,6 +69,15 @@ def in_rows(rows: Rows, coded: Coded, columns: tuple[Column, ...], layout: Layou
             if zeros:
                 text = f"{column.role} ids with leading zeros: 007 and 7 are read as one id"
                 yield Suspicion(kind="leading-zeros", count=zeros, text=text)
+
+
+def in_columns(columns: tuple[Column, ...], taking: Taking) -> Iterator[Suspicion]:
+    """What users did, where all of it counts alike, and several ways of which one may be meant."""
+    for column in columns:
+        if column.role == "behaviour" and not any(name in (column.name, str(column.place)) for name in taking.where):
+            shown = tuple(f"--where {shlex.quote(f'{column.name}={example}')}" for example in column.examples)
+            text = f"kinds of behaviour stand in {column.name!r}; all rows count alike, unless --where chooses"
+            yield Suspicion(kind="behaviour", count=column.distinct, text=text, examples=shown)
 
 
 def in_ids(coded: Coded) -> Iterator[Suspicion]:
@@ -123,11 +135,15 @@ def in_values(ratings: Ratings | None, pairs: Pairs) -> Iterator[Suspicion]:
     if ratings.outside:
         text = f"ratings outside the scale of {ratings.scale}"
         yield Suspicion(kind="out-of-scale", count=ratings.outside, text=text)
+    if ratings.odd is not None:
+        value, rows = ratings.odd
+        text = f"ratings are {value:g}, far outside all others: if that means no rating, say --missing {value:g}"
+        yield Suspicion(kind="no-rating", count=rows, text=text)
     if ratings.negative:
         text = "negative ratings; without a threshold each counts as an interaction"
         yield Suspicion(kind="negative", count=ratings.negative, text=text)
     if ratings.zero:
-        text = "ratings of 0, often a mark for no rating; without a threshold each counts as an interaction"
+        text = "ratings of 0; each counts as an interaction without a threshold; if 0 means no rating, say --missing 0"
         yield Suspicion(kind="zero", count=ratings.zero, text=text)
 
 

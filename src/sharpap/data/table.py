@@ -11,64 +11,16 @@ import polars as pl
 
 from sharpap.data import times
 from sharpap.data.interactions import Interactions
-from sharpap.data.roles import ROLES, guess
-from sharpap.errors import DataError
+from sharpap.data.layout import Layout
+from sharpap.data.meaning import HEAD_ROWS, meaning_of
+from sharpap.data.roles import Columns
+from sharpap.data.taking import Taking
+from sharpap.errors import DataError, shown
 
 Duplicates = Literal["merge", "refuse"]
-_DIGITS = r"^-?[0-9]{1,18}$"
 BadRows = Literal["refuse", "drop"]
-ColumnName = str | int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Columns:
-    """Which column holds what, by name or by 0-based position; None: guess from the header, or from the order.
-
-    Without a header the order is user, item, rating, timestamp. `rating=""` or `timestamp=""` ignores that column.
-    """
-
-    user: ColumnName = None
-    item: ColumnName = None
-    rating: ColumnName = None
-    timestamp: ColumnName = None
-
-    def named(self, names: list[str]) -> set[str]:
-        """The columns asked for by name or position, as far as they exist."""
-        asked = [getattr(self, role) for role in ROLES]
-        places = {names[place] for place in asked if isinstance(place, int) and 0 <= place < len(names)}
-        return places | {name for name in asked if isinstance(name, str) and name in names}
-
-    def resolve(self, names: list[str], *, header: bool, path: str | None) -> dict[str, str]:
-        """Role to column name; raises `DataError` for a column that is not there."""
-        found: dict[str, str] = {}
-        guesses = guess([name for name in names if name not in self.named(names)]) if header else {}
-        for position, role in enumerate(ROLES):
-            asked = getattr(self, role)
-            needed = role in ("user", "item")
-            if asked == "" and not needed:
-                continue
-            if isinstance(asked, str) and asked and asked in names:
-                found[role] = asked
-            elif isinstance(asked, int) and 0 <= asked < len(names):
-                found[role] = names[asked]
-            elif asked is not None:
-                raise DataError(
-                    f"There is no {role} column {asked!r}.", path=path, line=1 if path else None,
-                    hint=f"The columns are: {', '.join(names)}." if header else f"There are {len(names)} columns.",
-                )  # fmt: skip
-            elif header:
-                if role in guesses:
-                    found[role] = guesses[role]
-            elif position < len(names):
-                found[role] = names[position]
-            if needed and role not in found:
-                raise DataError(
-                    f"No column looks like the {role}: {', '.join(names)}.", path=path, line=1 if path else None,
-                    hint=f"Name it, e.g. --set data.columns.{role}=COLUMN or Columns({role}=...).",
-                )  # fmt: skip
-        if len(set(found.values())) < len(found):
-            raise DataError(f"One column is used twice: {found}.", path=path, hint="Name every column.")
-        return found
+_DIGITS = r"^-?[0-9]{1,18}$"
+_ROW = "row of the file"
 
 
 class Drops:
@@ -97,20 +49,16 @@ class Table:
 
     Attributes:
         frame: the rows; text files arrive as strings, so that bad values can be named as they stand.
-        header: whether the column names mean anything.
+        layout: how it was written down.
         path: the file, or None.
         line_of: row number to 1-based line, or None where lines mean nothing (Parquet, frames).
-        integer_ids: the format demands whole-number ids.
-        decimal_comma: numbers may be written "4,5".
         drops: where rows that cannot be used are counted; None: the first one is an error.
     """
 
     frame: pl.DataFrame
-    header: bool
+    layout: Layout
     path: str | None = None
     line_of: Callable[[int], int] | None = None
-    integer_ids: bool = False
-    decimal_comma: bool = False
     drops: Drops | None = None
 
     def fail(self, row: int, message: str, hint: str | None = None) -> DataError:
@@ -121,14 +69,23 @@ class Table:
 
     def interactions(
         self, columns: Columns | None = None, *, threshold: float | None = None, duplicates: Duplicates = "merge",
-        bad_rows: BadRows = "refuse",
+        bad_rows: BadRows = "refuse", taking: Taking | None = None,
     ) -> Interactions:  # fmt: skip
         """Check every value, keep the positives and number users and items by ascending id."""
         if bad_rows == "drop" and self.drops is None:
-            return replace(self, drops=Drops()).interactions(columns, threshold=threshold, duplicates=duplicates)
-        names = (columns or Columns()).resolve(self.frame.columns, header=self.header, path=self.path)
+            kept = replace(self, drops=Drops())
+            return kept.interactions(columns, threshold=threshold, duplicates=duplicates, taking=taking)
         if self.frame.height == 0:
             raise DataError("There is no interaction in it.", path=self.path)
+        names = meaning_of(self.frame.head(HEAD_ROWS), self.layout, columns, path=self.path).roles
+        if taking:
+            taken, left = self._taken(taking, names)
+            made = taken.interactions(
+                Columns(**({"rating": "", "timestamp": ""} | names)),  # pyright: ignore[reportArgumentType]
+                threshold=threshold, duplicates=duplicates, bad_rows=bad_rows,
+            )  # fmt: skip
+            made.notes["left_out"] = left
+            return made
         user_keys, item_keys = (self._ids(names[role], role) for role in ("user", "item"))
         ratings = self._numbers(names["rating"], "rating") if "rating" in names else None
         stamps = self._times(names["timestamp"]) if "timestamp" in names else None
@@ -167,6 +124,25 @@ class Table:
         made.notes["duplicates_merged"] = merged
         return made
 
+    def _taken(self, taking: Taking, names: dict[str, str]) -> tuple[Table, dict[str, int]]:
+        """The table of the rows that count, and why others do not, with their number."""
+        reasons = taking.left_out(self.frame.schema, names, self.layout, self.path)
+        frame = self.frame.with_row_index(_ROW)
+        left: dict[str, int] = {}
+        for bad, reason in reasons:
+            kept = frame.filter(~bad)
+            left[reason], frame = frame.height - kept.height, kept
+        taking.refuse_nothing(
+            left,
+            self.frame.height,
+            self.frame.schema,
+            lambda name: self.frame[name].unique().sort().to_list(),
+            self.path,
+        )
+        rows, line_of = frame[_ROW].to_list(), self.line_of
+        placed = None if line_of is None else lambda row: line_of(rows[row])
+        return replace(self, frame=frame.drop(_ROW), line_of=placed), left
+
     def _ids(self, name: str, role: str) -> pl.Series:
         column = self.frame[name]
         if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object, pl.Time, pl.Duration):
@@ -192,7 +168,7 @@ class Table:
         self._refuse(missing, lambda row: f"The {role} id in column {name!r} is missing.", reason=f"missing {role} id")
         if column.dtype == pl.String:
             column = _null_where(missing, column)
-            if self.integer_ids:
+            if self.layout.integer_ids:
                 text = ~column.str.contains(_DIGITS).fill_null(False)
                 self._refuse(
                     text, lambda row: f"{role} id {_show(column[row])} is not a whole number.",
@@ -242,7 +218,7 @@ class Table:
 
     def _floats(self, column: pl.Series) -> pl.Series:
         text = column.str.strip_chars()
-        if self.decimal_comma:
+        if self.layout.separator == ";":
             text = text.str.replace(",", ".", literal=True)
         return text.cast(pl.Float64, strict=False)
 
@@ -304,7 +280,4 @@ def _number(column: pl.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _show(value: object) -> str:
-    if value is None:
-        return "(nothing)"
-    text = str(value)
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    return "(nothing)" if value is None else shown(value)

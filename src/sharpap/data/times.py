@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import polars as pl
 
+_IN_WORDS = "%a %b %d %H:%M:%S %z %Y"  # Tue Apr 03 18:00:09 +0000 2012, as Twitter and Foursquare have it
 _FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
 def iso_seconds(text: pl.Expr) -> pl.Expr:
-    """ISO 8601 text (``2024-01-05``, ``2024-01-05T10:00:00.5Z``, ``... +02:00``, also with ``/``) as float64 seconds.
+    """ISO 8601 text (``2024-01-05``, ``2024-01-05T10:00:00.5Z``, ``... +02:00``, also with ``/``, or
+    ``Tue Apr 03 18:00:09 +0000 2012``) as float64 seconds.
 
     Rows may differ in form; what is none of them becomes null. Works row by row, so that files can be streamed.
     """
     plain = text.str.strip_chars().str.replace(r"^(\d{4})/(\d\d?)/(\d\d?)", "$1-$2-$3").str.replace("[Tt]", " ")
     zoned = plain.str.replace(r"\s?(?:[Zz]| ?UTC)$", "+0000").str.replace(r"\s?([+-]\d\d):?(\d\d)$", "$1$2")
     with_zone = zoned.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", strict=False).dt.replace_time_zone(None)
-    found = [with_zone, *(plain.str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS)]
+    in_words = (
+        text.str.strip_chars().str.to_datetime(_IN_WORDS, time_unit="us", strict=False).dt.replace_time_zone(None)
+    )
+    found = [with_zone, in_words, *(plain.str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS)]
     return pl.coalesce(found).to_physical() / 1e6
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from sharpap.data.content import SEPARATORS
 from sharpap.data.interactions import Interactions
-from sharpap.data.layout import SEPARATORS
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import replacing
 
