@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -142,6 +143,13 @@ def test_only_this_machine_is_called(url):
 
 def test_other_forms_of_address():
     for url in (
+        "http://[::1",
+        "http://[::1]:80000000/",
+        "http://localhost:8000/\n",
+        "http://localhost:8000/a b",
+        "http://localhost:8000/ä",
+        "http://@localhost:8000/",
+        "http://localhost:0",
         "ftp://localhost/",
         "file://localhost/etc/passwd",
         "http://localhost:8000/?a=b",
@@ -162,9 +170,69 @@ def test_a_redirect_is_not_followed_and_a_proxy_not_asked(dataset, serve, monkey
     assert RemoteRecommender(url=other).fit(dataset.train.matrix, seed=0).model == "stolen"
 
 
+@pytest.fixture
+def speak():
+    """A listener that sends pieces of bytes after a request, some seconds apart, whatever they are; gives its address."""
+    listeners, over = [], threading.Event()
+
+    def start(pieces, pause: float) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1 << 20)
+                for piece in pieces:
+                    connection.sendall(piece)
+                    if over.wait(pause):
+                        return
+
+        threading.Thread(target=answer, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    over.set()
+    for listener in listeners:
+        listener.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\nContent-Type: application/json\r\n\r\n"
+DRIPS = {
+    "in its answer": [HEAD, *[b" "] * 500],
+    "in its first line": [b"H"] * 500,
+    "in its headers": [b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n"] * 500],
+    "in answers before the answer": [b"HTTP/1.1 100 Continue\r\n\r\n"] * 500,
+    "in pieces": [HEAD.replace(b"Content-Length: 500", b"Transfer-Encoding: chunked"), *[b"1\r\n \r\n"] * 500],
+}
+
+
+@pytest.mark.parametrize("pieces", DRIPS.values(), ids=DRIPS.keys())
+def test_a_timeout_is_for_the_whole_answer(dataset, speak, pieces):
+    """Each wait is shorter than the timeout; all of them would take two and a half minutes."""
+    service = RemoteRecommender(url=speak(pieces, 0.3), timeout=1.0)
+    start = time.monotonic()
+    with pytest.raises(TrainingError, match="no answer within 1 seconds"):
+        service.fit(dataset.train.matrix, seed=0)
+    assert time.monotonic() - start < 60
+
+
+def test_an_answer_that_breaks_off_is_none(dataset, speak):
+    url = speak([HEAD + b'{"model": "a"}'], 0.0)
+    with pytest.raises(TrainingError, match="ends before the length that it says"):
+        RemoteRecommender(url=url, timeout=30).fit(dataset.train.matrix, seed=0)
+
+
 def slow(path, body):
     time.sleep(1.5)
     return 200, "application/json", b"{}", {}
+
+
+def header(shape: str) -> bytes:
+    """A .npy that is all claim."""
+    made = io.BytesIO()
+    np.lib.format.write_array_header_1_0(made, {"descr": "<f8", "fortran_order": False, "shape": (3, 50)})
+    return made.getvalue().replace(b"(3, 50)", shape.encode()) + bytes(8)
 
 
 OK = {"model": "a"}
@@ -175,6 +243,21 @@ FIT = {
     "a list": (says([1]), ContractError, "no JSON object"),
     "no model": (says({"ok": True}), ContractError, "did not say which model"),
     "top_k": (says({"model": "a", "top_k": 0}), ContractError, "declares top_k=0"),
+    "a top_k of 12 digits": (says({"model": "a", "top_k": 10**12}), ContractError, "declares top_k=1000000000000 "),
+    "a top_k of 30 digits": (says({"model": "a", "top_k": 10**30}), ContractError, "declares top_k=10{30} "),
+    "a number of 5,000 digits": (
+        says(b'{"top_k": ' + b"1" * 5000 + b"}"),
+        ContractError,
+        "no JSON object .*4,300 digits",
+    ),
+    "a top_k that is long": (
+        says({"model": "a", "top_k": ["a" * 9000]}),
+        ContractError,
+        r"top_k=\['a{70,80}\.\.\. and",
+    ),
+    "deep": (says(b"[" * 50_000), ContractError, "no JSON object .*deeply"),
+    "deep and closed": (says(b'{"model":' + b"[" * 500 + b"]" * 500 + b"}"), ContractError, "no JSON object .*deeply"),
+    "no text": (says(b'{"model": "\xff"}'), ContractError, "no JSON object"),
     "endless": (says(b"x" * 100_000), ContractError, "more than the 65,536 bytes"),
 }
 
@@ -218,11 +301,31 @@ SCORE = {
     "pickle": (OK, says(npy(np.zeros((3, 50))).replace(b"<f8", b"|O "), ARRAY), ContractError, "no .npy"),
     "text": (OK, says(npy(np.full((3, 50), "a")), ARRAY), ContractError, "sent <U1"),
     "garbage": (OK, says(b"hello", ARRAY), ContractError, "no .npy"),
+    "claims": (
+        OK,
+        says(header("(3, 10**15)".replace("10**15", "1" + "0" * 15)), ARRAY),
+        ContractError,
+        "as long as it says",
+    ),
     "lists undeclared": (OK, says({"items": [[1], [2], [3]]}), ContractError, "need a top_k"),
     "too few": (LISTS, says({"items": [[1], [2]]}), ContractError, "for each of 3 users"),
     "too long": (LISTS, says({"items": [[1], [2], [3, 4, 5]]}), ContractError, "longer than its top_k=2"),
     "fractions": (LISTS, says({"items": [[1], [2], [3.5]]}), ContractError, "other things than item numbers"),
     "out of range": (LISTS, says({"items": [[1], [2], [50]]}), ContractError, "item 50 of user 9 is out of range"),
+    "no number": (
+        LISTS,
+        says({"items": [[1], [2], [10**30]]}),
+        ContractError,
+        r"item 10{30} of user 9 is out of range",
+    ),
+    "negative": (
+        LISTS,
+        says({"items": [[1], [2], [-(10**30)]]}),
+        ContractError,
+        r"item -10{30} of user 9 is out of range",
+    ),
+    "deep": (LISTS, says(b'{"items":' + b"[" * 60_000), ContractError, "no JSON object .*deeply"),
+    "many": (LISTS | {"top_k": 2**31 - 1}, says(b"{" * 66_000), ContractError, "sent 66,000 lists, tables and texts"),
     "twice": (LISTS, says({"items": [[1], [2], [3, 3]]}), ContractError, "item 3 stands twice in the list of user 9"),
     "empty": (LISTS, says({"items": [[1], [2], []]}), ContractError, "have no list; the first is user 9"),
 }

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,21 +12,20 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.adapters.command import save_matrix
-from sharpap.adapters.outputs import TopKLists, check_lists
-from sharpap.errors import ConfigError, ContractError, TrainingError
+from sharpap.adapters.http import post
+from sharpap.adapters.outputs import NONE, TopKLists, check_lists
+from sharpap.adapters.process import check_timeout
+from sharpap.data.arrays import stored_array
+from sharpap.errors import ConfigError, ContractError
 from sharpap.recommenders import Capabilities
+from sharpap.untrusted import json_value
 
 Array = np.ndarray[Any, np.dtype[Any]]
+FORM = "http://127.0.0.1:8000"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SLACK = 1 << 16
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would lead away from this machine."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Message, newurl: str) -> None:
-        """Refuse: the reply then counts as an HTTP error."""
-        return
+MOST_ITEMS = 2**31 - 1
+NUMBER_BYTES = 24  # of an item number in JSON, blanks and line breaks included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +41,8 @@ class RemoteRecommender:
 
     Attributes:
         url: http://127.0.0.1:PORT, localhost or ::1. Any other host is refused: SharpAP talks to no live service.
-        timeout: seconds of one training.
-        score_timeout: seconds of one block of users.
+        timeout: seconds of one training, until its whole answer is there.
+        score_timeout: seconds of one block of users, the same.
     """
 
     url: str
@@ -55,20 +50,20 @@ class RemoteRecommender:
     score_timeout: float = 120.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
         try:
-            port_ok = parts.port != 0
-        except ValueError:
-            port_ok = False
-        if parts.hostname not in LOOPBACK:
+            parts = urlsplit(self.url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise ConfigError(f"{self.url[:200]!r} is not of the form {FORM}: {error}.") from None
+        if host not in LOOPBACK:
             raise ConfigError(
-                f"{self.url} is not on this machine: SharpAP works offline and talks to no live service.",
+                f"{self.url[:200]} is not on this machine: SharpAP works offline and talks to no live service.",
                 hint=f"Run the recommender here and name it by {', '.join(LOOPBACK)}.",
             )
-        if parts.scheme != "http" or parts.query or parts.fragment or parts.username or not port_ok:
-            raise ConfigError(f"{self.url} is not of the form http://127.0.0.1:8000.")
-        if min(self.timeout, self.score_timeout) <= 0:
-            raise ConfigError("timeout and score_timeout must be above 0.")
+        plain = all("!" <= mark <= "~" for mark in self.url)
+        if parts.scheme != "http" or parts.query or parts.fragment or "@" in parts.netloc or port == 0 or not plain:
+            raise ConfigError(f"{self.url[:200]!r} is not of the form {FORM}.")
+        check_timeout(self.timeout, self.score_timeout)
 
     def fit(self, train: csr_array, *, seed: int) -> RemoteModel:
         """Have the service train.
@@ -78,56 +73,40 @@ class RemoteRecommender:
         """
         body = io.BytesIO()
         save_matrix(body, train)
-        reply, _ = self.post(
-            f"fit?seed={seed % 2**32}", body.getvalue(), "application/octet-stream", SLACK, self.timeout
+        wanted = f"fit?seed={seed % 2**32}"
+        reply, _ = post(
+            self.url, wanted, body.getvalue(), "application/octet-stream", longest=SLACK, seconds=self.timeout
         )
         facts = self.parse(reply)
         model, top_k, deterministic = facts.get("model"), facts.get("top_k"), facts.get("deterministic", True)
         if not isinstance(model, str):
             raise ContractError(f"{self.url}/fit did not say which model it trained.", hint='Reply {"model": "..."}.')
-        length_ok = top_k is None or (isinstance(top_k, int) and not isinstance(top_k, bool) and top_k > 0)
+        length_ok = top_k is None or (type(top_k) is int and 0 < top_k <= MOST_ITEMS)
         if not length_ok or not isinstance(deterministic, bool):
-            raise ContractError(f"{self.url}/fit declares top_k={top_k!r} and deterministic={deterministic!r}.")
+            raise ContractError(
+                f"{self.url}/fit declares top_k={_short(top_k)} and deterministic={_short(deterministic)}.",
+                hint="The one is the length of the lists, or null for scores; the other true or false.",
+            )
         return RemoteModel(
             service=self, model=model, num_items=train.shape[1],
             capabilities=Capabilities(top_k=top_k, deterministic=deterministic),
         )  # fmt: skip
 
-    def post(self, path: str, body: bytes, kind: str, longest: int, timeout: float) -> tuple[bytes, str]:
-        """One request; the reply, of at most `longest` bytes, and its content type. No proxy, no redirect."""
-        address = f"{self.url.rstrip('/')}/{path}"
-        where = address.partition("?")[0]
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
-        request = urllib.request.Request(address, data=body, headers={"Content-Type": kind}, method="POST")  # noqa: S310 - http and loopback only, checked above
-        try:
-            with opener.open(request, timeout=timeout) as reply:
-                content = reply.read(longest + 1)
-                found = reply.headers.get_content_type()
-        except urllib.error.HTTPError as error:
-            reason = error.read(500).decode("utf-8", "replace").strip()
-            raise TrainingError(f"{where}: HTTP {error.code} {error.reason}. {reason}".strip()) from None
-        except TimeoutError:
-            raise TrainingError(
-                f"{where} gave no answer within {timeout:g} seconds.", hint="Raise its timeout."
-            ) from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            problem = getattr(error, "reason", None) or error
-            if isinstance(problem, TimeoutError):
-                problem = f"no answer within {timeout:g} seconds"
-            raise TrainingError(f"{where}: {problem}.", hint="Is the service running?") from None
-        if len(content) > longest:
-            raise ContractError(f"{where} sent more than the {longest:,} bytes that its answer can have.")
-        return content, found
-
     def parse(self, reply: bytes) -> dict[str, Any]:
         """A JSON object."""
         try:
-            facts = json.loads(reply)
-        except ValueError:
-            facts = None
+            facts = json_value(reply.decode())
+        except ValueError as error:
+            raise ContractError(f"{self.url} replied {reply[:80]!r}, which is no JSON object ({error}).") from None
         if not isinstance(facts, dict):
             raise ContractError(f"{self.url} replied {reply[:80]!r}, which is no JSON object.")
         return facts
+
+
+def _short(value: object) -> str:
+    """A value of a reply for a message, whatever it is."""
+    text = str(value) if isinstance(value, (int, float)) else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,43 +128,54 @@ class RemoteModel:
     def score(self, users: Array) -> Array:
         """Ask for one block of users; raises as `RemoteRecommender.fit` does."""
         body = json.dumps({"model": self.model, "users": users.tolist()}).encode()
-        longest = len(users) * self.num_items * 8 + SLACK
-        service = self.service
-        reply, kind = service.post("score", body, "application/json", longest, service.score_timeout)
+        service, top_k = self.service, self.capabilities.top_k
+        each = 8 if top_k is None else min(top_k, self.num_items) / self.num_items * NUMBER_BYTES
+        longest = int(len(users) * self.num_items * each) + SLACK
+        reply, kind = post(
+            service.url, "score", body, "application/json", longest=longest, seconds=service.score_timeout
+        )
         source = f"{service.url}/score"
-        if self.capabilities.top_k is None:
+        if top_k is None:
             if kind == "application/json":
                 raise ContractError(
                     f"{source} sent JSON.", hint="Lists need a top_k in the reply to /fit; scores are .npy."
                 )
             return self._scores(reply, len(users), source)
-        return self._lists(reply, users, source)
+        return self._lists(reply, users, min(top_k, self.num_items), source)
 
     def _scores(self, reply: bytes, rows: int, source: str) -> Array:
         try:
-            scores = np.load(io.BytesIO(reply), allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise ContractError(f"{source} sent no .npy ({str(error).splitlines()[0]}).") from None
-        if not isinstance(scores, np.ndarray) or scores.shape != (rows, self.num_items):
-            shape = getattr(scores, "shape", "no array")
-            raise ContractError(f"{source} sent {shape}, not ({rows}, {self.num_items}).")
+            scores = stored_array(io.BytesIO(reply), len(reply))
+        except ValueError as error:
+            raise ContractError(f"{source} sent no .npy ({str(error)[:200]}).") from None
+        if scores.shape != (rows, self.num_items):
+            raise ContractError(f"{source} sent {scores.shape}, not ({rows}, {self.num_items}).")
         if not (np.issubdtype(scores.dtype, np.floating) or np.issubdtype(scores.dtype, np.integer)):
             raise ContractError(f"{source} sent {scores.dtype}, not numbers.")
         if np.isnan(scores).any():
             raise ContractError(f"{source} sent NaN.", hint="Send -inf for items that cannot be scored.")
         return scores
 
-    def _lists(self, reply: bytes, users: Array, source: str) -> Array:
-        top_k = self.capabilities.top_k or 0
+    def _lists(self, reply: bytes, users: Array, longest: int, source: str) -> Array:
+        parts = sum(map(reply.count, (b"[", b"{", b'"')))
+        if parts > len(users) + SLACK:  # read, each takes many times the room of its two bytes
+            raise ContractError(f"{source} sent {parts:,} lists, tables and texts, for {len(users)} users.")
         lists = self.service.parse(reply).get("items")
         if not isinstance(lists, list) or len(lists) != len(users) or not all(isinstance(each, list) for each in lists):
             raise ContractError(f"{source} did not send a list of items for each of {len(users)} users.")
-        if max(map(len, lists), default=0) > top_k:
-            raise ContractError(f"{source} sent lists longer than its top_k={top_k}.")
-        if not all(type(item) is int for each in lists for item in each):
-            raise ContractError(f"{source} sent lists of other things than item numbers.")
-        table = np.full((len(users), top_k), -1, np.int64)
+        if max(map(len, lists), default=0) > longest:
+            raise ContractError(f"{source} sent lists longer than its top_k={longest}.")
+        table = np.full((len(users), longest), NONE, np.int64)
         for row, each in enumerate(lists):
+            for item in each:
+                if type(item) is not int:
+                    raise ContractError(f"{source} sent lists of other things than item numbers.")
+                if not NONE <= item < self.num_items:
+                    raise ContractError(
+                        f"{source}: item {_short(item)} of user {users[row]} is out of range: "
+                        f"there are {self.num_items} items.",
+                        hint="Items are the columns of the train matrix, from 0.",
+                    )
             table[row, : len(each)] = each
         rows = np.arange(len(users))
         checked = check_lists(table, self.num_items, rows, source, names=users)
