@@ -17,14 +17,14 @@ import pytest
 import scipy.linalg
 import torch
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sharpap import progress
 from sharpap.assess import Experiment, run
 from sharpap.attacks import RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import AttackError, ConfigError
-from sharpap.recommenders import WRMF, FactorModel, Popularity
+from sharpap.recommenders import EASE, WRMF, FactorModel, Popularity
 from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Budget
 
@@ -81,6 +81,19 @@ def test_two_processes_give_the_table_of_one(experiment, tmp_path):
     again = run(experiment, cells=tmp_path, jobs=2)
     assert again.frame.equals(one.frame)
     assert sorted(tmp_path.iterdir()) == kept
+
+
+def test_two_processes_give_the_table_of_one_where_blas_would_not(monkeypatch):
+    """Alone, BLAS takes all processors; a worker has its share of them. Ranks of this EASE once differed by that."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    grid = Experiment(
+        dataset=split(synthetic(1500, 1200, 60_000, seed=1), seed=0, name="made"),
+        attacks={"random": RandomAttack()}, victims={"ease": EASE()}, targets=TargetPool(draws=2),
+    )  # fmt: skip
+    with threadpool_limits(2, user_api="blas"):  # as without the variables; pytest may have been started with them
+        one = run(grid)
+    assert run(grid, jobs=2).frame.equals(one.frame)
 
 
 @dataclass(frozen=True)

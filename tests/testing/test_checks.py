@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from sharpap.adapters import adapt
 from sharpap.attacks import Bandwagon, Poison, RandomAttack, RevAdv
 from sharpap.attacks.profiles import to_csr
 from sharpap.defenses import Bagging, RemoveSuspicious
@@ -195,6 +196,23 @@ class Chance(Good):
         return self
 
 
+class OneList(Good):
+    """By popularity, under another name."""
+
+    def fit(self, train, *, seed):
+        super().fit(train, seed=seed)
+        self.found = np.tile(train.sum(0) + 1.0, (train.shape[0], 1))
+        self.found[: len(self.found) // 2] *= 2  # the same list, from other scores
+        return self
+
+
+class TopPop(OneList):
+    """Without the user's own items."""
+
+    def score(self, users):
+        return np.where(self.train[users].toarray() > 0, -np.inf, self.found[users])
+
+
 class MixedRows(Good):
     def score(self, users):
         return self.found[(users + 40) % len(self.found)]
@@ -263,6 +281,7 @@ DEFECTS = [
     (ByPosition, "order of users", "failed", "in another order"),
     (OverTheBatch, "subset of users", "failed", "alone has other scores"),
     (Chance, "learns", "doubt", "by chance"),
+    (OneList, "own lists", "doubt", "Every user gets the same list"),
     (MixedRows, "learns", "doubt", "another user's scores would do as well"),
     (Overwrites, "training data untouched", "doubt", "changed the matrix"),
     (GenuineOnly, "fake users", "failed", "does not know the first of them"),
@@ -302,7 +321,16 @@ def test_a_good_recommender_has_no_finding_and_its_times():
     assert report.seconds["audit"] >= 25 * report.seconds["fit"] > 0
     again = report.facts()
     assert again["ok"] is True
-    assert len(again["checks"]) == 14
+    assert len(again["checks"]) == 15
+
+
+@pytest.mark.parametrize("made", [TopPop(), adapt(TopPop()), Popularity()])
+def test_popularity_gives_one_list_by_name(made):
+    found = {finding.check: finding for finding in check_recommender(made).findings}
+    assert (found["own lists"].status, found["own lists"].message) == (
+        "ok",
+        "every user gets the same list, as of a ranking by popularity",
+    )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from sharpap.metrics import Evaluation, evaluate
 from sharpap.recommenders import capabilities_of
 from sharpap.recommenders.calls import fit
 from sharpap.surrogates import WRMFSurrogate
+from sharpap.threads import for_work_of, one_for_sums
 from sharpap.threat import Goal
 
 T = TypeVar("T")
@@ -207,7 +208,8 @@ class Work:
         start = time.perf_counter()
 
         def craft() -> Poison:
-            made = attack.poison(train.matrix, goal, experiment.budget, seed=experiment.attack_seed(piece.draw))
+            with for_work_of(attack):
+                made = attack.poison(train.matrix, goal, experiment.budget, seed=experiment.attack_seed(piece.draw))
             check_poison(made, train.num_items, experiment.budget.resolve(train.matrix, goal))
             return replace(made, data_fingerprint=train.fingerprint)
 
@@ -220,9 +222,10 @@ class Work:
         """The landscape around a surrogate; a surrogate may fail."""
         train, poison, draw = self.experiment.dataset.train.matrix, piece.poison, piece.draw
         seed, start = self.experiment.sharpness_seed(draw), time.perf_counter()
-        tried = self._try(
-            lambda: measure(train, poison, seed=seed, k=self._k, surrogate=EXPLORED, with_plane=draw == 0)
-        )
+        with one_for_sums():
+            tried = self._try(
+                lambda: measure(train, poison, seed=seed, k=self._k, surrogate=EXPLORED, with_plane=draw == 0)
+            )
         value = tried.value and replace(tried.value, attack=piece.attack, draw=draw)
         return Made(value=value, seconds=time.perf_counter() - start, error=tried.error, traceback=tried.traceback)
 

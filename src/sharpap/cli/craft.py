@@ -16,6 +16,7 @@ from sharpap.attacks.poison_io import SUFFIXES, provenance, save_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.errors import ConfigError
+from sharpap.threads import for_work_of
 from sharpap.threat import Goal
 
 
@@ -46,7 +47,8 @@ def craft(
         attack = experiment.attacks[name]
         if isinstance(attack, Poison):
             raise ConfigError(f"{name} is a file of finished profiles.", hint="Use `sharpap evaluate`.")
-        made = attack.poison(train, goal, experiment.budget, seed=experiment.attack_seed(draw))
+        with for_work_of(attack):
+            made = attack.poison(train, goal, experiment.budget, seed=experiment.attack_seed(draw))
         check_poison(made, dataset.num_items, experiment.budget.resolve(train, goal))
         made = replace(made, data_fingerprint=dataset.train.fingerprint)
     save_poison(made, out, dataset.train)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.errors import ContractError
+from sharpap.threads import for_work_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,7 +36,8 @@ def suspicion(detector: Detector, train: csr_array, *, seed: int) -> Array:
         ContractError: scores of another shape or type, NaN or +inf.
     """
     name = type(detector).__name__
-    found = np.asarray(detector.suspicion(train.copy(), seed=seed))
+    with for_work_of(detector):
+        found = np.asarray(detector.suspicion(train.copy(), seed=seed))
     if found.shape != (train.shape[0],):
         raise ContractError(
             f"{name}.suspicion returned shape {found.shape} for {train.shape[0]} users.",

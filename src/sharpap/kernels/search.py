@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import ContractError
+from sharpap.kernels.product import inner_products
 from sharpap.kernels.topk import block_rows, empty_lists, enter_row, mask_tile
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -77,7 +78,7 @@ def topk(
             block = by_length[first : first + ITEMS]
             rows = vectors if len(open_rows) == len(part) else vectors[torch.from_numpy(open_rows)]
             scores = buffer[: len(rows) * len(block)].view(len(rows), len(block))
-            torch.mm(rows, block.T, out=scores)
+            inner_products(rows, block, scores)
             mask_tile(scores.numpy(), first, place, part[open_rows], indptr, indices)
             _enter_block(scores.numpy(), open_rows, item_of[first : first + ITEMS], found, best)
     return items, values

@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap.kernels.product import inner_products
 from sharpap.kernels.topk import counts, empty_lists, enter_rows, mask_tile
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -53,7 +54,7 @@ def ranks_and_lists(
         vectors = U[torch.from_numpy(part)]
         for first in range(0, len(item_of), width):
             tile, names = in_order[first : first + width], item_of[first : first + width]
-            scores = torch.mm(vectors, tile.T, out=buffer[: len(part) * len(tile)].view(len(part), len(tile))).numpy()
+            scores = inner_products(vectors, tile, buffer[: len(part) * len(tile)].view(len(part), len(tile))).numpy()
             if first == 0:
                 levels = scores[:, : len(wanted)].copy()
             mask_tile(scores, first, place, part, exclude.indptr, exclude.indices)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sharpap.errors import ContractError
+from sharpap.kernels.product import inner_products
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BLOCK_BYTES = 16 << 20
@@ -153,7 +154,6 @@ def score_blocks(U: Tensor, V: Tensor, users: Array) -> Iterator[tuple[Array, Ar
     """
     step = block_rows(V.shape[0], itemsize=V.element_size())
     buffer = torch.empty(min(step, len(users)), V.shape[0], dtype=V.dtype)
-    items_t = V.T
     for start in range(0, len(users), step):
         part = users[start : start + step]
-        yield part, torch.mm(U[torch.from_numpy(part)], items_t, out=buffer[: len(part)]).numpy()
+        yield part, inner_products(U[torch.from_numpy(part)], V, buffer[: len(part)]).numpy()

@@ -13,6 +13,7 @@ from sharpap.kernels import hits, item_ranks, mask_rows, ranks_and_lists, recall
 from sharpap.recommenders.base import FactorModel, Scorer
 from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.capabilities import Capabilities, capabilities_of
+from sharpap.threads import one_for_sums
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OWNED = -1
@@ -43,6 +44,7 @@ class Evaluation:
     capabilities: Capabilities = field(default_factory=Capabilities)
 
 
+@one_for_sums()
 def evaluate(
     model: Scorer,
     genuine: csr_array,

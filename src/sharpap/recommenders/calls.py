@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from sharpap import kernels
+from sharpap import kernels, threads
 from sharpap.errors import ContractError
 from sharpap.kernels import block_rows
 from sharpap.recommenders.base import FactorModel, Recommender, Scorer
@@ -23,7 +23,8 @@ def fit(recommender: Recommender, train: csr_array, valid: csr_array | None = No
     """Train a copy of a recommender, with `valid` where its `fit` takes it; a `fit` that returns nothing trained itself."""
     extra = {"valid": valid} if valid is not None and "valid" in inspect.signature(recommender.fit).parameters else {}
     fresh: Any = copy.deepcopy(recommender)
-    made = fresh.fit(train.copy(), seed=seed, **extra)
+    with threads.for_work_of(fresh):
+        made = fresh.fit(train.copy(), seed=seed, **extra)
     return fresh if made is None else made
 
 

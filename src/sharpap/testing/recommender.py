@@ -144,6 +144,25 @@ def learns(trial: Trial) -> str:
     return figures
 
 
+def own_lists(trial: Trial) -> str:
+    """Users get lists of their own; one list for all is popularity's alone, and that must be its name."""
+    found = trial.scores(trial.first)
+    order = np.argsort(-found[np.isfinite(found).sum(1).argmax()], kind="stable")
+    ordered = found[:, order]
+    steps = [row[np.isfinite(row)] for row in ordered]  # a recommender may leave out what a user has
+    if not all(len(row) > 1 and (np.diff(row) <= 0).all() for row in steps):
+        return "users get different lists"
+    made = trial.recommender
+    names = [type(made).__name__, *(_name(getattr(made, part, None)) for part in ("model", "function"))]
+    if any("pop" in name.lower() for name in names):
+        return "every user gets the same list, as of a ranking by popularity"
+    raise Doubt(
+        "Every user gets the same list: only the order of the items is learnt, not who likes them.",
+        hint="If that is meant, as in a ranking by popularity, say so in the name (Popularity, TopPop). Else score ignores "
+        "`users`, or user ids are mapped to one.",
+    )
+
+
 def cold_items(trial: Trial) -> str:
     """An item without interactions keeps its column."""
     column = trial.scores(trial.first)[:, trial.cold_item(trial.train)]
@@ -229,7 +248,7 @@ def speed(trial: Trial) -> str:
 
 
 CHECKS = (
-    signature, training, scores, same_seed, other_seed, order_of_users, subset_of_users, learns, cold_items,
+    signature, training, scores, same_seed, other_seed, order_of_users, subset_of_users, own_lists, learns, cold_items,
     users_without_interactions, training_data_untouched, fake_users, other_processes, speed,
 )  # fmt: skip
 
@@ -244,6 +263,10 @@ def check_recommender(recommender: Any, data: csr_array | None = None, *, seed: 
     """
     trial = Trial(recommender, data, seed)
     return Report(findings=tuple(examine(CHECKS, GATES, trial)), seconds=trial.seconds)
+
+
+def _name(made: Any) -> str:
+    return getattr(made, "__name__", None) or type(made).__name__
 
 
 def _duration(seconds: float) -> str:
