@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import fuzz_reference
-from fuzz_mutate import Case
+from fuzz_mutate import OUTSIDE, Case
+from fuzz_outside import LOOKS
 
 from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.attacks.base import check_poison
@@ -187,12 +188,13 @@ def _profiles(path: Path) -> str:
 
 _LOOKS = {
     "recipe": _recipe, "profiles-npz": _profiles, "profiles-csv": _profiles, "profiles-parquet": _profiles,
+    **LOOKS,
 }  # fmt: skip
 
 
 def _command(kind: str, path: Path) -> None:
     """The command line on the same file: exit status 0, 1 or 2, no traceback, nothing that drives a terminal."""
-    if kind == "recipe":
+    if kind in ("recipe", *OUTSIDE):
         return
     calls = [["data", "inspect", path], ["data", path, "-q"], ["data", "convert", path, path.with_name("out.csv")]]
     if kind.startswith("profiles"):

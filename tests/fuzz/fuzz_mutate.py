@@ -261,6 +261,10 @@ def recipe(rng: random.Random) -> bytes:
 
 def case(kind: str, rng: random.Random) -> Case:
     """One mutated case."""
+    if kind in OUTSIDE:
+        from fuzz_outside import outside_case  # which needs this module
+
+        return outside_case(kind, rng)
     if kind == "npz":
         return "x.npz", {"x.npz": npz(rng, profiles=False)}
     if kind == "parquet":
@@ -287,4 +291,7 @@ def case(kind: str, rng: random.Random) -> Case:
     return name, {path: mutated_bytes(raw, rng) for path, raw in files.items()}
 
 
-KINDS = (*text_seeds(random.Random(0)), "npz", "parquet", "recipe", "profiles-npz", "profiles-csv", "profiles-parquet")
+OUTSIDE = ("http", "command-scores", "command-lists", "options")
+KINDS = (
+    *text_seeds(random.Random(0)), "npz", "parquet", "recipe", "profiles-npz", "profiles-csv", "profiles-parquet", *OUTSIDE,
+)  # fmt: skip
