@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from sharpap.cli.results import export, latex
+from sharpap.text import printable
 
 GRID = ["run", "--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200",
         "--attack", "random", "--attack", "bandwagon", "--victim", "popularity", "--victim", "ease", "-q"]  # fmt: skip
@@ -131,7 +132,7 @@ def test_formulas_do_not_reach_a_spreadsheet(tmp_path):
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["attack"] for row in rows] == [
-        f"'{name}" if name[:1] in tuple("=+-@\t\n") and name else name for name in names
+        f"'{printable(name)}" if name[:1] in tuple("=+-@\t\n") and name else name for name in names
     ]
     assert {row["value"] for row in rows} == {"-1.5"}  # numbers stay numbers
     export(pl.DataFrame({"=evil": [1]}), tmp_path / "t2.csv")
@@ -145,3 +146,18 @@ def test_latex_is_escaped():
     assert r"a\_b" in text
     assert r"50 \% \& \$x\$ \#1 \{y\} \textbackslash{}input\{z\} \textasciitilde{}\textasciicircum{}" in text
     assert "& -- & -- & 0.5000" in text
+
+
+RAW = "\x1b]0;owned\x07\u202egnp.exe\x9b31m"
+
+
+def test_control_characters_of_names_reach_no_file(tmp_path):
+    """Those that drive a terminal, hide text or turn it round, in what is opened in a pager, an editor or a spreadsheet."""
+    table = pl.DataFrame({"victim": [RAW], RAW: [0.5], printable(RAW): [0.25]})
+    for suffix in (".csv", ".tex"):
+        export(table, tmp_path / f"t{suffix}")
+        text = (tmp_path / f"t{suffix}").read_text("utf-8")
+        assert not [mark for mark in text if not mark.isprintable() and mark != "\n"]
+        assert text.count("x1b") == 3
+    export(table, tmp_path / "t.parquet")
+    assert pl.read_parquet(tmp_path / "t.parquet").equals(table)

@@ -107,7 +107,7 @@ def test_the_data_island_holds_hostile_strings_without_ending_it(results):
     hostile = {"name": "</script><!-- \u2028 \u2029 & <script>"}
     text = island(hostile)
     assert not re.search("[<>&\u2028\u2029]", text)
-    assert json.loads(text) == hostile
+    assert json.loads(text) == {"name": "</script><!-- \\u2028 \\u2029 & <script>"}
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html(results), re.DOTALL)[1]
     assert json.loads(data)["victims"] == ["floor", NASTY]
 
@@ -288,3 +288,17 @@ def test_target_draws_that_overlap_are_pointed_out():
     found = Results(dataset=None, config={}, rows=rows, cells=[Cell(attack="x", victim="a", draw=0, seed=0)])
     assert "share items" in notes(found)[0]
     assert not notes(Results(dataset=None, config={}, rows=rows[:3], cells=found.cells))
+
+
+def test_control_characters_of_names_and_titles_reach_no_page(tmp_path):
+    """In tables, charts, the settings and the data of the script; line breaks of settings stay."""
+    raw = "\x1b]0;owned\x07\u202egnp.exe"
+    found = grid(2, 2)
+    found.cells = [replace(cell, victim=raw if cell.victim == "victim-00" else cell.victim) for cell in found.cells]
+    found.rows = [(row[0], raw if row[1] == "victim-00" else row[1], *row[2:]) for row in found.rows]
+    found.config["title"] = raw
+    found.provenance["dataset"] |= {"name": raw, "source": {"path": raw}}
+    found.provenance["figures"] = {"genuine": None, "attacks": {}, "targets": {"0": {"label": raw, "interactions": 1}}}
+    for text in (found.save(tmp_path / "out").joinpath("report.html").read_text("utf-8"), markdown(found)):
+        assert not [mark for mark in text if not mark.isprintable() and mark not in "\n\xa0"]
+        assert "\\x1b" in text

@@ -328,7 +328,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 def _safe(text: str) -> str:
     """An error that quotes a file may hold anything; line breaks stay."""
-    from sharpap.cli.console import printable
+    from sharpap.text import printable
 
     return "\n".join(printable(line) for line in text.split("\n"))
 

@@ -27,6 +27,7 @@ from rich.segment import Segment
 
 from sharpap import progress
 from sharpap.files import explained
+from sharpap.text import printable
 
 
 def stdout() -> Console:
@@ -41,14 +42,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and value != value else value
-
-
-def printable(text: object, limit: int | None = None) -> str:
-    """Text from data, safe on a terminal: control and format characters as escapes, and no longer than `limit`."""
-    whole = str(text)
-    shown = whole if limit is None or len(whole) <= limit else whole[:limit]
-    safe = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in shown)
-    return safe if len(shown) == len(whole) else f"{safe}... ({len(whole):,} characters)"
 
 
 class Escaped(RenderHook):

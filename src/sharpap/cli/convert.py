@@ -8,13 +8,13 @@ from typing import Any, get_args
 
 import typer
 
-from sharpap.cli.console import printable
 from sharpap.cli.settings import rows_taken
 from sharpap.data import Columns, Interactions, read_interactions, rewrite, write_interactions
 from sharpap.data.layout import Format
 from sharpap.data.table import BadRows, Duplicates
 from sharpap.data.write import check_target
 from sharpap.errors import ConfigError, suggest
+from sharpap.text import printable
 
 _CHOICES = {"format": get_args(Format), "duplicates": get_args(Duplicates), "bad_rows": get_args(BadRows)}
 

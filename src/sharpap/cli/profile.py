@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 
-from sharpap.cli.console import printable
 from sharpap.cli.convert import reading
 from sharpap.data import entries
 from sharpap.data.content import BLANKS, SEPARATORS
 from sharpap.data.profile import Profile, profile
 from sharpap.data.ratings import Ratings
 from sharpap.errors import DataError
+from sharpap.text import printable
 
 _WIDTH = 32
 _LONG = 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,16 @@ from rich.text import Text
 
 from sharpap.assess import Results, summary
 from sharpap.assess.experiment import CLEAN
-from sharpap.cli.console import finite, printable, stdout
+from sharpap.cli.console import finite, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
 from sharpap.metrics import interval, repetitions
+from sharpap.text import printable
 
 SUFFIXES = (".csv", ".parquet", ".tex")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what spreadsheets take for the beginning of a formula
 _TEX = str.maketrans(
-    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " "}
+    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {mark: "\\" + mark for mark in "&%$#_{}"}
 )
 
@@ -164,16 +166,16 @@ def export(table: pl.DataFrame, path: Path) -> None:
     """Write a table by the suffix of `path`.
 
     In .csv, a text that a spreadsheet would take for a formula gets an apostrophe in front; .tex is a tabular for booktabs.
+    In both, control and format characters of names are escapes. Parquet keeps names as they are.
     """
     with explained(path.parent), replacing(path) as temporary:
         if path.suffix == ".parquet":
             table.write_parquet(temporary)
         elif path.suffix == ".csv":
-            risky = pl.col(pl.String).str.contains(r"^[=+\-@\t\r\n]")
-            safe = table.with_columns(
-                pl.when(risky).then("'" + pl.col(pl.String)).otherwise(pl.col(pl.String)).name.keep()
-            )
-            safe.rename({name: f"'{name}" for name in table.columns if name.startswith(FORMULA)}).write_csv(temporary)
+            safe = table.with_columns(pl.col(pl.String).map_elements(_cell, return_dtype=pl.String))
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerow(map(_cell, table.columns))  # two may become one
+                file.write(safe.write_csv(include_header=False))
         else:
             temporary.write_text(latex(table), "utf-8")
 
@@ -181,11 +183,19 @@ def export(table: pl.DataFrame, path: Path) -> None:
 def latex(table: pl.DataFrame) -> str:
     """A tabular with booktabs rules; texts are escaped, undefined numbers are dashes."""
     columns = "".join("l" if kind == pl.String else "r" for kind in table.dtypes)
-    lines = [" & ".join(name.translate(_TEX) for name in table.columns)]
-    lines += [" & ".join(_shown(value, "--").translate(_TEX) for value in row) for row in table.iter_rows()]
+    lines = [" & ".join(map(_tex, table.columns))]
+    lines += [" & ".join(_tex(_shown(value, "--")) for value in row) for row in table.iter_rows()]
     body = [f"{line} \\\\" for line in lines]
     rules = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", body[0], "\\midrule", *body[1:], "\\bottomrule"]
     return "\n".join([*rules, "\\end{tabular}", ""])
+
+
+def _tex(text: str) -> str:
+    return printable(text).translate(_TEX)
+
+
+def _cell(text: str) -> str:
+    return ("'" if text.startswith(FORMULA) else "") + printable(text)
 
 
 def _loaded(folders: list[Path]) -> dict[str, Results]:

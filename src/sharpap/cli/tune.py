@@ -12,11 +12,12 @@ from rich.table import Table
 from sharpap.assess.recipe import read_recipe
 from sharpap.assess.study import Tuned
 from sharpap.assess.tune import BEST, TRIALS, check_folder, tune
-from sharpap.cli.console import printable, reporting, stdout
+from sharpap.cli.console import reporting, stdout
 from sharpap.cli.own_code import own_names
 from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in
 from sharpap.config.space import split_assignment
+from sharpap.text import printable
 
 SHOWN = 10
 

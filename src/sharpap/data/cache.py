@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
 
-from sharpap.data.download import digest
+from sharpap.checksums import SUMS, digest, note, noted
 from sharpap.errors import DataError
-from sharpap.files import write_text
 
-SUMS = "SHA256SUMS"  # the form of sha256sum, which can check the folder too
 ASIDE = ".damaged"
 
 
 def seal(folder: Path) -> None:
     """Note the checksums of all files of a folder, where it can be written to."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _counts(path))
     with suppress(OSError):
-        write_text(folder / SUMS, "".join(f"{digest(path)}  {path.name}\n" for path in files))
+        note(folder, [path.name for path in folder.iterdir() if path.is_file() and _counts(path)])
 
 
 def damaged(folder: Path) -> list[str]:
-    """Files that are not what `seal` noted, or are gone; a folder without notes is sealed as it is.
-
-    Raises:
-        DataError: the notes cannot be read.
-    """
+    """Files that are not what `seal` noted, or are gone; a folder without notes is sealed as it is."""
     try:
-        lines = (folder / SUMS).read_text("utf-8").splitlines()
-    except FileNotFoundError:
+        known = noted(folder)
+    except DataError:
+        return [SUMS]
+    if known is None:
         seal(folder)
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"The checksums cannot be read ({error}).", path=folder / SUMS, hint="Remove the file."
-        ) from None
-    found = []
-    for line in lines:
-        entry = re.fullmatch(r"([0-9a-f]{64})  ([^/\\]+)", line)
-        if entry is None:
-            return [SUMS]
-        path = folder / entry[2]
-        if not path.is_file() or digest(path) != entry[1]:
-            found.append(entry[2])
-    return found
+    if any(name != Path(name).name for name in known):  # no file of this folder
+        return [SUMS]
+    return [name for name, value in known.items() if _broken(folder / name, value)]
+
+
+def _broken(path: Path, value: str) -> bool:
+    return not path.is_file() or digest(path) != value
 
 
 def put_aside(folder: Path, names: list[str]) -> None:

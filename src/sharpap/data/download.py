@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import zlib
 from pathlib import Path
 
 from sharpap import progress
+from sharpap.checksums import digest
 from sharpap.data.arrays import most_unpacked
 from sharpap.errors import DownloadError
 
@@ -78,12 +78,6 @@ def matches(path: Path, checksum: str) -> bool:
     """Whether the file has this ``algorithm:hexdigest``."""
     algorithm, _, expected = checksum.partition(":")
     return digest(path, algorithm) == expected
-
-
-def digest(path: Path, algorithm: str = "sha256") -> str:
-    """The hexadecimal checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) -> None:

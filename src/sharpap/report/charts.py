@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor, isnan, log10
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from sharpap.report.template import escape
 
 WIDTH = 640
 LEFT, RIGHT, TOP, BOTTOM = 74, 16, 10, 52

@@ -11,6 +11,7 @@ from sharpap.report import sharpness
 from sharpap.report.matrix import CLEAN
 from sharpap.report.page import failures, inapplicable, main_k, notes
 from sharpap.report.template import hundredfold, number
+from sharpap.text import printable
 
 # An underscore inside a word is no markup, and names of settings have many.
 _MARKUP = re.compile(r"[\\`*\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -76,8 +77,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def escaped(text: str) -> str:
     """Text from data so that Markdown shows it as it is: no markup, no HTML, no end of the line or cell."""
-    plain = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
-    return _MARKUP.sub(r"\\\g<0>", plain)
+    return _MARKUP.sub(r"\\\g<0>", printable(text))
 
 
 def _transfer(results: Results, metric: str, k: int) -> str:

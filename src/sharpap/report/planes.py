@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isnan, sqrt
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from sharpap.report.charts import RIGHT, TOP, WIDTH, Series, legend, polyline, round_step, text
+from sharpap.report.template import escape
 
 LEFT, BOTTOM = 104, 56
 

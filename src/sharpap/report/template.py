@@ -12,6 +12,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from markupsafe import escape as _escape
+
+from sharpap.text import printable
 
 
 def render(page: str, scripts: Sequence[str] = (), **context: Any) -> str:
@@ -22,7 +25,7 @@ def render(page: str, scripts: Sequence[str] = (), **context: Any) -> str:
     """
     environment = Environment(
         loader=PackageLoader("sharpap.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_plain,
     )  # fmt: skip
     environment.filters |= {"number": number, "hundredfold": hundredfold, "percent": signed_percent, "chance": chance}
     style, theme = _file("style.css"), _file("theme.js")
@@ -34,12 +37,28 @@ def render(page: str, scripts: Sequence[str] = (), **context: Any) -> str:
     )  # fmt: skip
 
 
+def _plain(value: Any) -> Any:
+    """Text of a page without control and format characters but line breaks; markup is ours, and stays as it is."""
+    return printable(value, keep="\n") if type(value) is str else value
+
+
+def _plainly(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {_plain(key): _plainly(each) for key, each in data.items()}
+    return [_plainly(each) for each in data] if isinstance(data, (list, tuple)) else _plain(data)
+
+
 def island(data: Any) -> Markup:
     """JSON that may stand in a script element whatever its strings hold: no tag, comment or line separator is left in it."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # ASCII: U+2028 is escaped
+    text = json.dumps(_plainly(data), separators=(",", ":"), allow_nan=False)  # ASCII: U+2028 is escaped
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)  # noqa: S704 - holds no <, > or &
+
+
+def escape(words: str) -> Markup:
+    """Text from data in markup of ours: no markup of its own, no control or format characters."""
+    return _escape(_plain(words))
 
 
 def number(value: float | None, digits: int = 4) -> str:
