@@ -187,7 +187,7 @@ def test_an_interrupt_keeps_what_is_finished(finished, dataset, tmp_path):
 def test_saving_and_loading(results, tmp_path):
     folder = results.save(tmp_path / "out")
     assert {entry.name for entry in folder.iterdir()} == {
-        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "poison"
+        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "poison", "SHA256SUMS"
     }  # fmt: skip
     assert len(list((folder / "poison").iterdir())) == 6
     back = Results.load(folder)
@@ -216,6 +216,9 @@ def test_damaged_results_are_named(results, tmp_path):
     folder = results.save(tmp_path / "out")
     whole = (folder / "results.parquet").read_bytes()
     (folder / "results.parquet").write_bytes(whole[:100])
+    with pytest.raises(DataError, match=r"results\.parquet: The file is not what was written.*the run's command again"):
+        Results.load(folder)
+    (folder / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match=r"results\.parquet: The file is damaged"):
         Results.load(folder)
 

@@ -19,6 +19,7 @@ from sharpap.assess.landscape import Landscape, correlation, recommendation_loss
 from sharpap.assess.recipe import experiment_from
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.attacks.poison_io import load_poison
+from sharpap.checksums import note_again
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import DataError, TrainingError
 from sharpap.metrics.sharpness import filter_normalised
@@ -68,6 +69,7 @@ def test_what_a_run_stores_is_reloaded_and_reported(results, tmp_path):
     assert f"rho {correlation(results.sharpness_table).rho:+.2f}" in text
     assert page.count("<rect") == 2 * (121 + 8)  # the planes of the base attack and its partner
     (folder / "sharpness.json").write_text('[{"attack": 1}]')
+    note_again(folder, "sharpness.json")
     with pytest.raises(DataError, match=r"sharpness\.json: The file is damaged"):
         Results.load(folder)
     demoted = replace(results, config=results.config | {"direction": "demote"})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import FiniteFloat, TypeAdapter
 
-from sharpap.assess.landscape import LANDSCAPES, Landscape
+from sharpap.assess.landscape import LANDSCAPES, Landscape, landscapes_from
 from sharpap.assess.records import Key, RecordStore, digest
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison
@@ -121,7 +121,7 @@ class CellStore(RecordStore):
 
     def load_landscape(self, key: Key) -> Landscape | None:
         """The landscape stored under `key`."""
-        return self.get("sharpness", key, lambda content: LANDSCAPES.validate_json(content)[0])
+        return self.get("sharpness", key, lambda content: landscapes_from(content)[0])
 
     def save_landscape(self, key: Key, found: Landscape) -> None:
         """Store a landscape."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,11 @@ from sharpap.seeds import derive_seed
 from sharpap.threat import Budget, Direction, Goal
 
 CLEAN = "none"
+
+
+def leading_k(ks: Sequence[int], wanted: int = 10) -> int:
+    """The list length that stands first: the usual one where it is measured, else the shortest."""
+    return wanted if wanted in ks or not ks else min(ks)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -70,6 +70,21 @@ class Landscape:
 LANDSCAPES = TypeAdapter(list[Landscape])
 
 
+def landscapes_from(raw: bytes) -> list[Landscape]:
+    """Landscapes out of JSON; raises `ValueError` where it is none of theirs."""
+    found = LANDSCAPES.validate_json(raw)
+    for each in found:
+        size, plane = len(each.shares), (len(each.plane_rows), len(each.plane_columns))
+        numbers = (each.hit_ratio, each.atk_sharpness, each.rec_sharpness, *each.shares, *each.atk_line, *each.rec_line,
+                   *each.plane_rows, *each.plane_columns, *(value for row in each.plane for value in row))  # fmt: skip
+        fits = size == len(each.atk_line) == len(each.rec_line) and plane[0] == plane[1] == len(each.plane)
+        if not (size and fits and all(len(row) == plane[1] for row in each.plane)):
+            raise ValueError("the lines and the plane of a landscape do not fit together")
+        if not (0 < each.k < 2**31 and -1 <= each.draw < 2**31 - 1 and all(abs(number) <= 1e15 for number in numbers)):
+            raise ValueError("a landscape holds a number that no measurement gives")
+    return found
+
+
 def measure(
     train: csr_array,
     poison: Poison,

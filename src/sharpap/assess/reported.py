@@ -45,13 +45,14 @@ def compare(results: Results, figures: list[Reported]) -> pl.DataFrame:
     """Reported and measured side by side.
 
     Columns: claim, attack, victim, metric, k, kind ("level" or "change"), reported, measured, low, high, verdict. A change is
-    relative: the paired difference, and its interval, over the base's mean. Figures whose attack or victim was not
+    relative: the paired difference, and its interval, over the base's mean. Figures whose attack, victim or list length was not
     measured, or cannot tell the metric, are left out.
     """
     rows = []
     for figure in figures:
         needed = {figure.attack, figure.base or figure.attack}
-        if not needed <= set(results.attacks) or figure.victim not in results.victims:
+        measured = figure.k in results.ks or not figure.k  # k = 0: metrics without lists
+        if not needed <= set(results.attacks) or figure.victim not in results.victims or not measured:
             continue
         if figure.base is None or figure.change is None:
             found = results.transfer_matrix(figure.metric, figure.k).filter(

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from sharpap.assess import summary
-from sharpap.assess.experiment import CLEAN, Experiment
+from sharpap.assess.experiment import CLEAN, Experiment, leading_k
 from sharpap.assess.landscape import Landscape, transfer_drops
 from sharpap.assess.reported import Reported, compare
 from sharpap.attacks import Poison
@@ -23,6 +23,11 @@ Row = tuple[str, int, int, float | None]
 SCHEMA: dict[str, Any] = {
     "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "metric": pl.String, "k": pl.Int32,
     "target": pl.Int32, "value": pl.Float64,
+}  # fmt: skip
+CELL_SCHEMA: dict[str, Any] = {
+    "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "error": pl.String, "traceback": pl.String,
+    "attempts": pl.Int64, "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64, "epochs": pl.Int64,
+    "valid_ndcg": pl.Float64,
 }  # fmt: skip
 ALL = -1
 
@@ -100,12 +105,7 @@ class Results:
     @property
     def cell_frame(self) -> pl.DataFrame:
         """All victim trainings with times and errors."""
-        schema = {
-            "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "error": pl.String,
-            "traceback": pl.String, "attempts": pl.Int64, "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64,
-            "epochs": pl.Int64, "valid_ndcg": pl.Float64,
-        }  # fmt: skip
-        return pl.DataFrame([asdict(cell) for cell in self.cells], schema=schema)
+        return pl.DataFrame([asdict(cell) for cell in self.cells], schema=CELL_SCHEMA)
 
     @property
     def costs(self) -> pl.DataFrame:
@@ -146,12 +146,20 @@ class Results:
         """List lengths measured."""
         return sorted({row[5] for row in self.rows if row[5]})
 
-    def transfer_matrix(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
-        """One row an (attack, victim): mean, low, high, n over target draws; see `summary.table`."""
-        return summary.table(self.frame, self.attacks, self.victims, metric=metric, k=k)
+    @property
+    def main_k(self) -> int:
+        """The list length that tables show where none is named: 10 where it was measured, else the shortest."""
+        return leading_k(self.ks)
 
-    def paired(self, attack: str = "sharpap", base: str = "revadv", metric: str = "H", k: int = 10) -> pl.DataFrame:
-        """Paired difference of two attacks on every victim; see `summary.paired`."""
+    def transfer_matrix(self, metric: str = "H", k: int | None = None) -> pl.DataFrame:
+        """One row an (attack, victim): mean, low, high, n over target draws, at `k` or `main_k`; see `summary.table`."""
+        return summary.table(self.frame, self.attacks, self.victims, metric=metric, k=self.main_k if k is None else k)
+
+    def paired(
+        self, attack: str = "sharpap", base: str = "revadv", metric: str = "H", k: int | None = None
+    ) -> pl.DataFrame:
+        """Paired difference of two attacks on every victim, at `k` or `main_k`; see `summary.paired`."""
+        k = self.main_k if k is None else k
         for name in (attack, base):
             if name not in self.attacks and name != CLEAN:
                 raise ConfigError(f"There is no attack {name!r} in these results.", hint=f"There are {self.attacks}.")
@@ -180,8 +188,9 @@ class Results:
         known = {name: tables[name] for name in self.attacks if "file" not in tables.get(name, {"file": ""})}
         return [name for name, table in known.items() if not _names(table, "worst_case")]
 
-    def comparisons(self, metric: str = "H", k: int = 10) -> pl.DataFrame:
+    def comparisons(self, metric: str = "H", k: int | None = None) -> pl.DataFrame:
         """`paired` for all `pairs`, with attack and base in front; Holm-corrected over all pairs and victims together."""
+        k = self.main_k if k is None else k
         frame = self.frame.filter((pl.col("metric") == metric) & (pl.col("k") == k))
         parts = [
             summary.paired(frame, self.victims, attack, base, metric=metric, k=k).select(
@@ -220,8 +229,8 @@ class Results:
 
     @classmethod
     def load(cls, folder: str | Path) -> Results:
-        """Read a results folder; see `store.load`."""
-        from sharpap.assess.store import load
+        """Read a results folder; see `saved.load`."""
+        from sharpap.assess.saved import load
 
         return load(Path(folder))
 

@@ -1,4 +1,4 @@
-"""The results folder: plain files, each written atomically, read back without trust."""
+"""The results folder: plain files, each written atomically, with their checksums; `saved` reads it back."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import tomli_w
 
 from sharpap import progress
 from sharpap.assess.landscape import LANDSCAPES
-from sharpap.assess.results import SCHEMA, Cell, Results
+from sharpap.assess.results import Results
+from sharpap.assess.saved import CELL_TABLE, CONFIG, PROVENANCE, SHARPNESS, TABLE, check, read_config, read_provenance
 from sharpap.attacks import Poison
 from sharpap.attacks.poison_io import save_poison
-from sharpap.config import read_toml
+from sharpap.checksums import SUMS, note
 from sharpap.data import Dataset
-from sharpap.data.footer import refuse_bomb
-from sharpap.data.scan import UNREADABLE
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import explained, replacing, write_text
 
-FILES = ("config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl")
+REPORT = "report.html"
+FILES = (CONFIG, TABLE, CELL_TABLE, PROVENANCE, REPORT, "log.jsonl")
 CELLS, POISONS = "cells", "poison"
-SHARPNESS = "sharpness.json"
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -61,7 +59,12 @@ def check_continues(folder: Path, config: dict[str, Any], fingerprint: str) -> N
     hint = "Name another folder, or pass --overwrite to replace them."
     if before.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
         raise ConfigError(f"{folder} already holds results, on other data.", hint=hint)
-    old = read_toml(folder / "config.toml")
+    try:
+        check(folder, [CONFIG, PROVENANCE])
+        old = read_config(folder)
+    except DataError as error:  # nobody can tell what would be lost
+        elsewhere = f"Name another folder; --store {folder / CELLS} takes the finished work along."
+        raise ConfigError(f"{folder} holds results that are damaged: {error.reason}", hint=elsewhere) from None
     new = tomllib.loads(tomli_w.dumps(config))  # as the old one was written and read
     lost = next(_narrowed(old, new), None)
     if lost is not None:
@@ -93,17 +96,17 @@ def _without_draws(value: Any) -> Any:
 def _complete(folder: Path) -> dict[str, Any]:
     """The provenance of a run that came to its end, or nothing; of damaged provenance nobody can tell."""
     try:
-        found = json.loads((folder / "provenance.json").read_text("utf-8"))
-        return {} if found["interrupted"] else found
+        found = read_provenance(folder)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DataError):
         return {"interrupted": False}
+    return {} if found.get("interrupted") else found
 
 
 def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
     """Write config.toml, results.parquet, cells.parquet, poison/*.npz, provenance.json and report.html, and
-    sharpness.json where it was measured.
+    sharpness.json where it was measured; last, the checksums of all of them.
 
     Raises:
         ConfigError: the folder holds something else, or results and `overwrite` is off.
@@ -120,7 +123,8 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
 def _write(results: Results, folder: Path) -> None:
     from sharpap.report import write_html
 
-    for name, frame in (("results.parquet", results.frame), ("cells.parquet", results.cell_frame)):
+    (folder / SUMS).unlink(missing_ok=True)  # until all is written, nothing vouches for any of it
+    for name, frame in ((TABLE, results.frame), (CELL_TABLE, results.cell_frame)):
         with replacing(folder / name) as temporary:
             frame.write_parquet(temporary)
     wanted = {poison_path(folder, attack, draw) for attack, draw in results.poisons}
@@ -130,53 +134,15 @@ def _write(results: Results, folder: Path) -> None:
         for (attack, draw), poison in results.poisons.items():
             save_poison(poison, poison_path(folder, attack, draw), results.dataset.train)
         results.provenance["figures"] = figures(results.dataset, results.poisons)
-    write_text(folder / "config.toml", tomli_w.dumps(results.config))
-    write_text(folder / "provenance.json", json.dumps(results.provenance, indent=2))
+    write_text(folder / CONFIG, tomli_w.dumps(results.config))
+    write_text(folder / PROVENANCE, json.dumps(results.provenance, indent=2))
     if results.sharpness:
         write_text(folder / SHARPNESS, LANDSCAPES.dump_json(results.sharpness).decode())
     else:
         (folder / SHARPNESS).unlink(missing_ok=True)
-    write_html(results, folder / "report.html")
-
-
-def load(folder: Path) -> Results:
-    """Read a results folder. Poisons stay on disk (`poison/*.npz`).
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
-    missing = [name for name in FILES[:4] if not (folder / name).is_file()]
-    if missing:
-        raise DataError(f"This is not a results folder: {missing[0]} is missing.", path=folder)
-    frames = []
-    for name in ("results.parquet", "cells.parquet"):
-        try:
-            refuse_bomb(folder / name)
-            frames.append(pl.read_parquet(folder / name))
-        except UNREADABLE as error:
-            raise DataError(f"The file is damaged ({str(error).splitlines()[0]}).", path=folder / name) from None
-    if dict(frames[0].schema) != {name: kind() for name, kind in SCHEMA.items()}:
-        raise DataError("The table has other columns than results have.", path=folder / "results.parquet")
-    try:
-        provenance = json.loads((folder / "provenance.json").read_text("utf-8"))
-        cells = [Cell(**row) for row in frames[1].iter_rows(named=True)]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"The results cannot be read ({error}).", path=folder) from None
-    sharpness = []
-    if (folder / SHARPNESS).is_file():  # absent: not measured, or an older folder
-        try:
-            sharpness = LANDSCAPES.validate_json((folder / SHARPNESS).read_bytes())
-        except ValueError as error:
-            problem = str(error).splitlines()[0]
-            raise DataError(f"The file is damaged ({problem}).", path=folder / SHARPNESS) from None
-    return Results(
-        dataset=None,
-        config=read_toml(folder / "config.toml"),
-        rows=frames[0].rows(),
-        cells=cells,
-        sharpness=sharpness,
-        provenance=provenance,
-    )
+    write_html(results, folder / REPORT)
+    written = [TABLE, CELL_TABLE, CONFIG, PROVENANCE, REPORT, *([SHARPNESS] if results.sharpness else [])]
+    note(folder, [*written, *(path.relative_to(folder).as_posix() for path in wanted if path.is_file())])
 
 
 def figures(dataset: Dataset, poisons: dict[tuple[str, int], Poison]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Plan:
             where it lies in the space.
         draws: target draws an attack is judged on; none of them is reported.
         seeds: trainings of each victim.
-        k: list length; None: 10 for an attack's H@k, 20 for a victim's NDCG@k.
+        k: list length; None: 10 for an attack's H@k, 20 for a victim's NDCG@k, where the recipe has it; else its shortest.
         pruner: "median" ends a candidate that is worse than the median of the others at the same step; "halving" goes on
             with the best of each rung (asynchronous successive halving); "none".
     """

@@ -13,7 +13,7 @@ import tomli_w
 from sharpap.assess.candidates import AttackCandidates, Candidates, VictimCandidates
 from sharpap.assess.cells import CellStore
 from sharpap.assess.code import code_version
-from sharpap.assess.experiment import Experiment
+from sharpap.assess.experiment import Experiment, leading_k
 from sharpap.assess.recipe import entries, experiment_from, read_recipe, table_of
 from sharpap.assess.store import CELLS
 from sharpap.assess.study import STUDY, Plan, Tuned, search
@@ -150,7 +150,7 @@ def _candidates(
         experiment, attacks={}, seeds=plan.seeds, seed=derive_seed(experiment.seed, "tune"), sharpness=False,
     )  # fmt: skip
     if chosen.section == "victims":
-        inner = replace(inner, ks=(plan.k or 20,))
+        inner = replace(inner, ks=(plan.k or leading_k(experiment.ks, 20),))
         return VictimCandidates(tables={"victim": config["victims"][chosen.name]}, experiment=inner, code=code), []
     if isinstance(experiment.attacks[chosen.name], Poison):
         raise ConfigError(f"{chosen.name} is a file of finished profiles; it has no settings to tune.")
@@ -165,7 +165,7 @@ def _candidates(
         reported=pool.draws,
     )  # fmt: skip
     victims = {name: experiment.victims[name] for name in chosen.judges}
-    inner = replace(inner, ks=(plan.k or 10,), targets=targets, victims=victims)
+    inner = replace(inner, ks=(plan.k or leading_k(experiment.ks),), targets=targets, victims=victims)
     candidates = AttackCandidates(
         name=chosen.name, tables={"attack": config["attacks"][chosen.name], "budget": config["budget"]},
         experiment=inner, store=CellStore(folder / CELLS), jobs=jobs,

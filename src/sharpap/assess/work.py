@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from sharpap import checkpoints
 from sharpap.assess.cells import CellStore, Checkpoints, fingerprint
 from sharpap.assess.code import code_version
-from sharpap.assess.experiment import Experiment
+from sharpap.assess.experiment import Experiment, leading_k
 from sharpap.assess.landscape import measure
 from sharpap.assess.records import Key
 from sharpap.assess.results import Cell
@@ -232,7 +232,7 @@ class Work:
     @property
     def _k(self) -> int:
         """The list length that landscapes are measured for."""
-        return 10 if 10 in self.experiment.ks else self.experiment.ks[0]
+        return leading_k(self.experiment.ks)
 
     def _train(self, piece: Train) -> Made:
         """A cell and what was measured in it."""

@@ -127,7 +127,10 @@ def tune(
         int | None, typer.Option(help="Target draws to tune on, none of them reported; default: 3.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim; default: 1.")] = None,
-    k: Annotated[int | None, typer.Option(help="List length; default: 10 for H@k, 20 for NDCG@k.")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(help="List length; default: 10 for H@k, 20 for NDCG@k; where the recipe lacks it, its shortest."),
+    ] = None,
     pruner: Annotated[str | None, typer.Option(help="median, halving or none; default: median.")] = None,
     seed: Seed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/tune-RECIPE.")] = None,
@@ -239,7 +242,10 @@ def detect(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Results folder.")],
-    k: Annotated[int, typer.Option(help="List length of the tables.")] = 10,
+    k: Annotated[
+        int | None,
+        typer.Option(help="List length of the tables; default: 10 where it was measured, else the shortest."),
+    ] = None,
     metric: Annotated[str, typer.Option(help="Of the targets: H, N or anyH.")] = "H",
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
     as_json: Json = False,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.markup import escape
@@ -28,6 +28,9 @@ from rich.segment import Segment
 from sharpap import progress
 from sharpap.files import explained
 from sharpap.text import printable
+
+if TYPE_CHECKING:
+    from sharpap.assess import Results
 
 
 def stdout() -> Console:
@@ -162,6 +165,14 @@ def reporting(*, quiet: bool, log: Path | None = None, append: bool = False) -> 
             stack.enter_context(reporter.bars)
         stack.enter_context(progress.reporting(reporter))
         yield
+
+
+def loaded(folder: Path) -> Results:
+    """A results folder; what there is to say of it goes to stderr."""
+    from sharpap.assess import Results
+
+    with reporting(quiet=True):
+        return Results.load(folder)
 
 
 def _close(file: IO[str]) -> None:

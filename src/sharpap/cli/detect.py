@@ -10,12 +10,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.assess import CLEAN, Results
+from sharpap.assess import CLEAN
 from sharpap.assess.detection import Detection, detect
 from sharpap.assess.recipe import dataset_from
+from sharpap.assess.saved import check
 from sharpap.assess.store import poison_path
 from sharpap.attacks.poison_io import load_poison
-from sharpap.cli.console import finite, reporting, stdout
+from sharpap.checksums import note_again
+from sharpap.cli.console import finite, loaded, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.config import REGISTRY, build
 from sharpap.errors import ConfigError, DataError
@@ -32,7 +34,7 @@ def detect_folder(
 
     `--set` paths begin with a detector, ``pca-varselect.components=5``, or with ``data.``.
     """
-    results = Results.load(folder)
+    results = loaded(folder)
     recipe: dict[str, Any] = {"data": dict(results.config.get("data", {})), "detectors": {}}
     for name in wanted or REGISTRY["detector"]:
         recipe["detectors"][name] = {}
@@ -55,12 +57,14 @@ def detect_folder(
         for attack, draw in dict.fromkeys((cell.attack, cell.draw) for cell in cells):
             path = poison_path(folder, attack, draw)
             if path.is_file() or (attack, draw) in measured:  # else it was never made
+                check(folder, [path.relative_to(folder).as_posix()])
                 poisons.setdefault(attack, {})[draw] = load_poison(path, dataset.train)
         if not poisons:
             raise ConfigError(f"The run in {folder} made no profiles.")
         found = detect(dataset.train.matrix, poisons, chosen, seed=seed or 0)
     facts = {"detectors": list(chosen), "detections": [finite(asdict(each)) for each in found]}
     write_text(folder / RECORD, json.dumps(facts, indent=2))
+    note_again(folder, RECORD)
     if as_json:
         print(json.dumps(facts, indent=2))
         return

@@ -11,9 +11,10 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.assess import Results
 from sharpap.assess.recipe import dataset_from, names, read_recipe
-from sharpap.cli.console import reporting, stdout
+from sharpap.assess.store import REPORT
+from sharpap.checksums import note_again
+from sharpap.cli.console import loaded, reporting, stdout
 from sharpap.cli.run import summary_json
 from sharpap.cli.settings import apply
 from sharpap.config import REGISTRY, plugins
@@ -25,11 +26,12 @@ from sharpap.report import markdown, show, write_html
 TARGET_METRICS = ("H", "N", "anyH")
 
 
-def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: bool) -> None:
+def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_json: bool) -> None:
     """Tables of a results folder, and its page made anew."""
     if as_markdown and as_json:
         raise ConfigError("--markdown and --json are two forms of the same tables.", hint="Choose one.")
-    results = Results.load(folder)
+    results = loaded(folder)
+    k = results.main_k if k is None else k
     if k not in results.ks:
         raise ConfigError(f"These results have no K = {k}.", hint=f"They have {', '.join(map(str, results.ks))}.")
     if metric not in TARGET_METRICS:
@@ -37,7 +39,8 @@ def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: b
             f"--metric {metric}: there is no such metric of targets.",
             hint=f"Choose one of {', '.join(TARGET_METRICS)}.",
         )
-    write_html(results, folder / "report.html")
+    write_html(results, folder / REPORT)
+    note_again(folder, REPORT)
     if as_json:
         print(json.dumps(summary_json(results, folder, metric), indent=2))
         return
@@ -45,7 +48,7 @@ def show_report(folder: Path, k: int, metric: str, as_markdown: bool, as_json: b
         print(markdown(results, k, metric))
         return
     show(results, stdout(), k, metric)
-    stdout().print(f"Report in {folder / 'report.html'}", markup=False, highlight=False)
+    stdout().print(f"Report in {folder / REPORT}", markup=False, highlight=False)
 
 
 def show_data(

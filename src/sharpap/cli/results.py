@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sharpap.assess import Results, summary
 from sharpap.assess.experiment import CLEAN
-from sharpap.cli.console import finite, stdout
+from sharpap.cli.console import finite, loaded, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
 from sharpap.metrics import interval, repetitions
@@ -204,7 +204,7 @@ def _loaded(folders: list[Path]) -> dict[str, Results]:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise ConfigError("A results folder is named twice.")
     return {
-        name if names.count(name) == 1 else str(folder): Results.load(folder)
+        name if names.count(name) == 1 else str(folder): loaded(folder)
         for name, folder in zip(names, folders, strict=True)
     }
 

@@ -168,7 +168,7 @@ def text(x: float, y: float, words: str, anchor: str) -> str:
 
 def _ticks(top: float) -> list[float]:
     """Round numbers from 0 to just above `top`."""
-    if top <= 0:
+    if top < 1e-300:  # a step of which would be 0
         return [0.0, 1.0]
     step = round_step(top / 4)
     count = 1

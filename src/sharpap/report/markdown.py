@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sharpap.report import sharpness
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import failures, inapplicable, main_k, notes
+from sharpap.report.page import failures, inapplicable, notes
 from sharpap.report.template import hundredfold, number
 from sharpap.text import printable
 
@@ -24,7 +24,7 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
     """Transfer matrix and paired comparison of a metric of targets, sharpness, accuracy and costs at list length k."""
     from sharpap.assess import summary
 
-    k = k or main_k(results)
+    k = k or results.main_k
     parts = [
         f"{metric}@{k} in percent, mean over target draws (95 % interval):",
         _transfer(results, metric, k),
@@ -62,7 +62,7 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
         machine = facts["machine"]
         parts.append(
             f"{len(results.cells)} trainings; the last call took {facts['wall_seconds'] / 60:.1f} minutes, peak memory "
-            f"{facts['peak_memory_mib'] / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])})"
+            f"{(facts.get('peak_memory_mib') or 0) / 1024:.1f} GiB, {machine['cpus']} CPUs ({escaped(machine['processor'])})"
             + (f", {escaped(machine['gpu'])}" if machine.get("gpu") else "")
             + (f", revision {machine['git_revision']}." if machine["git_revision"] else ".")
         )

@@ -66,7 +66,7 @@ def context(results: Results) -> dict[str, Any]:
     """Everything the template shows."""
     provenance = results.provenance
     figures = provenance.get("figures", {"attacks": {}, "targets": {}, "genuine": None})
-    k = main_k(results)
+    k = results.main_k
     data = provenance.get("dataset", {})
     drawn = sections.shown(results, k)
     return {
@@ -106,11 +106,6 @@ def context(results: Results) -> dict[str, Any]:
         if "started" in provenance
         else "",
     }
-
-
-def main_k(results: Results) -> int:
-    """The list length that tables show first: 10 where it was measured."""
-    return 10 if 10 in results.ks else (results.ks or [10])[0]
 
 
 def headline(results: Results, k: int) -> dict[str, Any] | None:

@@ -127,12 +127,18 @@ def convergence(figures: dict[str, Any], drawn: list[str]) -> Any:
         runs = [
             [(float(record["epoch"]), 100 * float(record["surrogate_hit_ratio"])) for record in run]
             for run in facts["history"]
-            if run
+            if run and all(map(_is_epoch, run))
         ]
         if not runs:
             continue
         series += mean_of_draws(attack, charts.style(drawn, attack), runs)
     return lines(series, x_label="outer epoch", y_label="H@k on the surrogate, %") if series else ""
+
+
+def _is_epoch(record: dict[str, Any]) -> bool:
+    """An attack of others keeps what it likes."""
+    found = [record.get(name) for name in ("epoch", "surrogate_hit_ratio")]
+    return all(isinstance(value, (int, float)) and abs(value) < 1e15 for value in found)
 
 
 def _drawn(figures: dict[str, Any], drawn: list[str]) -> list[tuple[str, dict[str, Any]]]:

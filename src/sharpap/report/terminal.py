@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import failures, finding, inapplicable, main_k, notes
+from sharpap.report.page import failures, finding, inapplicable, notes
 from sharpap.report.template import hundredfold, number
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def show(results: Results, console: Console, k: int | None = None, metric: str = "H") -> None:
     """Matrix and paired comparison of a metric of targets, and accuracy, at list length k; names are never read as markup."""
-    k = k or main_k(results)
+    k = k or results.main_k
     console.print(transfer_table(results, metric, k), "")
     for attack, base in results.pairs:
         console.print(paired_table(results, attack, base, metric, k), "")
