@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from sharpap import __version__
+from sharpap.checksums import note_again
 
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200"]
 QUICK = ["--set", "attacks.sharpap.epochs=2", "--set", "attacks.sharpap.finalists=1",
@@ -36,7 +37,7 @@ def test_run_writes_everything(sharpap, tmp_path):
     assert code == 0, err
     assert "Transfer matrix" in text
     assert {entry.name for entry in out.iterdir()} == {
-        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison", "cells"
+        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison", "cells", "SHA256SUMS"
     }  # fmt: skip
     events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in events].count("cell") == 1 + 2 * 2
@@ -260,6 +261,7 @@ def test_detectors_on_a_finished_run(sharpap, tmp_path):
     cells.with_columns(error=pl.when(lost).then(pl.lit("crafting failed")).otherwise("error")).write_parquet(
         out / "cells.parquet"
     )
+    note_again(out, "cells.parquet")
     code, text, err = sharpap("detect", out, "--detector", "rdma", "--json")
     assert code == 0, err
     assert json.loads(text)["detections"][0]["auc"]["n"] == 1
