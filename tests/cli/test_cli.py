@@ -37,7 +37,8 @@ def test_run_writes_everything(sharpap, tmp_path):
     assert code == 0, err
     assert "Transfer matrix" in text
     assert {entry.name for entry in out.iterdir()} == {
-        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison", "cells", "SHA256SUMS"
+        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison", "cells",
+        "SHA256SUMS",
     }  # fmt: skip
     events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in events].count("cell") == 1 + 2 * 2
