@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from sharpap.errors import StorageError
 
@@ -17,6 +21,10 @@ try:
 except ImportError:  # Windows: no locks; renames alone keep files whole
     fcntl = None
 
+# For opening a file of ours: follow no link, wait for nobody at the other end of a pipe.
+PLAINLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_MARK = ".sharpap-tmp-"
+_TEMPORARY = re.compile(re.escape(_MARK) + r"[a-z0-9_]{8}(\.[A-Za-z0-9]+)?")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -26,9 +34,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in the same folder, renamed to `path` when the block ends without an exception.
 
     The content is on the disk before it has its name: a crash, of the machine too, leaves the old file or the new one.
+
+    Raises:
+        StorageError: `path` is a link or a device, which a file must not take the place of.
     """
+    refuse_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_MARK, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -48,11 +60,46 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, "utf-8")
 
 
-def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what `replacing` left in a folder when its process was killed; only for who holds the folder's lock alone."""
-    for left in folder.glob(f".{name}.*"):
-        if left.is_file():
-            left.unlink(missing_ok=True)
+def appending(path: Path, *, anew: bool = False) -> IO[str]:
+    """Open a text file of ours at its end; `anew` empties it first, by putting another in its place.
+
+    Raises:
+        StorageError: `path` is a link or a device.
+    """
+    refuse_link(path)
+    if anew:
+        write_text(path, "")
+    else:
+        detach(path)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | PLAINLY, 0o644)
+    return os.fdopen(handle, "a", encoding="utf-8")
+
+
+def detach(path: Path) -> None:
+    """Before a file is changed in place: one with other names too (hard links, as of a backup) becomes a file of its own."""
+    if path.exists() and path.stat().st_nlink > 1:
+        with replacing(path) as temporary:
+            shutil.copyfile(path, temporary)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise `StorageError` where a path is a symbolic link, or something else than a file, a folder, or nothing yet."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if stat.S_ISLNK(mode):
+        raise StorageError(
+            f"{path} is a link, through which nothing is written or removed.",
+            hint="Remove the link, or name another place.",
+        )
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(f"{path} is neither a file nor a folder.", hint="Name another place.")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether only `replacing` gives such a name."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 @contextmanager
@@ -75,15 +122,19 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
+def locked(folder: Path, *, shared: bool = False, tidy: Callable[[], None] | None = None) -> Iterator[bool]:
     """Hold a folder for this process, alone or with others who share it, as long as the block lasts.
 
     It is an advisory lock of the system on the folder itself: it ends with the process, also one that was killed, and leaves
     no file behind. Where there are no such locks nobody is kept out.
 
+    Args:
+        folder: a folder that is there.
+        shared: with others, or alone.
+        tidy: called while this process holds the folder alone, if for a moment only: to remove what killed ones left.
+
     Yields:
-        Whether the lock was free. Who asked for it shared and found the folder alone holds it alone for a moment and
-        removes what killed processes left (`sweep`).
+        Whether the lock was free.
     """
     handle = None
     try:
@@ -91,10 +142,10 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
             with suppress(OSError):
                 handle = os.open(folder, os.O_RDONLY)
         free = handle is None or _take(handle, alone=True)
+        if free and handle is not None and tidy is not None:
+            with suppress(OSError):  # a closed folder has nothing left over
+                tidy()
         if shared and handle is not None:
-            if free:
-                with suppress(OSError):  # a closed folder has nothing left over
-                    sweep(folder)
             free = _shared(handle)
         yield free
     finally:

@@ -18,6 +18,7 @@ from sharpap.assess.recipe import experiment_from, names, read_recipe
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, given, read_interactions, split, synthetic
 from sharpap.errors import ConfigError, DataError, TrainingError
+from sharpap.folders import MARKER
 from sharpap.metrics import evaluate, hit_ratio, mean_rank
 from sharpap.recommenders import WRMF, Popularity
 from sharpap.surrogates import WRMFSurrogate
@@ -187,7 +188,7 @@ def test_an_interrupt_keeps_what_is_finished(finished, dataset, tmp_path):
 def test_saving_and_loading(results, tmp_path):
     folder = results.save(tmp_path / "out")
     assert {entry.name for entry in folder.iterdir()} == {
-        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "poison", "SHA256SUMS"
+        "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "poison", "SHA256SUMS", MARKER
     }  # fmt: skip
     assert len(list((folder / "poison").iterdir())) == 6
     back = Results.load(folder)

@@ -189,4 +189,4 @@ run(Experiment(dataset=dataset, attacks={"random": RandomAttack()}, victims={"po
 def test_the_file_that_workers_read_is_removed(experiment, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     run(experiment, jobs=2)
-    assert list(tmp_path.glob("sharpap-work-*")) == []
+    assert list(tmp_path.glob("sharpap-*")) == []

@@ -29,6 +29,7 @@ from sharpap.assess.store import poison_path
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, StorageError
+from sharpap.folders import MARKER
 from sharpap.recommenders import BPRMF, WRMF, LightGCN, Popularity
 from sharpap.threat import Budget, Goal
 
@@ -203,7 +204,7 @@ def test_a_lock_ends_with_its_process_and_leftovers_go(experiment, tmp_path):
             while True:
                 time.sleep(1)
     os.read(reader, 1)
-    half = list(tmp_path.glob(".cell-x.record.*"))
+    half = list(tmp_path.glob(".sharpap-tmp-*.record"))
     assert len(half) == 1
     with CellStore(tmp_path).session():
         assert half[0].exists()  # someone else is at work: their half file is theirs
@@ -240,7 +241,7 @@ def test_a_full_or_closed_disk_says_so_and_loses_nothing(call, number, message, 
     with pytest.raises(StorageError, match=message):
         run(experiment, cells=tmp_path)
     monkeypatch.undo()
-    kept = sorted(tmp_path.iterdir())
+    kept = sorted(path for path in tmp_path.iterdir() if path.name != MARKER)
     assert kept
     assert all(path.suffix == ".record" and not path.name.startswith(".") for path in kept)
     trained = Counted.fits

@@ -12,10 +12,11 @@ pytest.importorskip("optuna")
 from sharpap import progress
 from sharpap.assess import run, work
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.tune import check_folder, tune
+from sharpap.assess.tune import claim_folder, tune
 from sharpap.attacks import RandomAttack
 from sharpap.data.targets import TargetPool, TuningPool
 from sharpap.errors import ConfigError, DataError, TrainingError
+from sharpap.folders import MARKER
 from sharpap.recommenders import WRMF
 from sharpap.seeds import derive_seed
 
@@ -98,8 +99,8 @@ def test_the_best_is_found_and_written(tmp_path):
     assert [len(set(values)) for values in by_size["low"]] == [1] * by_size.height  # the same settings, the same score
     with pytest.raises(ConfigError, match="differs in plan"):
         tune(recipe(), FAKES, out=tmp_path, judges=("popularity",), trials=8, draws=1, k=5)
-    check_folder(tmp_path, overwrite=True)
-    assert not list(tmp_path.glob("*.*"))
+    claim_folder(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER]
     demoted = recipe(direction="demote", targets={"kind": "head", "size": 1, "draws": 1})
     found = tune(demoted, FAKES, out=tmp_path / "down", judges=("popularity",), trials=4, draws=2, pruner="none")
     assert found.value == found.trials["value"].min()

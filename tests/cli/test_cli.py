@@ -11,6 +11,7 @@ import pytest
 
 from sharpap import __version__
 from sharpap.checksums import note_again
+from sharpap.folders import MARKER
 
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200"]
 QUICK = ["--set", "attacks.sharpap.epochs=2", "--set", "attacks.sharpap.finalists=1",
@@ -38,7 +39,7 @@ def test_run_writes_everything(sharpap, tmp_path):
     assert "Transfer matrix" in text
     assert {entry.name for entry in out.iterdir()} == {
         "config.toml", "results.parquet", "cells.parquet", "provenance.json", "report.html", "log.jsonl", "poison", "cells",
-        "SHA256SUMS",
+        "SHA256SUMS", MARKER,
     }  # fmt: skip
     events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in events].count("cell") == 1 + 2 * 2

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from sharpap import files, progress
+from sharpap.cli import console
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200"]
@@ -150,7 +151,7 @@ def test_workers_end_with_a_killed_parent(tmp_path, monkeypatch):
     process.communicate()
     while any(Path(f"/proc/{pid}/cmdline").exists() for pid in children):
         time.sleep(0.05)
-    assert list(tmp_path.glob("sharpap-work-*")) == []
+    assert list(tmp_path.glob("sharpap-*")) == []
     done = subprocess.run(
         [sys.executable, "-m", "sharpap", *map(str, GRID), "--victim", "wrmf", "--draws", "40", "-o", tmp_path / "out"],
         capture_output=True, text=True, check=False,
@@ -191,7 +192,7 @@ def test_runs_share_a_store_that_overwrite_leaves_alone(sharpap, tmp_path):
     shared = tmp_path / "shared"
     assert sharpap(*GRID, "-o", tmp_path / "a", "--store", shared)[0] == 0
     kept = {path.name: path.stat().st_ino for path in shared.iterdir()}
-    assert len(kept) == 5
+    assert len(kept) == 5 + 1  # the mark
     assert not (tmp_path / "a" / "cells").exists()
     for more in ([], ["--overwrite"]):
         assert sharpap(*GRID, "-o", tmp_path / "b", "--store", shared, *more)[0] == 0
@@ -219,8 +220,8 @@ def test_what_a_killed_save_left_goes(sharpap, tmp_path):
     whole = (out / "results.parquet").read_bytes()
     for name in ("provenance.json", "config.toml", "report.html", "log.jsonl"):
         (out / name).unlink()
-    (out / ".results.parquet.x1y2.parquet").write_bytes(b"half")
-    (out / "poison" / ".random-draw0.npz.x1y2.npz").write_bytes(b"half")
+    (out / ".sharpap-tmp-x1y2_abc.parquet").write_bytes(b"half")
+    (out / "poison" / ".sharpap-tmp-x1y2_abc.npz").write_bytes(b"half")
     assert sharpap(*GRID, "-o", out)[0] == 0
     assert (out / "results.parquet").read_bytes() == whole
     assert not list(out.rglob(".*"))
@@ -243,10 +244,14 @@ def test_a_disk_that_fails_at_the_end_is_one_message(number, word, sharpap, tmp_
     assert sharpap(*GRID, "-o", tmp_path / "out")[0] == 0
 
 
-def test_a_log_on_a_full_disk_does_not_end_a_run(sharpap, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "log.jsonl").symlink_to("/dev/full")
+def test_a_log_on_a_full_disk_does_not_end_a_run(sharpap, tmp_path, monkeypatch):
+    out, opened = tmp_path / "out", console.appending
+
+    def full(path, *, anew):
+        opened(path, anew=anew).close()
+        return Path("/dev/full").open("w")
+
+    monkeypatch.setattr(console, "appending", full)
     code, _, err = sharpap(*[word for word in GRID if word != "-q"], "-o", out)
     assert code == 0, err
     assert "The log ends here: No space left on device" in err

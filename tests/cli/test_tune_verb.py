@@ -8,6 +8,8 @@ import sys
 import polars as pl
 import pytest
 
+from sharpap.folders import MARKER
+
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200",
         "--set", "targets.size=2"]  # fmt: skip
 BASE = ["tune", "demo", *DATA, "--attack", "random", "--victim", "popularity"]
@@ -27,6 +29,7 @@ def test_tune_then_run_the_best(sharpap, tmp_path):
         "trials.parquet",
         "study.journal",
         "log.jsonl",
+        MARKER,
     }
     assert pl.read_parquet(out / "trials.parquet").height == 6
     code, text, err = sharpap(*BASE, *FAKES, "--trials", 7, "-o", out, "-q", "--json")

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpap.data import RandomSplit, catalogue, entries, load, read_interactions
+from sharpap.data import RandomSplit, cache, catalogue, entries, load, read_interactions
 from sharpap.data.download import download, extract, matches
 from sharpap.errors import ConfigError, DataError, DownloadError
+from sharpap.folders import claim
 
 COUNTS = {  # name: users, items (id space), items seen, interactions, test
     "ml-100k": (943, 1682, None, None, None),
@@ -197,7 +198,7 @@ def test_404_and_no_server_are_one_line(server, tmp_path):
 def test_a_partial_file_longer_than_the_whole_is_dropped(server, tmp_path):
     folder, url = server
     (folder / "file.bin").write_bytes(b"abc")
-    (tmp_path / "file.bin.part").write_bytes(b"much longer")
+    (tmp_path / ".sharpap-file.bin.part").write_bytes(b"much longer")
     assert download(f"{url}/file.bin", tmp_path / "file.bin", sha256(b"abc")).read_bytes() == b"abc"
 
 
@@ -266,7 +267,6 @@ def test_the_order_of_sources_and_the_way_out(tmp_path, monkeypatch):
 
     def working(folder):
         asked.append("wheel")
-        folder.mkdir(parents=True)
         (folder / "u.data").write_text("1\t1\t5\t10\n")
 
     entry = catalogue.ENTRIES["ml-100k"]
@@ -305,7 +305,6 @@ def test_a_damaged_cache_is_told_put_aside_and_fetched_again(name, case, tmp_pat
     texts = {"u.data": "1\t1\t5\t10\n2\t2\t5\t10\n", "u.item": "1|Toy Story|x\n"}
 
     def fetch(folder):
-        folder.mkdir(exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text)
 
@@ -326,7 +325,7 @@ def test_a_damaged_cache_is_told_put_aside_and_fetched_again(name, case, tmp_pat
     assert catalogue.locate(catalogue.replace(entry, sources=(down,))) == folder
 
 
-def test_a_cache_from_before_checksums_is_taken_as_it_is_from_then_on(tmp_path, monkeypatch):
+def test_a_cache_folder_without_checksums_is_sealed_if_ours_and_else_left_alone(tmp_path, monkeypatch):
     monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
     monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
     folder = tmp_path / "ml-100k"
@@ -334,10 +333,52 @@ def test_a_cache_from_before_checksums_is_taken_as_it_is_from_then_on(tmp_path, 
     (folder / "u.data").write_text("1\t1\t5\t10\n")
     entry = catalogue.replace(catalogue.ENTRIES["ml-100k"], sources=())
     assert catalogue.locate(entry) == folder
+    assert [path.name for path in folder.iterdir()] == ["u.data"]
+    (folder / "u.data").rename(tmp_path / "u.data")
+    claim(folder, "dataset")
+    (tmp_path / "u.data").rename(folder / "u.data")
+    assert catalogue.locate(entry) == folder
     (folder / "SHA256SUMS").write_text("nonsense")
     with pytest.raises(DownloadError, match="SHA256SUMS in"):
         catalogue.locate(entry)
     assert (folder / "u.data").is_file()
+
+
+def test_a_file_in_the_way_of_a_download_is_never_replaced(server, tmp_path):
+    folder, url = server
+    (folder / "file.bin").write_bytes(b"the real thing")
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"somebody's own")
+    for checksum in (sha256(b"the real thing"), sha256(b"else")):
+        with pytest.raises(DownloadError, match=r"file\.bin is there, and is not the file that belongs there"):
+            download(f"{url}/file.bin", target, checksum)
+    assert target.read_bytes() == b"somebody's own"
+    assert download(f"{url}/file.bin", target, sha256(b"somebody's own")) == target  # it is that file: nothing to fetch
+    assert Handler.ranges == []
+
+
+def test_a_file_that_somebody_put_into_a_cache_folder_is_not_taken_for_a_damaged_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
+    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
+    entry = catalogue.replace(
+        catalogue.ENTRIES["ml-100k"], sources=(lambda folder: (folder / "u.data").write_text("1\t1\t5\t10\n"),)
+    )
+    folder = tmp_path / "ml-100k"
+    claim(folder, "dataset")
+    for text in ("my notes", "my notes, longer"):
+        (folder / "notes.txt").write_text(text)
+        assert catalogue.locate(entry) == folder
+        (folder / "u.data").write_text("damaged")
+        assert catalogue.locate(entry) == folder
+        assert (folder / "notes.txt").read_text() == text
+
+
+def test_a_second_damaged_file_does_not_replace_the_first(tmp_path):
+    for text in ("one", "two", "three"):
+        (tmp_path / "u.data").write_text(text)
+        cache.put_aside(tmp_path, ["u.data"])
+    held = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert held == {"u.data.damaged": "one", "u.data.2.damaged": "two", "u.data.3.damaged": "three"}
 
 
 def test_extract_refuses_what_is_no_archive(tmp_path):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +15,7 @@ from sharpap.adapters.outputs import StoredScores, TopKLists, read_lists, read_s
 from sharpap.adapters.process import check_timeout, run_command
 from sharpap.errors import ConfigError, ContractError
 from sharpap.recommenders import Capabilities
+from sharpap.scratch import Scratch
 
 PLACEHOLDERS = ("train", "valid", "users", "seed", "scores", "topk")
 OUTPUTS = ("scores", "topk")
@@ -93,8 +92,8 @@ class CommandRecommender:
             TrainingError: it is not found, fails, or takes too long. ContractError: it writes nothing, or something of the
                 wrong form. Where it may help, the last lines that it printed are part of the message.
         """
-        folder = Path(tempfile.mkdtemp(prefix="sharpap-" if self.keep is None else "run-", dir=self._home()))
-        owner = _Folder(folder, keep=self.keep is not None)
+        owner = None if self.keep is not None else Scratch()
+        folder = self._kept() if owner is None else owner.folder
         source = f"The command {self.command[0]!r}"
         said = run_command(self._words(folder, train, valid, seed), log=folder / "log.txt", timeout=self.timeout)
         path = self._written(folder, said)
@@ -108,12 +107,10 @@ class CommandRecommender:
         can = Capabilities(top_k=self.top_k or max(lists.shape[1], 1), deterministic=self.deterministic)
         return TopKLists(items=lists, num_items=train.shape[1], capabilities=can, log=record)
 
-    def _home(self) -> Path | None:
-        if self.keep is None:
-            return None
-        home = Path(self.keep)
+    def _kept(self) -> Path:
+        home = Path(self.keep or "")
         home.mkdir(parents=True, exist_ok=True)
-        return home
+        return Path(tempfile.mkdtemp(prefix="run-", dir=home))
 
     def _words(self, folder: Path, train: csr_array, valid: csr_array | None, seed: int) -> list[str]:
         """Write the input files that the command names; the command with places filled in."""
@@ -144,15 +141,6 @@ class CommandRecommender:
             names = ", ".join(path.name for path in found)[:300]
             raise ContractError(f"The command {self.command[0]!r} wrote several lists: {names}.")
         return found[0]
-
-
-class _Folder:
-    """A folder that goes when nothing refers to this object any more, at the latest when the interpreter ends."""
-
-    def __init__(self, folder: Path, *, keep: bool) -> None:
-        self.folder = folder
-        if not keep:
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 def save_matrix(file: Any, matrix: csr_array) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -20,7 +18,8 @@ import platformdirs
 
 from sharpap import progress
 from sharpap.errors import ConfigError, DownloadError
-from sharpap.files import write_text
+from sharpap.files import refuse_link, write_text
+from sharpap.scratch import Scratch
 
 NAMES = ("recbole", "rectools")
 MARKER = "sharpap-environment.json"
@@ -94,17 +93,16 @@ class Environment:
             overwrite: replace one that is there.
 
         Raises:
-            ConfigError: it is there already. DownloadError: a step failed; nothing is left behind.
+            ConfigError: it is there already, or something else is. DownloadError: a step failed; nothing is left behind.
         """
+        self._refuse_foreign()
         if self.folder.exists() and self.state != "not made" and not overwrite:
             raise ConfigError(
                 f"{self.folder} is there already ({self.state}).", hint="Pass --overwrite to make it anew."
             )
-        home = environments_home()
-        home.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        made = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=home))
-        try:
+        with Scratch(environments_home()) as folder:
+            made = folder / self.name
             progress.event("environment", name=self.name, step="interpreter", folder=str(self.folder))
             with progress.task(f"Environment {self.name}") as task:
                 self._do("making the environment", [python or sys.executable, "-m", "venv", str(made)], task)
@@ -120,22 +118,30 @@ class Environment:
                 )
             facts = {"requirements": _digest(self.requirements), "python": version.strip()}
             write_text(made / MARKER, json.dumps(facts))
-            if self.folder.exists():
+            if self.state != "not made":
                 self.remove()
             os.replace(made, self.folder)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
         seconds = round(time.perf_counter() - start, 1)
         progress.event("environment", name=self.name, step="ready", seconds=seconds)
         return self.folder
 
     def remove(self) -> None:
         """Delete it; renamed first, so that a half-deleted one is never taken for a whole one."""
+        self._refuse_foreign()
         if not self.folder.is_dir():
             raise ConfigError(f"The environment {self.name!r} is not made.")
-        doomed = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=environments_home()))
-        os.replace(self.folder, doomed / self.name)
-        shutil.rmtree(doomed, ignore_errors=True)
+        with Scratch(environments_home()) as doomed:
+            os.replace(self.folder, doomed / self.name)
+
+    def _refuse_foreign(self) -> None:
+        """Raise `ConfigError` where something that `create` did not make stands in the place."""
+        refuse_link(self.folder)
+        refuse_link(self.folder / MARKER)
+        if self.state == "not made" and self.folder.exists() and (self.folder.is_file() or any(self.folder.iterdir())):
+            raise ConfigError(
+                f"{self.folder} was not made by `sharpap env create`: it holds no readable {MARKER}.",
+                hint="Move it away, or remove it yourself.",
+            )
 
     def _do(self, step: str, command: list[str], task: progress.Task) -> str:
         """Run one step; its last lines are the error's text."""

@@ -6,8 +6,8 @@ import multiprocessing
 import os
 import pickle
 import signal
-import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -22,6 +22,7 @@ from sharpap.assess.results import Cell
 from sharpap.assess.stages import Staged
 from sharpap.assess.work import Made, Piece, Train, Work
 from sharpap.errors import ConfigError
+from sharpap.scratch import Scratch, reclaim
 
 
 class Backend(Protocol):
@@ -186,10 +187,9 @@ class Processes:
 
     def __enter__(self) -> Self:
         os.environ.update(self.environment)
-        handle, name = tempfile.mkstemp(prefix="sharpap-work-")
-        self.file = Path(name)
-        with open(handle, "wb") as file:
-            file.write(self.sent)
+        self.scratch = Scratch()
+        self.file = self.scratch.folder / "work"
+        self.file.write_bytes(self.sent)
         del self.sent
         self.pool = self._start()
         try:
@@ -208,7 +208,7 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
-        self.file.unlink(missing_ok=True)
+        self.scratch.close()
         for name in self.environment:
             os.environ.pop(name, None)
 
@@ -243,7 +243,10 @@ def _end_with_parent(work: Path) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        work.unlink(missing_ok=True)  # a parent that was killed left it behind
+        for _ in range(100):  # a parent that was killed left it behind; its lock goes a moment after its end is told
+            if reclaim(work.parent):
+                break
+            time.sleep(0.02)
         os._exit(1)
 
 

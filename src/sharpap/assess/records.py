@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sharpap.errors import ConfigError, DataError, said
+from sharpap import folders
+from sharpap.errors import ConfigError, DataError, StorageError, said
 from sharpap.files import explained, locked, replacing
 from sharpap.untrusted import json_value, refuse_irregular
 
@@ -20,6 +22,7 @@ Key = dict[str, Any]
 FORMAT = "sharpap-record-1"
 SUFFIX = ".record"
 QUARANTINE = "quarantine"
+_NAME = re.compile(r"[a-z]+(-[0-9a-f]{16})?-[0-9a-f]{32}(-[0-9]+)?" + re.escape(SUFFIX))
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class RecordStore:
         """What `decode` makes of the content stored under `key`, or None."""
         path, text = self._path(kind, key), _text(key)
         try:
+            if path.is_symlink():
+                self.problems.append(f"{path} is a link; its work is done again.")
+                return None
             refuse_irregular(path)
             raw = path.read_bytes()
         except FileNotFoundError:
@@ -62,8 +68,9 @@ class RecordStore:
         """Keep `content` under `key`.
 
         Raises:
-            StorageError: the disk is full, or the folder cannot be written to.
+            StorageError: the disk is full, or the folder cannot be written to. ConfigError: it is someone else's.
         """
+        folders.claim(self.folder, "work")
         rest = _text(key).encode() + b"\n" + content
         head = {"format": FORMAT, "kind": kind, "sha256": hashlib.sha256(rest).hexdigest()}
         with explained(self.folder), replacing(self._path(kind, key)) as temporary:
@@ -72,8 +79,9 @@ class RecordStore:
     def drop(self, kind: str) -> None:
         """Forget all records of a kind."""
         with explained(self.folder):
-            for path in self.folder.glob(f"{kind}-*{SUFFIX}"):
-                path.unlink(missing_ok=True)
+            for path in self._records(self.folder):
+                if path.stem[:-33] == kind:
+                    path.unlink(missing_ok=True)
 
     def taken_problems(self) -> tuple[str, ...]:
         """The messages so far; they are then forgotten here."""
@@ -87,45 +95,54 @@ class RecordStore:
 
         Raises:
             StorageError: the folder cannot be made.
-            ConfigError: another process is clearing it.
+            ConfigError: it holds other files, or another process is clearing it.
         """
-        with explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.folder, shared=True) as free:
+        folders.claim(self.folder, "work", (QUARANTINE,))
+        with locked(self.folder, shared=True, tidy=lambda: folders.sweep(self.folder, "work")) as free:
             if not free:
                 raise ConfigError(f"Another process is clearing {self.folder}.", hint="Try again in a moment.")
             yield
 
     def clear(self) -> None:
-        """Remove all records, those of older versions too, and the folder if nothing else is in it.
+        """Remove all records, and the folder if nothing else is in it.
 
         Raises:
-            ConfigError: a process is using the store.
+            ConfigError: a process is using the store, or it is not ours.
         """
         if not self.folder.is_dir():
             return
+        folders.check(self.folder, "work", (QUARANTINE,))
         with locked(self.folder) as free, explained(self.folder):
             if not free:
                 raise ConfigError(f"Another run is using {self.folder}.", hint="Wait for it, or name another folder.")
             aside = self.folder / QUARANTINE
-            for kept in [*self.folder.glob("*-*.*"), *aside.glob("*-*.*")]:
-                if kept.suffix in (SUFFIX, ".npz", ".json"):
-                    kept.unlink(missing_ok=True)
-            for each in (aside, self.folder):
-                if each.is_dir() and not any(each.iterdir()):
-                    each.rmdir()
+            for kept in [*self._records(self.folder), *self._records(aside)]:
+                kept.unlink(missing_ok=True)
+            if aside.is_dir() and not any(aside.iterdir()):
+                aside.rmdir()
+            if [each.name for each in self.folder.iterdir()] in ([], [folders.MARKER]):
+                (self.folder / folders.MARKER).unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def _path(self, kind: str, key: Key) -> Path:
         return self.folder / f"{kind}-{digest(key)[:32]}{SUFFIX}"
+
+    def _records(self, place: Path) -> list[Path]:
+        """Files with names of records, no links, in the folder or in its quarantine; none where the folder is not ours."""
+        if not place.is_dir() or not folders.is_ours(self.folder, "work"):
+            return []
+        with os.scandir(place) as found:
+            return [Path(each) for each in found if _NAME.fullmatch(each.name) and each.is_file(follow_symlinks=False)]
 
     def _put_aside(self, path: Path, reason: str) -> None:
         """Out of the way, but kept: someone may want to know what happened to it."""
         aside = self.folder / QUARANTINE
         try:
+            folders.check(self.folder, "work", (QUARANTINE,))
             aside.mkdir(exist_ok=True)
-            place = next(name for n in range(1, 1 << 30) if not (name := aside / f"{path.stem}-{n}{SUFFIX}").exists())
-            os.replace(path, place)
-        except OSError:
+            names = (aside / f"{path.stem}-{number}{SUFFIX}" for number in range(1, 1 << 30))
+            os.replace(path, next(name for name in names if not os.path.lexists(name)))
+        except (OSError, StorageError, ConfigError):
             self.problems.append(f"{path} is damaged or not ours ({reason}); its work is done again.")
             return
         self.problems.append(

@@ -13,34 +13,31 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from sharpap import progress
+from sharpap import folders, progress
 from sharpap.assess.landscape import LANDSCAPES
 from sharpap.assess.results import Results
 from sharpap.assess.saved import CELL_TABLE, CONFIG, PROVENANCE, SHARPNESS, TABLE, check, read_config, read_provenance
 from sharpap.attacks import Poison
-from sharpap.attacks.poison_io import save_poison
+from sharpap.attacks.poison_io import save_poison, saved_by_us
 from sharpap.checksums import SUMS, note
 from sharpap.data import Dataset
 from sharpap.errors import ConfigError, DataError
-from sharpap.files import explained, replacing, write_text
+from sharpap.files import explained, refuse_link, replacing, write_text
 
 REPORT = "report.html"
 FILES = (CONFIG, TABLE, CELL_TABLE, PROVENANCE, REPORT, "log.jsonl")
 CELLS, POISONS = "cells", "poison"
+OWN = (*FILES, SHARPNESS, SUMS, CELLS, POISONS)
+_POISON = re.compile(r"[A-Za-z0-9._-]+-draw[0-9]+\.npz")
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
     """Raise `ConfigError` unless results may be written there.
 
-    That is: in a new or empty folder, in one without complete results of a run, or with `overwrite` in one with them.
+    That is: in a new or empty folder, or in one of ours (`folders.is_ours`), with complete results only if `overwrite` says so.
+    A link among its files is a `StorageError`.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is a file.", hint="Name a folder for the results.")
-    names = {entry.name for entry in folder.iterdir()}
-    if names and not names & {"provenance.json", "results.parquet", "log.jsonl", CELLS}:
-        raise ConfigError(f"{folder} holds other files.", hint="Name a new folder for the results.")
+    folders.check(folder, "results", OWN)
     if not overwrite and _complete(folder):
         raise ConfigError(f"{folder} already holds results.", hint="Name another folder, or pass --overwrite.")
 
@@ -110,11 +107,11 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
 
     Raises:
         ConfigError: the folder holds something else, or results and `overwrite` is off.
-        StorageError: the disk is full, or the folder cannot be written to.
+        StorageError: the disk is full, the folder cannot be written to, or a file in it is a link.
     """
     check_folder(folder, overwrite=overwrite)
+    folders.claim(folder, "results")
     with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         _write(results, folder)
     progress.offer("saved", folder)
     return folder
@@ -123,13 +120,16 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
 def _write(results: Results, folder: Path) -> None:
     from sharpap.report import write_html
 
+    wanted = {poison_path(folder, attack, draw) for attack, draw in results.poisons}
+    for path in wanted:
+        refuse_link(path)
     (folder / SUMS).unlink(missing_ok=True)  # until all is written, nothing vouches for any of it
     for name, frame in ((TABLE, results.frame), (CELL_TABLE, results.cell_frame)):
         with replacing(folder / name) as temporary:
             frame.write_parquet(temporary)
-    wanted = {poison_path(folder, attack, draw) for attack, draw in results.poisons}
-    for stale in set((folder / POISONS).glob("*.npz")) - wanted:
-        stale.unlink()
+    for other in set((folder / POISONS).glob("*-draw*.npz")) - wanted:
+        if _POISON.fullmatch(other.name) and saved_by_us(other):
+            other.unlink()
     if results.dataset is not None:
         for (attack, draw), poison in results.poisons.items():
             save_poison(poison, poison_path(folder, attack, draw), results.dataset.train)

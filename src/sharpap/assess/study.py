@@ -17,6 +17,7 @@ from sharpap import __version__, progress
 from sharpap.assess.candidates import Candidates, Values, with_values
 from sharpap.config.space import Dimension, Value
 from sharpap.errors import ConfigError, TrainingError, said
+from sharpap.files import detach
 from sharpap.seeds import derive_seed
 
 STUDY = "study.journal"
@@ -140,7 +141,7 @@ def _quiet(optuna: Any) -> Iterator[None]:
 
 def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
     journal, name = import_module("optuna.storages.journal"), str(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    detach(path)
     pruners = {
         "median": optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
         "halving": optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),

@@ -10,6 +10,7 @@ from typing import Any
 
 import tomli_w
 
+from sharpap import folders
 from sharpap.assess.candidates import AttackCandidates, Candidates, VictimCandidates
 from sharpap.assess.cells import CellStore
 from sharpap.assess.code import code_version
@@ -23,11 +24,11 @@ from sharpap.config import allowing, construct
 from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
 from sharpap.data.targets import TuningPool
 from sharpap.errors import ConfigError, suggest
-from sharpap.files import replacing, write_text
+from sharpap.files import explained, replacing, write_text
 from sharpap.seeds import derive_seed
 
 TRIALS, BEST = "trials.parquet", "best.toml"
-FILES = {STUDY, TRIALS, BEST, CELLS, "log.jsonl"}
+OWN = (STUDY, f"{STUDY}.lock", TRIALS, BEST, CELLS, "log.jsonl")
 SECTIONS = ("attack", "budget", "victim")
 
 
@@ -80,6 +81,7 @@ def tune(
         "data": experiment.dataset.fingerprint, "judges": chosen.judges,
         "plan": {key: value for key, value in how.items() if key != "trials"},
     }  # fmt: skip
+    claim_folder(folder, overwrite=False)
     with allowing(commands=allow_commands):
         found = search(candidates, dimensions, plan, folder=folder, settings=settings, seed=experiment.seed)
     kept = {key: value for key, value in how.items() if value is not None}
@@ -87,16 +89,18 @@ def tune(
     return found
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raise `ConfigError` if a folder holds anything but a search; with `overwrite` that is removed."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - FILES:
-        raise ConfigError(f"{folder} holds other files.", hint="Name a new folder with --out.")
+def claim_folder(folder: Path, *, overwrite: bool) -> None:
+    """Make a folder that of a search, or find that it is; with `overwrite` the search in it is removed.
+
+    Raises:
+        ConfigError: it is someone else's. StorageError: it cannot be made, or a file in it is a link.
+    """
+    folders.claim(folder, "tuning", OWN)
     if overwrite:
-        for name in (STUDY, TRIALS, BEST):
-            (folder / name).unlink(missing_ok=True)
         CellStore(folder / CELLS).clear()
+        with explained(folder):
+            for name in (STUDY, TRIALS, BEST):
+                (folder / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,13 @@ def save_poison(poison: Poison, path: Path, train: Interactions) -> Path:
         else:
             named = table.rename({"user_id": "user_id:token", "item_id": "item_id:token"})
             named.write_csv(temporary, separator="\t", quote_style="never")
-    write_text(path.with_name(path.name + ".json"), json.dumps(facts, indent=2))
+    write_text(files_of(path)[-1], json.dumps(facts, indent=2))
     return path
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """What `save_poison` writes: the file, and beside a table the one with its provenance."""
+    return (path,) if path.suffix == ".npz" else (path, path.with_name(path.name + ".json"))
 
 
 def provenance(poison: Poison, train: Interactions) -> dict[str, Any]:
@@ -118,6 +123,14 @@ def load_poison(path: Path, train: Interactions, goal: Goal | None = None) -> Po
     )
 
 
+def saved_by_us(path: Path) -> bool:
+    """Whether a file, no link, was written by `save_poison`, by its own account."""
+    try:
+        return path.is_file() and not path.is_symlink() and "sharpap" in _facts(path)
+    except DataError:
+        return False
+
+
 def direction_of(path: Path) -> Direction:
     """What the profiles of a file were made for, by its own provenance; "promote" where it does not say."""
     return _facts(path).get("direction") or "promote"
@@ -159,7 +172,7 @@ def _facts(path: Path) -> dict[str, Any]:
                 return {}
             facts = json_value(stored["provenance"].tobytes().decode())
         else:
-            beside = path.with_name(path.name + ".json")
+            beside = files_of(path)[-1]
             if not beside.exists():
                 return {}
             facts = read_json(beside)

@@ -9,19 +9,22 @@ from typing import Any
 
 from rich.markdown import Markdown
 
+from sharpap import folders
 from sharpap.assess.audit import Audit, audit
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import dataset_from
+from sharpap.assess.records import QUARANTINE
 from sharpap.assess.store import CELLS
 from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in
 from sharpap.config import build, construct, locate
 from sharpap.errors import ConfigError
-from sharpap.files import write_text
+from sharpap.files import explained, write_text
 from sharpap.report.audit import audit_html, audit_page
 
 PAGE, TEXT, RECORD = "audit.html", "audit.md", "audit.json"
+OWN = (PAGE, TEXT, RECORD, CELLS, "log.jsonl")
 SECTIONS = {"attacks": "attack", "detectors": "detector", "defenses": "defense"}
 
 
@@ -34,6 +37,8 @@ def run_audit(
     `--set` paths without a section belong to the audit, e.g. ``draws=5``; those of ``victim.`` to the recommender.
     """
     folder = out or Path("results") / f"audit-{target.replace(':', '-')}"
+    folders.check(folder, "audit", OWN)
+    folders.check(folder / CELLS, "work", (QUARANTINE,))
     if (folder / RECORD).exists() and not overwrite:
         raise ConfigError(f"{folder} holds an audit.", hint="Name another --out, or pass --overwrite.")
     recipe: dict[str, Any] = {"audit": {}, "victim": {}}
@@ -55,6 +60,7 @@ def run_audit(
         recommender = locate.recommender(target, recipe["victim"], where="victim")
     else:
         recommender = build("victim", {"name": target} | recipe["victim"], where="victim")
+    folders.claim(folder, "audit")
     store = CellStore(folder / CELLS)
     if overwrite:
         store.clear()
@@ -67,9 +73,10 @@ def run_audit(
         found = audit(dataset, recommender, plan, name=target, store=store, jobs=jobs)
     text = audit_page(found)
     record = finite(asdict(found) | {"needed": {f"{level:g}": found.needed(level) for level in found.LEVELS}})
-    write_text(folder / PAGE, audit_html(found))
-    write_text(folder / TEXT, text)
-    write_text(folder / RECORD, json.dumps(record, indent=2))
+    with explained(folder):
+        write_text(folder / PAGE, audit_html(found))
+        write_text(folder / TEXT, text)
+        write_text(folder / RECORD, json.dumps(record, indent=2))
     if as_json:
         print(json.dumps(record, indent=2))
         return

@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.segment import Segment
 
 from sharpap import progress
-from sharpap.files import explained
+from sharpap.files import appending, explained
 from sharpap.text import printable
 
 if TYPE_CHECKING:
@@ -156,9 +156,10 @@ def reporting(*, quiet: bool, log: Path | None = None, append: bool = False) -> 
         if log is not None:
             with explained(log.parent):
                 log.parent.mkdir(parents=True, exist_ok=True)
-                file = log.open("a" if append else "w", encoding="utf-8")
+                file = appending(log, anew=not append)
             stack.callback(_close, file)
-            if file.tell() and not log.read_bytes().endswith(b"\n"):  # a run was killed while it wrote
+            before = log.read_bytes()
+            if before and not before.endswith(b"\n"):  # a run was killed while it wrote
                 file.write("\n")
         reporter = Reporter(quiet=quiet, log=file)
         if reporter.bars is not None:

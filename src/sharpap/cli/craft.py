@@ -12,10 +12,11 @@ import numpy as np
 
 from sharpap.assess.recipe import experiment_from
 from sharpap.attacks import Poison, check_poison
-from sharpap.attacks.poison_io import SUFFIXES, provenance, save_poison
+from sharpap.attacks.poison_io import SUFFIXES, files_of, provenance, save_poison
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.errors import ConfigError
+from sharpap.files import refuse_link
 from sharpap.threads import for_work_of
 from sharpap.threat import Goal
 
@@ -27,8 +28,10 @@ def craft(
     """Craft one poison and write it. `--set` paths without a section belong to the attack, e.g. ``epochs=10``."""
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"--out {out} has no known suffix.", hint=f"Choose one of {', '.join(SUFFIXES)}.")
-    if out.exists() and not overwrite:
-        raise ConfigError(f"{out} exists.", hint="Name another file, or pass --overwrite.")
+    for path in files_of(out):
+        refuse_link(path)
+        if path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists.", hint="Name another file, or pass --overwrite.")
     folder = next(parent for parent in out.absolute().parents if parent.exists())
     if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--out {out} cannot be written.", hint="Name a file in a folder of yours.")

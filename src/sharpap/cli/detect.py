@@ -21,7 +21,8 @@ from sharpap.cli.console import finite, loaded, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.config import REGISTRY, build
 from sharpap.errors import ConfigError, DataError
-from sharpap.files import write_text
+from sharpap.files import explained, write_text
+from sharpap.folders import MARKER, is_ours
 from sharpap.metrics import Interval
 
 RECORD = "detection.json"
@@ -30,7 +31,7 @@ RECORD = "detection.json"
 def detect_folder(
     folder: Path, wanted: list[str] | None, settings: list[str], seed: int | None, quiet: bool, as_json: bool
 ) -> None:
-    """Score the profiles of a results folder; the figures are written beside them.
+    """Score the profiles of a results folder; the figures are written beside them, where the folder is ours.
 
     `--set` paths begin with a detector, ``pca-varselect.components=5``, or with ``data.``.
     """
@@ -63,15 +64,20 @@ def detect_folder(
             raise ConfigError(f"The run in {folder} made no profiles.")
         found = detect(dataset.train.matrix, poisons, chosen, seed=seed or 0)
     facts = {"detectors": list(chosen), "detections": [finite(asdict(each)) for each in found]}
-    write_text(folder / RECORD, json.dumps(facts, indent=2))
-    note_again(folder, RECORD)
+    ours = is_ours(folder, "results")
+    if ours:
+        with explained(folder):
+            write_text(folder / RECORD, json.dumps(facts, indent=2))
+            note_again(folder, RECORD)
     if as_json:
         print(json.dumps(facts, indent=2))
         return
-    _show(found, list(poisons), folder)
+    _show(found, list(poisons))
+    end = f"Written to {folder}/{RECORD}" if ours else f"{folder} holds no {MARKER}: nothing is written there."
+    stdout().print(f"\n{end}", markup=False, highlight=False)
 
 
-def _show(found: list[Detection], attacks: list[str], folder: Path) -> None:
+def _show(found: list[Detection], attacks: list[str]) -> None:
     console = stdout()
     figures = {(each.attack, each.detector): each for each in found}
     names = list(dict.fromkeys(each.detector for each in found))
@@ -90,7 +96,6 @@ def _show(found: list[Detection], attacks: list[str], folder: Path) -> None:
         for name in names:
             table.add_row(name, *(_interval(pick(figures[attack, name])) for attack in attacks))
         console.print(table)
-    console.print(f"\nWritten to {folder}/{RECORD}", markup=False, highlight=False)
 
 
 def _interval(found: Interval) -> str:

@@ -21,6 +21,7 @@ from sharpap.config import REGISTRY, plugins
 from sharpap.data import Dataset, TargetPool, entries
 from sharpap.data.targets import KINDS, RANGES
 from sharpap.errors import ConfigError, suggest
+from sharpap.folders import MARKER, is_ours
 from sharpap.report import markdown, show, write_html
 
 TARGET_METRICS = ("H", "N", "anyH")
@@ -39,8 +40,10 @@ def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_
             f"--metric {metric}: there is no such metric of targets.",
             hint=f"Choose one of {', '.join(TARGET_METRICS)}.",
         )
-    write_html(results, folder / REPORT)
-    note_again(folder, REPORT)
+    ours = is_ours(folder, "results")
+    if ours:
+        write_html(results, folder / REPORT)
+        note_again(folder, REPORT)
     if as_json:
         print(json.dumps(summary_json(results, folder, metric), indent=2))
         return
@@ -48,7 +51,8 @@ def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_
         print(markdown(results, k, metric))
         return
     show(results, stdout(), k, metric)
-    stdout().print(f"Report in {folder / REPORT}", markup=False, highlight=False)
+    page = f"Report in {folder / REPORT}" if ours else f"{folder} holds no {MARKER}: nothing is written there."
+    stdout().print(page, markup=False, highlight=False)
 
 
 def show_data(

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sharpap import tracking
+from sharpap import folders, tracking
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.cells import CellStore
 from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.records import QUARANTINE
 from sharpap.assess.resources import OnRay
-from sharpap.assess.store import CELLS, FILES, POISONS, check_continues, check_folder, poison_path
+from sharpap.assess.store import CELLS, OWN, POISONS, check_continues, check_folder, poison_path
 from sharpap.attacks.poison_io import direction_of, load_poison
 from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.own_code import only_victims
@@ -22,7 +23,7 @@ from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.cli.stops import kept_in
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError, Interrupted
-from sharpap.files import explained, locked, sweep
+from sharpap.files import locked
 from sharpap.report import show
 from sharpap.threat import Goal
 
@@ -45,6 +46,7 @@ def run_recipe(
         raise ConfigError(
             f"{out} cannot be results and store in one.", hint=f"Name another --store, e.g. {out / CELLS}."
         )
+    folders.check(cells, "work", (QUARANTINE,))
     more = command_victims(commands)
     trackers = [tracking.parse(text, out) for text in track or []]
     recipe = read_recipe(name)
@@ -70,18 +72,13 @@ def run_recipe(
 @contextmanager
 def _holding(out: Path) -> Iterator[None]:
     """A results folder is one run's at a time; what killed runs left in it goes."""
-    with explained(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with locked(out) as free:
+    folders.claim(out, "results", OWN)
+    with locked(out, tidy=lambda: folders.sweep(out, "results", POISONS)) as free:
         if not free:
             raise ConfigError(
                 f"Another run is at work in {out}.",
                 hint="Wait for it, or name another --out; --store lets runs share work.",
             )
-        with explained(out):
-            for name in FILES:
-                sweep(out, name)
-            sweep(out / POISONS)
         yield
 
 
@@ -102,7 +99,10 @@ def evaluate_profiles(
                 f"--set {section}...: finished profiles are assessed as they are.",
                 hint="Other targets: --targets ITEM,ITEM. Other profiles: `sharpap attack` or `sharpap run`.",
             )
-    with reporting(quiet=quiet, log=None if out is None else out / "log.jsonl"):
+    with ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(_holding(out))
+        stack.enter_context(reporting(quiet=quiet, log=None if out is None else out / "log.jsonl"))
         base, config = experiment_from(recipe, code, more_victims=more)
         train, poisons = base.dataset.train, {}
         direction = recipe.get("direction")

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 from rich.table import Table
 
+from sharpap import folders
 from sharpap.assess.recipe import read_recipe
 from sharpap.assess.study import Tuned
-from sharpap.assess.tune import BEST, TRIALS, check_folder, tune
+from sharpap.assess.tune import BEST, OWN, TRIALS, claim_folder, tune
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.own_code import own_names
 from sharpap.cli.settings import apply
@@ -29,12 +30,13 @@ def run_tune(
 ) -> None:  # fmt: skip
     """Search, write best.toml and trials.parquet, show the best candidates."""
     out = out or Path("results") / f"tune-{Path(name).stem}"
-    check_folder(out, overwrite=overwrite)
+    folders.check(out, "tuning", OWN)
     recipe = read_recipe(name)
     ranges = dict(split_assignment(entry) for entry in space)
     judges, code = own_names(recipe, victims, trusted=allow_code)
     apply(recipe, shortcuts, targets, fakes, settings)
     given = {key: value for key, value in plan.items() if value is not None}
+    claim_folder(out, overwrite=overwrite)
     with kept_in(out), reporting(quiet=quiet, log=out / "log.jsonl"):
         found = tune(
             recipe, ranges, out=out, judges=judges, code=code, allow_commands=allow_commands, jobs=jobs, **given

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ import polars as pl
 from sharpap import progress
 from sharpap.data import cache
 from sharpap.data.dataset import Dataset
-from sharpap.data.download import download, extract, wheel
+from sharpap.data.download import MARK, download, extract, wheel
 from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Format
 from sharpap.data.read import core, read_interactions
@@ -26,7 +25,9 @@ from sharpap.data.roles import Columns
 from sharpap.data.split import Split, given, split
 from sharpap.data.synthetic import synthetic
 from sharpap.data.table import BadRows, Duplicates
-from sharpap.errors import ConfigError, DownloadError
+from sharpap.errors import ConfigError, DownloadError, SharpAPError, StorageError
+from sharpap.folders import check, claim
+from sharpap.scratch import Scratch
 
 ML100K_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-100k.zip", "md5:0e33842e24a9c977be4e0107933c0723")
 ML1M_ZIP = ("https://files.grouplens.org/datasets/movielens/ml-1m.zip", "md5:c4d9eecfca2ab87c1945afe126590906")
@@ -140,6 +141,7 @@ def locate(entry: Entry) -> Path:
     """The folder with an entry's files: SHARPAP_DATA_HOME, the user cache, then its downloads in order.
 
     What lies in the cache is checked against the checksums of its download; a damaged file is put aside and fetched again.
+    A folder in its place that SharpAP did not make is read, and left alone.
     """
     tried = []
     home, folder = os.environ.get("SHARPAP_DATA_HOME"), cache_home() / entry.name
@@ -149,6 +151,14 @@ def locate(entry: Entry) -> Path:
     if entry.found_in(folder) and not broken:
         return folder
     tried += [str(Path(home) / entry.name)] if home else []
+    try:
+        if broken or entry.sources:
+            check(folder, "dataset", broken)
+    except SharpAPError as error:
+        damage = f"{', '.join(broken)} in {folder} is no longer what was downloaded. " if broken else ""
+        raise DownloadError(
+            f"{damage}{error.message}", hint=f"Move {folder} away: {entry.name} is then fetched anew."
+        ) from None
     if broken:
         cache.put_aside(folder, broken)
         damage = f"{', '.join(broken)} in {folder} is no longer what was downloaded"
@@ -156,13 +166,15 @@ def locate(entry: Entry) -> Path:
         tried.append(damage)
     else:
         tried.append(str(folder))
+    foreign = cache.foreign(folder, [name for names in entry.files for name in names])
     for source in entry.sources:
         try:
+            claim(folder, "dataset")
             source(folder)
-        except (DownloadError, OSError) as error:
-            tried.append(error.message if isinstance(error, DownloadError) else str(error))
+        except (DownloadError, StorageError, OSError) as error:
+            tried.append(error.message if isinstance(error, SharpAPError) else str(error))
         else:
-            cache.seal(folder)
+            cache.seal(folder, foreign)
             return folder
     raise DownloadError(
         f"The files of {entry.name} are not at hand. Tried: " + "; ".join(tried) + ".",
@@ -174,7 +186,7 @@ def locate(entry: Entry) -> Path:
 def from_grouplens(folder: Path, *, archive: tuple[str, str] = ML100K_ZIP, members: Any = None) -> None:
     """The official MovieLens archive."""
     url, checksum = archive
-    kept = download(url, folder.parent / url.rsplit("/", 1)[-1], checksum)
+    kept = download(url, folder.parent / f"{MARK}{url.rsplit('/', 1)[-1]}", checksum)
     extract(kept, members or {"ml-100k/u.data": ("u.data", U_DATA), "ml-100k/u.item": ("u.item", "")}, folder)
     kept.unlink()
 
@@ -182,8 +194,8 @@ def from_grouplens(folder: Path, *, archive: tuple[str, str] = ML100K_ZIP, membe
 def from_recbole_wheel(folder: Path, *, pip_options: tuple[str, ...] = ()) -> None:
     """MovieLens-100K as it ships inside the recbole wheel: for where only a package registry is reachable."""
     inside = "recbole/dataset_example/ml-100k/ml-100k"
-    with tempfile.TemporaryDirectory() as scratch:
-        found = wheel("recbole==1.2.1", Path(scratch), options=pip_options)
+    with Scratch() as scratch:
+        found = wheel("recbole==1.2.1", scratch, options=pip_options)
         members = {f"{inside}.inter": ("ml-100k.inter", INTER), f"{inside}.item": ("ml-100k.item", ITEM)}
         extract(found, members, folder)
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -17,26 +16,37 @@ from sharpap import progress
 from sharpap.checksums import digest
 from sharpap.data.arrays import most_unpacked
 from sharpap.errors import DownloadError
+from sharpap.files import PLAINLY, refuse_link
+from sharpap.scratch import Scratch
 
 CHUNK = 1 << 16
 MOST_BYTES = 4 << 30
+MARK = ".sharpap-"
 
 
 def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0, most: int = MOST_BYTES) -> Path:
-    """Fetch `url` to `path`; a transfer that broke off leaves ``path.part`` and goes on from there next time.
+    """Fetch `url` to `path`; a transfer that broke off leaves ``.sharpap-NAME.part`` and goes on from there next time.
 
     Args:
         url: http(s) or file address.
-        path: final place; its folder is created.
+        path: final place; its folder is created. The very file, if it is there already, is taken; another is never replaced.
         checksum: ``sha256:...`` or ``md5:...``.
         timeout: seconds without a byte before giving up.
         most: bytes after which the transfer is given up, so that no server fills the disk.
 
     Raises:
-        DownloadError: no connection, an HTTP error, too many bytes, or a wrong checksum (the file is then removed).
+        StorageError: a link or a device is in the place.
+        DownloadError: no connection, an HTTP error, too many bytes, a wrong checksum (what came is then removed), or another
+            file in the place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{MARK}{path.name}.part")
+    for place in (path, part):
+        refuse_link(place)
+    if path.exists():
+        if matches(path, checksum):
+            return path
+        raise _in_the_way(path)
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - address and checksum are the catalogue's
     try:
@@ -45,7 +55,7 @@ def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0, most
             left = reply.headers.get("Content-Length")
             expected = None if left is None else int(left) + (have if resumed else 0)
             with (
-                part.open("ab" if resumed else "wb") as file,
+                os.fdopen(_opened(part, resumed), "wb") as file,
                 progress.task(f"Downloading {url.rsplit('/', 1)[-1]}", None if left is None else int(left)) as task,
             ):
                 size = have if resumed else 0
@@ -74,6 +84,17 @@ def download(url: str, path: Path, checksum: str, *, timeout: float = 20.0, most
     return path
 
 
+def _in_the_way(path: Path) -> DownloadError:
+    return DownloadError(f"{path} is there, and is not the file that belongs there: move it away.")
+
+
+def _opened(part: Path, resumed: bool) -> int:
+    """A partial file to go on with, or a new one."""
+    if not resumed:
+        part.unlink(missing_ok=True)
+    return os.open(part, os.O_WRONLY | os.O_APPEND | os.O_CREAT | PLAINLY, 0o644)
+
+
 def matches(path: Path, checksum: str) -> bool:
     """Whether the file has this ``algorithm:hexdigest``."""
     algorithm, _, expected = checksum.partition(":")
@@ -86,19 +107,25 @@ def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) ->
     Args:
         archive: the zip file.
         members: name inside the archive to (file name in `folder`, checksum or "" for none).
-        folder: created with all files at once, or not at all.
+        folder: created with all files at once, or not at all. Another file that is there under one of their names is never
+            replaced.
 
     Raises:
-        DownloadError: a member is missing, its checksum is wrong, or it would unpack to far more than such files do.
+        StorageError: a link is in the place.
+        DownloadError: a member is missing, its checksum is wrong, it would unpack to far more than such files do, or another
+            file is in its place.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=folder.name + ".") as made:
+    for place in (folder, *(folder / name for name, _ in members.values())):
+        refuse_link(place)
+    with Scratch(folder.parent) as scratch:
+        made = scratch / folder.name
+        made.mkdir()
         try:
             with zipfile.ZipFile(archive) as opened:
                 for member, (name, checksum) in members.items():
-                    target = Path(made) / name
+                    target = made / name
                     size, most = opened.getinfo(member).file_size, most_unpacked(archive.stat().st_size)
-                    if size > most or target.parent != Path(made):
+                    if size > most or target.parent != made:
                         raise DownloadError(f"{archive.name}: {member} would unpack to {size:,} bytes.")
                     with opened.open(member) as source, target.open("wb") as file:
                         shutil.copyfileobj(source, file)
@@ -106,9 +133,13 @@ def extract(archive: Path, members: dict[str, tuple[str, str]], folder: Path) ->
                         raise DownloadError(f"{archive.name}: the checksum of {member} is wrong.")
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise DownloadError(f"{archive.name} is not the archive it should be ({error}).") from None
+        places = {file: folder / file.name for file in made.iterdir()}
+        for file, place in places.items():
+            if place.exists() and digest(place) != digest(file):
+                raise _in_the_way(place)
         folder.mkdir(exist_ok=True)
-        for file in Path(made).iterdir():
-            os.replace(file, folder / file.name)
+        for file, place in places.items():
+            os.replace(file, place)
 
 
 def wheel(requirement: str, folder: Path, *, options: tuple[str, ...] = ()) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sharpap.data.advice import Advice, advise
@@ -21,6 +20,7 @@ from sharpap.data.structure import Core, Spread, core_size, gini, shares
 from sharpap.data.suspicious import Suspicion, in_columns, in_ids, in_profiles, in_rows, in_time, in_values
 from sharpap.data.taking import Taking, refuse_taking
 from sharpap.errors import DataError
+from sharpap.scratch import Scratch
 
 CORES = (5, 10)
 
@@ -101,7 +101,7 @@ def profile(
         refuse_taking(path)
     if layout.format == "adjacency":
         read_adjacency(path, decompressed(path).removeprefix(b"\xef\xbb\xbf"), "merge")  # its errors name the line
-    with rows_of(path, layout) as rows, TemporaryDirectory(prefix="sharpap-") as folder:
+    with rows_of(path, layout) as rows, Scratch() as folder:
         if collect(rows.frame.head(1), path).is_empty():
             raise DataError("There is no interaction in it.", path=path)
         meaning = meaning_in(rows.frame, layout, columns, path, look=True)
@@ -112,7 +112,7 @@ def profile(
         usable = int(coded.users["rows"].sum())
         if usable == 0:
             raise DataError("No row can be used.", path=path, hint=f"Of {count:,} rows: {coded.dropped}.")
-        pairs = coded.pairs(Path(folder))
+        pairs = coded.pairs(folder)
         ratings = ratings_of(coded, by_role["rating"], path) if "rating" in by_role else None
         times = times_of(coded, by_role["timestamp"], path) if "timestamp" in by_role else None
         cores = tuple(core_size(pairs, k) for k in CORES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from sharpap.data.structure import BLOCK, Pairs
 from sharpap.data.table import BadRows, Duplicates
 from sharpap.data.taking import Taking
 from sharpap.data.write import write_blocks
+from sharpap.scratch import Scratch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,11 @@ def rewrite(
         selected(
             path, layout, columns, threshold=threshold, bad_rows=bad_rows, taking=Taking.of(where, missing)
         ) as chosen,
-        TemporaryDirectory(prefix="sharpap-") as folder,
+        Scratch() as folder,
     ):
         users, items = chosen.coded.users, chosen.coded.items
         keys = (_keys(batch) for batch in batches(chosen.frame, path))
-        pairs = spill(keys, users["rows"].to_numpy().astype(np.int64), max(items.height, 1), Path(folder))
+        pairs = spill(keys, users["rows"].to_numpy().astype(np.int64), max(items.height, 1), folder)
         notes = chosen.counted(len(pairs) + pairs.repeats, path) | {"duplicates_merged": pairs.repeats}
         refuse_repeats(pairs.repeats, duplicates, path)
         counts = {"user": pairs.user_counts, "item": pairs.item_counts}

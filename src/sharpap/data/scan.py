@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from sharpap.data.lines import is_cut_by_polars, look_through, quoted_rows_in, r
 from sharpap.data.matrix import npz_arrays
 from sharpap.data.unfold import LINE, NO_OBJECT, objects, wide
 from sharpap.errors import DataError
+from sharpap.scratch import Scratch
 
 SHOWN = 10
 BATCH = 1 << 18
@@ -97,15 +97,15 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
     elif layout.format == "adjacency":
         yield Rows(frame=_adjacency(path))
     elif layout.format == "jsonl":
-        with tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
-            frame, bad, blank = objects(path, layout, Path(folder))
+        with Scratch() as folder:
+            frame, bad, blank = objects(path, layout, folder)
             first = tuple((line, "no JSON object") for line in bad[:SHOWN])
             ragged = Ragged(lines=len(bad), first=first, blank=blank, reason=NO_OBJECT)
             yield Rows(frame=frame.drop(LINE), ragged=ragged, line_of=lambda rows: _noted(frame, rows, path))
     elif layout.format == "wide":
         plain = replace(layout, format="csv")
-        with rows_of(path, plain) as base, tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
-            frame = wide(base.frame, lambda part: batches(part, path, ordered=True), layout, path, Path(folder))
+        with rows_of(path, plain) as base, Scratch() as folder:
+            frame = wide(base.frame, lambda part: batches(part, path, ordered=True), layout, path, folder)
             line_of = base.line_of
             yield Rows(
                 frame=frame.drop(LINE), ragged=base.ragged,
@@ -235,8 +235,8 @@ def _good_lines(path: Path, layout: Layout) -> Iterator[tuple[Path, Ragged, Call
         first=tuple((number + 1, f"{fields} fields") for number, fields in first.iter_rows()),
         blank=counts["blank"].item() or 0,
     )
-    with tempfile.TemporaryDirectory(prefix="sharpap-") as folder:
-        good = Path(folder) / "rows.txt"
+    with Scratch() as folder:
+        good = folder / "rows.txt"
         kept = rows.filter(~pl.col("bad") & ~pl.col("blank"))
 
         def line_of(wanted: list[int]) -> list[int]:

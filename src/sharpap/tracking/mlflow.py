@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import time
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sharpap.errors import ConfigError
+from sharpap.files import refuse_link
 from sharpap.tracking.tracker import Tracker
 
 EXPERIMENT = "sharpap"
@@ -41,6 +44,7 @@ class _Run:
             ) from None
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
+        _refuse_foreign(folder)
         self.client: Any = make(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
         found = self.client.get_experiment_by_name(EXPERIMENT)
         self.experiment: str = (
@@ -73,6 +77,22 @@ class _Run:
     def close(self, *, failed: bool) -> None:
         if self.run is not None:
             self.client.set_terminated(self.run, "FAILED" if failed else "FINISHED")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise where MLflow would write through a link, or make its tables in a database of someone else."""
+    database = folder / "mlflow.db"
+    for place in (database, folder / "artifacts"):
+        refuse_link(place)
+    if not database.exists() or not database.stat().st_size:
+        return
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened:
+            tables = {name for (name,) in opened.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error:
+        tables = set[str]()
+    if "experiments" not in tables:
+        raise ConfigError(f"{database} is no database of MLflow's.", hint="Name another folder: --track mlflow:DIR.")
 
 
 def _name(name: str) -> str:
