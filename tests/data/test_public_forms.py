@@ -9,7 +9,7 @@ import pytest
 from public_forms import FORMS, Form
 
 from sharpap.data import Columns, Interactions, load, profile, read_interactions, stream
-from sharpap.errors import DataError
+from sharpap.errors import ConfigError, DataError
 
 
 def pairs_of(read: Interactions) -> set[tuple[str, str]]:
@@ -88,6 +88,45 @@ def test_a_value_far_outside_the_scale_is_pointed_out(sharpap, tmp_path):
     assert code == 0, err
     assert "scale -10 to 10" in out
     assert f"{600 - len(wanted)}  rows left out: rating of 99, which means none" in out
+
+
+def test_jester_as_it_is_published(sharpap, tmp_path):
+    """A wide matrix of which the first column counts jokes: users are numbered by row, the count is no item."""
+    path, wanted = FORMS["Jester, wide"].write(tmp_path)
+    code, out, err = sharpap("data", "inspect", path, "--format", "wide")
+    assert code == 0, err
+    assert "say --missing 99" in out
+    read = read_interactions(path, format="wide", missing=99, threshold=8)
+    assert read.notes["left_out"] == {"rating of 99, which means none": 40 * 55 - len(wanted)}
+    cells = [row.split(",")[1:] for row in path.read_text().splitlines()]
+    liked = {(str(u), str(i)) for u, row in enumerate(cells) for i, cell in enumerate(row) if 8 <= float(cell) <= 10}
+    assert pairs_of(read) == liked
+
+
+def test_run_takes_where_and_missing(sharpap, tmp_path):
+    path, wanted = FORMS["Steam-200k"].write(tmp_path)
+    options = (
+        "--data",
+        path,
+        "--where",
+        "column 2=play",
+        "--missing",
+        0,
+        "--attack",
+        "random",
+        "--victim",
+        "popularity",
+    )
+    code, out, err = sharpap(
+        "run", "demo", *options, "--seeds", 1, "--draws", 1, "-o", tmp_path / "out", "--json", "-q"
+    )
+    assert code == 0, err
+    data = json.loads((tmp_path / "out" / "provenance.json").read_text())["dataset"]
+    left = data["source"]["read"]["left_out"]
+    assert left["column 2 other than play"] == len(path.read_text().splitlines()) - len(wanted)
+    assert data["train"] + data["valid"] + data["test"] == len(wanted) - left["rating of 0, which means none"]
+    with pytest.raises(ConfigError, match="not of ml-100k"):
+        load("ml-100k", where={"rating": 5})
 
 
 def test_behaviour_is_chosen_by_where_and_the_rest_is_counted(sharpap, tmp_path):

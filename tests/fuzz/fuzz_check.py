@@ -135,7 +135,7 @@ def _against_reference(path: Path, layout: Any, strict: Interactions | None, loo
         return
     with rows_of(path, layout) as rows:
         names = meaning_in(rows.frame, layout, None, path, look=False).roles
-    readings = [
+    readings = [fuzz_reference.objects(raw, list(layout.names), names)] if layout.format == "jsonl" else [
         fuzz_reference.said(
             raw, separator=layout.separator, quote=layout.quote, skip=layout.skip, width=len(layout.names), whole=whole,
             places={role: layout.names.index(name) for role, name in names.items()},

@@ -88,7 +88,20 @@ def text_seeds(rng: random.Random) -> dict[str, Case]:
     inter = "user_id:token\titem_id:token\trating:float\n"
     csv = table(",", "user,item,rating,timestamp\n", lambda u, i, r, t: f"{u},{i},{r},{t}")
     named = table(",", "user_id,item_id,date\n", lambda u, i, r, t: f'"u{u}","film {i} ""x""",{rng.choice(dates)}')
+    spaced = "user_id item_id  rating\n" + "".join(f"{u:>4} {i:>5} {r}\n" for u, i, r, _ in rows)
+    checkins = table("\t", "", lambda u, i, r, t: f"{u},2010-10-{10 + r}T03:05:{10 + r}Z,{u}.{t},-{i}.{t},p{i}")
+    did = table(",", "", lambda u, i, r, t: f'{u},"film {i}",{("seen", "bought")[r % 2]},{r}.5,0')
+    objects = "".join(
+        json.dumps({"user_id": u, "movie": {"id": f"m{i}"}, "rating": rng.choice([r, f"{r}", float(r)]), "timestamp": t,
+                    "text": 'a "b"\n\u00e9', "tags": [r], "ok": r > 2}, ensure_ascii=rng.random() < 0.5) + "\n"
+        for u, i, r, t in rows
+    ).encode()  # fmt: skip
     return {
+        "jsonl": ("x.json", {"x.json": objects}),
+        "jsonl-gzip": ("x.jsonl.gz", {"x.jsonl.gz": gzip.compress(objects, 1)}),
+        "blanks": ("x.inter", {"x.inter": spaced.encode()}),
+        "checkins": ("x.txt", {"x.txt": checkins}),
+        "behaviour": ("x.csv", {"x.csv": did}),
         "csv": ("x.csv", {"x.csv": csv}),
         "csv-quoted": ("x.csv", {"x.csv": named}),
         "csv-bare": ("x.csv", {"x.csv": table(",", "", lambda u, i, r, t: f"{u},{i},{r}")}),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -108,7 +109,37 @@ def said(
         together = whole_rows(text, separator, width)
         rows, bad = (rows, bad) if together is None else (together, 0)
     picked = [{role: row[place].strip(BLANKS) for role, place in places.items()} for row in rows]
-    comma = separator == ";"
+    return _judged(picked, bad, comma=separator == ";", integer_ids=integer_ids)
+
+
+def objects(raw: bytes, names: list[str], roles: dict[str, str]) -> Said:
+    """What JSON lines say; of the fields `names`, those in `roles` count."""
+    picked, bad = [], 0
+    for line in raw.removeprefix(b"\xef\xbb\xbf").decode().split("\n"):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            inner = {f"{key}.{name}": part for key, value in record.items() if isinstance(value, dict)
+                     for name, part in value.items()}  # fmt: skip
+            texts = {name: _json_text({**record, **inner}.get(name)) for name in names}
+            "".join(texts.values()).encode()
+        except (ValueError, AttributeError, RecursionError):
+            bad += 1
+            continue
+        picked.append({role: texts[name].strip(BLANKS) for role, name in roles.items()})
+    return _judged(picked, bad, comma=False, integer_ids=False)
+
+
+def _json_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None or isinstance(value, (dict, list)) else str(value)
+
+
+def _judged(picked: list[dict[str, str]], bad: int, *, comma: bool, integer_ids: bool) -> Said:
+    """Which rows can be used; `bad` lines are no rows."""
+    places = picked[0] if picked else {}
     good, sure = [], True
     numeric = any(_number(row["timestamp"], comma) is not None for row in picked) if "timestamp" in places else True
     for row in picked:

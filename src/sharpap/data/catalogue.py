@@ -113,6 +113,10 @@ def load(source: str | Path | Any, **options: Any) -> Dataset:
         ) from None
     if isinstance(source, str) and source in ENTRIES:
         entry = ENTRIES[source]
+        if chosen.where is not None or chosen.missing is not None:
+            raise ConfigError(
+                f"where and missing choose rows of a file of your own, not of {source}.", hint="Leave them out."
+            )
         if entry.prepare is None:
             if chosen.threshold is not None or chosen.k_core:
                 raise ConfigError("Generated data has no ratings and no core.", hint="Leave out threshold and k_core.")

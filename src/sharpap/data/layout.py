@@ -24,6 +24,8 @@ BY_SUFFIX: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz",
 }  # fmt: skip
 _HEAD = 1 << 18
+_MOST_FIRST = 1 << 24
+_MOST_FIELDS = 50_000
 BOM = b"\xef\xbb\xbf"
 _PACKED = {b"\x28\xb5\x2f\xfd": "Zstandard", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip"}
 
@@ -146,10 +148,10 @@ def _head(path: Path) -> tuple[bytes, str]:
     try:
         refuse_irregular(path)
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = _first_line(path, file)
         if head[:2] == b"\x1f\x8b":
             with gzip.open(path) as file:
-                return file.read(_HEAD), "gzip"
+                return _first_line(path, cast(IO[bytes], file)), "gzip"
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"The gzip file is damaged or incomplete ({error}).", path=path) from None
     except OSError as error:
@@ -158,6 +160,17 @@ def _head(path: Path) -> tuple[bytes, str]:
         if head.startswith(magic):
             raise DataError(f"The file is compressed with {name}.", path=path, hint="Decompress it, or use gzip.")
     return head, ""
+
+
+def _first_line(path: Path, file: IO[bytes]) -> bytes:
+    """The first bytes, and of a text at least the whole first line."""
+    head = file.read(_HEAD)
+    if len(head) < _HEAD or b"\n" in head or head.startswith((b"PAR1", b"PK\x03\x04", b"\x1f\x8b", *_PACKED)):
+        return head
+    head += file.readline(_MOST_FIRST)
+    if len(head) == _HEAD + _MOST_FIRST:
+        raise DataError(f"The first line has more than {_MOST_FIRST:,} bytes, which no table has.", path=path, line=1)
+    return head
 
 
 def _by_content(path: Path, head: bytes, suffix: str) -> Format:
@@ -241,6 +254,11 @@ def _text(
             "This line holds a carriage return without a line feed, or a field that does not end.", path=path,
             line=blank + 1, hint="Save the file with line feeds (\\n) at the ends of lines.",
         ) from None  # fmt: skip
+    if len(names) > _MOST_FIELDS:
+        raise DataError(
+            f"The first line has {len(names):,} fields; {_MOST_FIELDS:,} are the most.", path=path, line=blank + 1,
+            hint="Is the separator right? A matrix of that size is read as .npz, or as rows of user, item, rating.",
+        )  # fmt: skip
     if chosen in ("movielens-tab", "movielens-dat"):
         header = False
     elif content.is_typed(line):

@@ -15,13 +15,14 @@ import polars as pl
 from sharpap.data import times
 from sharpap.data.facts import Column, looked_at
 from sharpap.data.layout import Layout
-from sharpap.data.roles import ROLES, Columns, guess, is_telling
+from sharpap.data.roles import ROLES, Columns, guess, is_telling, plain
 from sharpap.errors import DataError, listed, shown
 
 HEAD_ROWS = 1000
 MOST_LOOKED = 200
 WIDE = 10  # columns from which a table may be one column an item
 BEHAVIOURS = 12  # different words that a column of what users did may have
+DOING = ("event", "behav", "action", "activity", "interaction", "type", "verb")
 MOST_LOWEST = 100  # no rating and no count has a lowest value above it; ids of categories have
 
 
@@ -87,7 +88,7 @@ def meaning_of(
     rest = [column for column in looked.values() if column.name not in roles.values()]
     return Meaning(
         roles={role: roles[role] for role in ROLES if role in roles}, by=by,
-        others={**_coordinates(rest), **{column.name: "behaviour" for column in _behaviours(rest, head.height)}},
+        others={**_coordinates(rest), **{column.name: "behaviour" for column in _behaviours(rest, head.height, layout)}},
     )  # fmt: skip
 
 
@@ -190,13 +191,14 @@ def _is_fine(column: Column) -> bool:
     return bool(decimals) and sorted(decimals)[len(decimals) // 2] >= 4
 
 
-def _behaviours(columns: list[Column], rows: int) -> list[Column]:
-    """Text columns of a few short words that many rows share: what users did."""
+def _behaviours(columns: list[Column], rows: int, layout: Layout) -> list[Column]:
+    """Text columns of a few short words that many rows share, under such a name if any: what users did."""
     return [
         column
         for column in columns
         if column.type == "text" and 1 < column.distinct <= BEHAVIOURS and column.distinct * 10 <= rows
         and all(len(example) <= 30 for example in column.examples)
+        and (not layout.named or any(part in plain(column.name) for part in DOING))
     ]  # fmt: skip
 
 
@@ -222,7 +224,7 @@ def _refuse_wide(looked: list[Column], width: int, layout: Layout, path: str | N
         )
     raise DataError(
         f"This looks like a wide matrix, one row a user and one column an item: {width:,} columns of numbers from {low:g} "
-        f"to {high:g} ({listed([column.name for column in cells], 3)}).",
+        f"to {high:g} ({listed(column.name for column in cells[:3])}, ...).",
         path=path, line=None if layout.binary or path is None else 1,
         hint=hint + " If it is a table, name its columns: --set data.columns.user=... --set data.columns.item=...",
     )  # fmt: skip

@@ -114,10 +114,10 @@ def rows_of(path: Path, layout: Layout) -> Iterator[Rows]:
     elif layout.separator in ("::", BLANKS):
         look_through(path)
         with _good_lines(path, layout) as (good, ragged, line_of):
-            parts = pl.col("line").str.strip_chars_end("\r")
-            if layout.separator == BLANKS:
-                parts = parts.str.strip_chars(" \t").str.replace_all(RUN, "::")
-            parts = parts.str.split_exact("::", len(layout.names) - 1)
+            parts, mark = pl.col("line").str.strip_chars_end("\r"), "::"
+            if layout.separator == BLANKS:  # there is no \x01 in the lines, or they would have been refused
+                parts, mark = parts.str.strip_chars(" \t").str.replace_all(RUN, "\x01"), "\x01"
+            parts = parts.str.split_exact(mark, len(layout.names) - 1)
             named = parts.struct.rename_fields(list(layout.names)).alias("line")
             yield Rows(frame=_lines(good).select(named).unnest("line"), ragged=ragged, line_of=line_of)
     else:

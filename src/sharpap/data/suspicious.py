@@ -17,6 +17,7 @@ from sharpap.data.ratings import Ratings, Times
 from sharpap.data.scan import Rows, batches, collect
 from sharpap.data.structure import Pairs, equal_profiles
 from sharpap.data.taking import Taking
+from sharpap.errors import shown
 
 LEAST_EQUAL = 5  # shorter profiles are equal by chance
 BURST_ROWS, BURST_SHARE, BURST_SPAN = 20, 0.9, 30
@@ -75,9 +76,9 @@ def in_columns(columns: tuple[Column, ...], taking: Taking) -> Iterator[Suspicio
     """What users did, where all of it counts alike, and several ways of which one may be meant."""
     for column in columns:
         if column.role == "behaviour" and not any(name in (column.name, str(column.place)) for name in taking.where):
-            shown = tuple(f"--where {shlex.quote(f'{column.name}={example}')}" for example in column.examples)
-            text = f"kinds of behaviour stand in {column.name!r}; all rows count alike, unless --where chooses"
-            yield Suspicion(kind="behaviour", count=column.distinct, text=text, examples=shown)
+            options = tuple(f"--where {shlex.quote(f'{column.name}={example}')}" for example in column.examples)
+            text = f"kinds of behaviour stand in {shown(column.name)}; all rows count alike, unless --where chooses"
+            yield Suspicion(kind="behaviour", count=column.distinct, text=text, examples=options)
 
 
 def in_ids(coded: Coded) -> Iterator[Suspicion]:

@@ -63,7 +63,7 @@ class Taking:
             numbers = [float(value) for value in values if _is_finite(value)]
             if numbers:
                 takes = takes | number_of(name, schema, layout).is_in(numbers).fill_null(False)
-            found.append((~takes.fill_null(False), f"{name} other than {listed(values)}"))
+            found.append((~takes.fill_null(False), f"{cut(name)} other than {listed(values)}"))
         if self.missing:
             if "rating" not in roles:
                 raise DataError(
