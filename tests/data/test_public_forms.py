@@ -117,7 +117,7 @@ def test_run_takes_where_and_missing(sharpap, tmp_path):
         "--victim",
         "popularity",
     )
-    code, out, err = sharpap(
+    code, _, err = sharpap(
         "run", "demo", *options, "--seeds", 1, "--draws", 1, "-o", tmp_path / "out", "--json", "-q"
     )
     assert code == 0, err
