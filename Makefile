@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool bench scaling results clean
+.PHONY: help lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool bench scaling results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -18,6 +18,17 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+TORCH ?= cpu
+lock:  ## Write locks/ from constraints.txt: pins with hashes (asks the package index)
+	$(PYTHON) .ci/lock
+
+locked:  ## Make .venv from locks/: pip checks the hash of every file (CI; on Linux TORCH=cuda takes the index's torch)
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement locks/packages.txt --requirement locks/torch-$(TORCH).txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
 
 demo: $(STAMP)  ## Run the main job on MovieLens-100K, report in results/demo
 	$(BIN)/sharpap run demo --out results/demo --overwrite

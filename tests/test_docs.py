@@ -29,6 +29,27 @@ def test_the_readmes_example_is_the_one_in_examples():
     assert code.group(1) in (ROOT / "examples" / "ten_lines.py").read_text()
 
 
+def test_locks_hold_the_pins_with_hashes():
+    """What CI installs by `make locked`: every package of constraints.txt at its version, each with the hash of a file."""
+    pins = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    pins = {re.sub("[._]", "-", name): version for name, version in pins.items()}
+    locked = {}
+    for lock in ("packages", "torch-cpu", "torch-cuda"):
+        text = (ROOT / "locks" / f"{lock}.txt").read_text()
+        for entry in text.replace(" \\\n", " ").splitlines()[1:]:
+            (name, version), hashes = (
+                re.findall(r"^(\S+)==(\S+)", entry)[0],
+                re.findall("--hash=sha256:[0-9a-f]{64}", entry),
+            )
+            assert hashes, entry
+            assert version == pins.get(name, version), f"{name}: run `make lock`"
+            locked[name] = version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["audit"]]
+    assert {requirement.partition(">=")[0].lower() for requirement in wanted} <= locked.keys(), "run `make lock`"
+
+
 def test_the_readmes_own_model_is_the_one_in_examples():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (own,) = (block for block in blocks if "def fit(self" in block)

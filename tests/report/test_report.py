@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 import sharpap
-from sharpap.assess import Results
+from sharpap.assess import Results, summary
 from sharpap.assess.results import Cell
 from sharpap.attacks import Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, split, synthetic
@@ -146,6 +146,23 @@ def test_terminal_tables_show_names_as_they_are(results):
     assert "[bold]" in text
     assert "Transfer matrix" in text
     console.file.close()
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize(("attacks", "victims"), [(14, 3), (3, 14), (14, 14)])
+def test_tables_of_many_columns_show_every_figure_whole(width, attacks, victims):
+    """Turned over, or in parts: rich would cut a figure to "0.1…"."""
+    made = grid(attacks, victims, draws=3)
+    console = Console(record=True, width=width, file=StringIO())
+    show(made, console)
+    text = console.export_text()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    found = summary.utility(made.frame, made.attacks, made.victims, metric="NDCG", k=10)
+    figures = [f"{value:.4f}" for value in found["mean"]]
+    figures += [f"{100 * value:.2f} ±" for value in made.transfer_matrix("H", 10)["mean"]]
+    assert [figure for figure in figures if figure not in text] == []
+    assert all(name in text for name in [*made.attacks, *made.victims])
 
 
 MARKED = {

@@ -24,6 +24,7 @@ from sharpap.errors import ConfigError, DataError
 from sharpap.files import explained, write_text
 from sharpap.folders import MARKER, is_ours
 from sharpap.metrics import Interval
+from sharpap.report.width import print_whole
 
 RECORD = "detection.json"
 
@@ -95,7 +96,7 @@ def _show(found: list[Detection], attacks: list[str]) -> None:
             table.add_column(Text(attack), justify="right")
         for name in names:
             table.add_row(name, *(_interval(pick(figures[attack, name])) for attack in attacks))
-        console.print(table)
+        print_whole(console, table)
 
 
 def _interval(found: Interval) -> str:

@@ -18,6 +18,7 @@ from sharpap.cli.console import finite, loaded, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
 from sharpap.metrics import interval, repetitions
+from sharpap.report.width import print_whole
 from sharpap.text import printable
 
 SUFFIXES = (".csv", ".parquet", ".tex")
@@ -92,7 +93,8 @@ def show_results(
     elif as_json:
         print(json.dumps([finite(row) for row in table.iter_rows(named=True)]))
     else:
-        stdout().print(_terminal(table))
+        numbers = next((place for place, kind in enumerate(table.dtypes) if kind.is_float()), table.width - 1)
+        print_whole(stdout(), _terminal(table), labels=max(1, numbers))
 
 
 def rows(runs: dict[str, Results]) -> pl.DataFrame:

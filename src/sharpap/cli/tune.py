@@ -18,6 +18,7 @@ from sharpap.cli.own_code import own_names
 from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in
 from sharpap.config.space import split_assignment
+from sharpap.report.width import print_whole
 from sharpap.text import printable
 
 SHOWN = 10
@@ -65,7 +66,7 @@ def _show(found: Tuned, out: Path) -> None:
     for row in order.head(SHOWN).iter_rows(named=True):
         value = "" if row["value"] is None else f"{row['value']:.4f}"
         table.add_row(str(row["number"]), row["state"], value, *(_short(row[path]) for path in paths))
-    console.print(table)
+    print_whole(console, table, labels=3)
     if found.importance:
         shares = ", ".join(f"{path} {share:.0%}" for path, share in found.importance.items())
         console.print(f"What explains the spread: {shares}", markup=False, highlight=False)

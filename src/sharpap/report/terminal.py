@@ -13,6 +13,7 @@ from rich.text import Text
 from sharpap.report.matrix import CLEAN
 from sharpap.report.page import failures, finding, inapplicable, notes
 from sharpap.report.template import hundredfold, number
+from sharpap.report.width import fits, print_whole
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
 def show(results: Results, console: Console, k: int | None = None, metric: str = "H") -> None:
     """Matrix and paired comparison of a metric of targets, and accuracy, at list length k; names are never read as markup."""
     k = k or results.main_k
-    console.print(transfer_table(results, metric, k), "")
+    _print(console, transfer_table(results, metric, k))
     for attack, base in results.pairs:
-        console.print(paired_table(results, attack, base, metric, k), "")
+        _print(console, paired_table(results, attack, base, metric, k))
     if left_out := inapplicable(results):
         console.print(Text(left_out, style="italic"))
         console.print()
     if results.reported().height:
-        console.print(reported_table(results), "")
+        _print(console, reported_table(results))
     if any(row[4] == "NDCG" for row in results.rows):
-        console.print(utility_table(results, k), "")
+        table = utility_table(results, k)
+        _print(console, table if fits(console, table) else utility_table(results, k, turned=True))
     if failed := [cell for cell in results.cells if cell.error]:
         console.print(Text(failures(results), style="red"))
     for cell in failed[:5]:
@@ -40,6 +42,11 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
     for note in notes(results):
         console.print(Text(note))
     console.print(Text(finding(results, k), style="bold"))
+
+
+def _print(console: Console, table: Table) -> None:
+    print_whole(console, table)
+    console.print()
 
 
 def transfer_table(results: Results, metric: str, k: int) -> Table:
@@ -103,20 +110,24 @@ def reported_table(results: Results) -> Table:
     return table
 
 
-def utility_table(results: Results, k: int) -> Table:
-    """NDCG@k of genuine users before and after."""
+def utility_table(results: Results, k: int, turned: bool = False) -> Table:
+    """NDCG@k of genuine users before and after: victims x attacks, or `turned` as the transfer matrix stands."""
     from sharpap.assess import summary
 
-    table = _table(f"Accuracy for genuine users: NDCG@{k}")
-    table.add_column("victim")
-    table.add_column("no attack", justify="right")
-    for attack in results.attacks:
-        table.add_column(Text(attack), justify="right")
     found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k)
+    lines = [["victim", "no attack", *results.attacks]]
     for victim in results.victims:
         rows = [row for row in found.iter_rows(named=True) if row["victim"] == victim]
         if rows:
-            table.add_row(Text(victim), number(rows[0]["clean"]), *(number(row["mean"]) for row in rows))
+            lines.append([victim, number(rows[0]["clean"]), *(number(row["mean"]) for row in rows)])
+    if turned:
+        lines = [list(column) for column in zip(*lines, strict=True)]
+        lines[0][0] = "attack"
+    table = _table(f"Accuracy for genuine users: NDCG@{k}")
+    for place, name in enumerate(lines[0]):
+        table.add_column(Text(name), justify="right" if place else "left")
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
     return table
 
 
