@@ -117,9 +117,7 @@ def test_run_takes_where_and_missing(sharpap, tmp_path):
         "--victim",
         "popularity",
     )
-    code, _, err = sharpap(
-        "run", "demo", *options, "--seeds", 1, "--draws", 1, "-o", tmp_path / "out", "--json", "-q"
-    )
+    code, _, err = sharpap("run", "demo", *options, "--seeds", 1, "--draws", 1, "-o", tmp_path / "out", "--json", "-q")
     assert code == 0, err
     data = json.loads((tmp_path / "out" / "provenance.json").read_text())["dataset"]
     left = data["source"]["read"]["left_out"]
