@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -25,10 +26,13 @@ from fuzz_mutate import KINDS, case
 CLI_EVERY = 200
 DEEP_EVERY = 10
 BATCH = 200
+ROOM = 4 << 30  # bytes of address space beyond those of the start: whatever asks for more fails
 
 
 def work(kind: str, seeds: range, folder: str, keep: str) -> None:
     """Check some cases and write counts; the seed under way is on disk, for when the process dies."""
+    most = vm_bytes() + ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     faulthandler.dump_traceback_later(120 + BATCH * 2, exit=True)
     counts: Counter[str] = Counter()
     place = Path(folder)
@@ -45,6 +49,11 @@ def work(kind: str, seeds: range, folder: str, keep: str) -> None:
     (place / "counts").write_text(json.dumps(counts))
     faulthandler.cancel_dump_traceback_later()
     os._exit(0)  # threads of native code may not end in a forked process
+
+
+def vm_bytes() -> int:
+    """What this process has of the address space: libraries reserve far more than they use."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def note(files: dict[str, bytes], kind: str, seed: int, text: str, keep: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fuzz_folder
+import fuzz_outside
 import fuzz_reference
-from fuzz_mutate import OUTSIDE, Case
-from fuzz_outside import LOOKS
+from fuzz_mutate import FOLDERS, OUTSIDE, Case
 
 from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.attacks.base import check_poison
@@ -32,6 +34,7 @@ from sharpap.errors import SharpAPError
 from sharpap.threat import Allowance
 
 SECONDS = 20
+MEMORY = 1 << 30  # bytes by which the peak of the process may rise in one case
 SAFE = {"\n", "\t"}
 
 
@@ -67,11 +70,14 @@ def check(kind: str, case: Case, folder: Path, *, deep: bool = True, cli: bool =
     name, files = case
     for path, raw in files.items():
         (folder / path).write_bytes(raw)
+    before = _peak()
     try:
         with limited():
             outcome = _LOOKS[kind](folder / name) if kind in _LOOKS else _data(folder / name, deep=deep)
             if cli:
                 _command(kind, folder / name)
+        if _peak() - before > MEMORY:
+            raise Finding(f"{kind}: took {(_peak() - before) >> 20:,} MiB")
     except SharpAPError:
         outcome = "refused"
     except TimeUp:
@@ -84,9 +90,13 @@ def check(kind: str, case: Case, folder: Path, *, deep: bool = True, cli: bool =
         last = "".join(traceback.format_exception(error)[-6:])
         raise Finding(f"{kind}: {type(error).__name__}: {error}\n{last}") from None
     finally:
-        for path in files:
+        for path in [*files, "report.html"]:
             (folder / path).unlink(missing_ok=True)
     return outcome
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def pairs_of(made: Interactions) -> frozenset[tuple[str, str]]:
@@ -188,15 +198,17 @@ def _profiles(path: Path) -> str:
 
 _LOOKS = {
     "recipe": _recipe, "profiles-npz": _profiles, "profiles-csv": _profiles, "profiles-parquet": _profiles,
-    **LOOKS,
+    **fuzz_outside.LOOKS, **fuzz_folder.LOOKS,
 }  # fmt: skip
 
 
 def _command(kind: str, path: Path) -> None:
     """The command line on the same file: exit status 0, 1 or 2, no traceback, nothing that drives a terminal."""
-    if kind in ("recipe", *OUTSIDE):
+    if kind in ("recipe", "records", *OUTSIDE):
         return
     calls = [["data", "inspect", path], ["data", path, "-q"], ["data", "convert", path, path.with_name("out.csv")]]
+    if kind in FOLDERS:
+        calls = [["report", path.parent], ["report", path.parent, "--json"], ["results", path.parent]]
     if kind.startswith("profiles"):
         shape = ["--set", "data.users=20", "--set", "data.items=9", "--set", "data.interactions=60"]
         calls = [["evaluate", path, "--data", "synthetic", *shape, "--victim", "popularity", "-q"]]

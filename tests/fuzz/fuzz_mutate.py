@@ -7,9 +7,12 @@ import gzip
 import io
 import json
 import random
+import re
 import tomllib
 import warnings
+import zipfile
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,12 +27,31 @@ WORDS = [
     b"1_000", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b'""', b'"a', b'a"b', b"\r", b"\r\n", b"\n\n", b"\t", b",", b";",
     b"|", b"::", b" ", b"\xc2\xa0", "ü".encode(), "\u202e".encode(), b"\x1b[31m", b"[red]", b"=1+1", b"2020-01-05",
     b"2020-01-05T10:00:00Z", b"1e3", b"0x10", b"True", b"None", b"../../x", b"'", b"#", b"\\", "１２".encode(), b"1.0",
+    b"9" * 5000,
 ]  # fmt: skip
 ODD: list[Any] = [
     0, -1, 1, 2**31, 2**63 - 1, -(2**63), 10**30, 0.0, -0.5, 1e308, float("nan"), float("inf"), "", "x", "wrmf", "a" * 5000,
     "\x1b[2J", "mod:attr", "os:system", "../..", [], [[]], [1, "a"], {}, {"name": "x"}, {"name": 3}, {"file": "x"}, True,
     False, {"file": 3}, {"file": "/"}, "command", "remote", {"name": "command", "command": ["true"]}, ["a"] * 50,
+    10**400, 10**4000, "/dev/zero", {"file": "/dev/zero"},
 ]  # fmt: skip
+SHAPES = [
+    "(10000000000000000, 9)", "(20, 10000000000)", "(20, 9, 1)", "(180,)", "(-20, -9)", "(True, 9)", "()", "(0, 9)",
+    "((20, 9),)", "(" * 300, "1" + "+1" * 900, "-" * 2000 + "1", "(20, 9) #",
+]  # fmt: skip
+TYPES = [
+    "'<f4'",
+    "'<i8'",
+    "'|O'",
+    "'|V0'",
+    "'<U3'",
+    "'<c16'",
+    "'|b1'",
+    "('<f8', (3,))",
+    "[('a', '<f8')]",
+    "'>f8'",
+    "'<M8[s]'",
+]
 RECIPE = """
 title = "t"
 seed = 0
@@ -181,7 +203,43 @@ def npz(rng: random.Random, *, profiles: bool) -> bytes:
             del arrays[name]
     out = io.BytesIO()
     np.savez(out, **arrays)
-    return out.getvalue() if rng.random() < 0.7 else mutated_bytes(out.getvalue(), rng)
+    odd = rng.random()
+    if odd < 0.15:
+        return with_odd_header(out.getvalue(), rng)
+    return bomb() if odd < 0.16 else mutated_bytes(out.getvalue(), rng) if odd < 0.4 else out.getvalue()
+
+
+@cache
+def bomb() -> bytes:
+    """A small archive of far too many zeros."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("indices", "ranks"):
+            archive.writestr(f"{name}.npy", b"\0" * (100 << 20))
+    return out.getvalue()
+
+
+def with_odd_header(raw: bytes, rng: random.Random) -> bytes:
+    """An archive of arrays, one of which says that it has another shape or type."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        names = old.namelist()
+        picked = rng.choice(names)
+        for name in names:
+            member = old.read(name)
+            if name == picked:
+                key, values = rng.choice([(rb"'shape': \([^)]*\)", SHAPES), (rb"'descr': '[^']*'", TYPES)])
+                start = key.split(b": ")[0] + b": "
+                member = odd_header(member, key, start + rng.choice(values).encode())
+            new.writestr(name, member)
+    return out.getvalue()
+
+
+def odd_header(raw: bytes, old: bytes, new: bytes) -> bytes:
+    """A .npy whose header says another thing, where `old` stands, a pattern, and is as long as it says."""
+    at = 10 + int.from_bytes(raw[8:10], "little")
+    text = re.sub(old, lambda _: new, raw[10:at])
+    return raw[:8] + len(text).to_bytes(2, "little") + text + raw[at:]
 
 
 def _array_changed(array: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -222,16 +280,7 @@ def parquet(rng: random.Random) -> bytes:
     }  # fmt: skip
     for _ in range(rng.choice([0, 1, 1, 2])):
         name = rng.choice(list(columns))
-        columns[name] = rng.choice([
-            pl.Series([None] * rows), pl.Series([1.5] * rows), pl.Series([float("nan")] * rows), pl.Series([[1, 2]] * rows),
-            pl.Series([{"a": 1}] * rows), pl.Series([b"\xff"] * rows), pl.Series([True] * rows), pl.Series([-1] * rows),
-            pl.Series([2**63] * rows, dtype=pl.UInt64), pl.Series(["\x1b[1m", ""] * (rows // 2) + [" "] * (rows % 2)),
-            pl.Series([1] * rows).cast(pl.Date), pl.Series([1] * rows).cast(pl.Time), pl.Series([1] * rows).cast(pl.Duration),
-            pl.Series([1e30] * rows), pl.Series([1] * rows).cast(pl.Decimal(10, 2)),
-            pl.Series(["a"] * rows).cast(pl.Categorical),
-            pl.Series([None, 1] * (rows // 2) + [1] * (rows % 2)), pl.Series([1] * rows).cast(pl.Datetime("ns", "UTC")),
-            pl.Series([1] * rows).cast(pl.Int128),
-        ])  # fmt: skip
+        columns[name] = rng.choice(odd_columns(rows))
     if rng.random() < 0.1:
         del columns[rng.choice(list(columns))]
     out = io.BytesIO()
@@ -240,6 +289,20 @@ def parquet(rng: random.Random) -> bytes:
         out, compression=rng.choice(["uncompressed", "zstd", "snappy"])
     )
     return out.getvalue() if rng.random() < 0.5 else mutated_bytes(out.getvalue(), rng)
+
+
+def odd_columns(rows: int) -> list[pl.Series]:
+    """Columns of types and values that no reader hopes for."""
+    return [
+            pl.Series([None] * rows), pl.Series([1.5] * rows), pl.Series([float("nan")] * rows), pl.Series([[1, 2]] * rows),
+            pl.Series([{"a": 1}] * rows), pl.Series([b"\xff"] * rows), pl.Series([True] * rows), pl.Series([-1] * rows),
+            pl.Series([2**63] * rows, dtype=pl.UInt64), pl.Series(["\x1b[1m", ""] * (rows // 2) + [" "] * (rows % 2)),
+            pl.Series([1] * rows).cast(pl.Date), pl.Series([1] * rows).cast(pl.Time), pl.Series([1] * rows).cast(pl.Duration),
+            pl.Series([1e30] * rows), pl.Series([1] * rows).cast(pl.Decimal(10, 2)),
+            pl.Series(["a"] * rows).cast(pl.Categorical),
+            pl.Series([None, 1] * (rows // 2) + [1] * (rows % 2)), pl.Series([1] * rows).cast(pl.Datetime("ns", "UTC")),
+            pl.Series([1] * rows).cast(pl.Int128),
+    ]  # fmt: skip
 
 
 def recipe(rng: random.Random) -> bytes:
@@ -268,7 +331,9 @@ def recipe(rng: random.Random) -> bytes:
         text = RECIPE.encode()
     deep = rng.random()
     if deep < 0.02:
-        return b"a = " + b"[" * rng.choice([50, 5000])
+        return rng.choice(
+            [b"a = " + b"[" * 50, b"a = " + b"[" * 5000, b"a." * 3000 + b"b = 1", b"seed = " + b"9" * 5000]
+        )
     return text if deep < 0.7 else mutated_bytes(text, rng)
 
 
@@ -278,6 +343,10 @@ def case(kind: str, rng: random.Random) -> Case:
         from fuzz_outside import outside_case  # which needs this module
 
         return outside_case(kind, rng)
+    if kind in FOLDERS:
+        from fuzz_folder import folder_case
+
+        return folder_case(kind, rng)
     if kind == "npz":
         return "x.npz", {"x.npz": npz(rng, profiles=False)}
     if kind == "parquet":
@@ -304,7 +373,9 @@ def case(kind: str, rng: random.Random) -> Case:
     return name, {path: mutated_bytes(raw, rng) for path, raw in files.items()}
 
 
+FOLDERS = ("records", "results")
 OUTSIDE = ("http", "command-scores", "command-lists", "options")
 KINDS = (
-    *text_seeds(random.Random(0)), "npz", "parquet", "recipe", "profiles-npz", "profiles-csv", "profiles-parquet", *OUTSIDE,
+    *text_seeds(random.Random(0)), "npz", "parquet", "recipe", "profiles-npz", "profiles-csv", "profiles-parquet", *FOLDERS,
+    *OUTSIDE,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from collections import Counter
 import fuzz_reference
 import pytest
 from fuzz_check import check, pairs_of
-from fuzz_mutate import KINDS, OUTSIDE, case, text_seeds
+from fuzz_mutate import FOLDERS, KINDS, OUTSIDE, case, text_seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +88,7 @@ def test_the_reference_reader_itself():
     assert fuzz_reference.adjacency(b"0 1 02\r\n\n3 1\n") == {("0", "1"), ("0", "2"), ("3", "1")}
 
 
-@pytest.mark.parametrize("kind", OUTSIDE)
+@pytest.mark.parametrize("kind", [*OUTSIDE, *FOLDERS])
 def test_some_outside_answers_are_taken(kind, tmp_path):
     """Otherwise those above could all be refusals."""
     outcomes = Counter(check(kind, case(kind, random.Random(seed)), tmp_path) for seed in range(60))
