@@ -18,6 +18,7 @@ from sharpap.cli.detect import detect_folder
 from sharpap.cli.run import run_recipe
 from sharpap.config import read_toml
 from sharpap.errors import ConfigError, DataError
+from sharpap.folders import MARKER
 from sharpap.report import html, markdown
 
 RECIPE = {
@@ -58,7 +59,7 @@ def whole(folder):
 def test_the_checksums_are_those_of_all_files_and_sha256sum_reads_them(folder):
     listed = {line.split("  ")[1] for line in (folder / SUMS).read_text().splitlines()}
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert listed == {name for name in there if not name.startswith("cells/")} - {SUMS, "log.jsonl"}
+    assert listed == {name for name in there if not name.startswith("cells/")} - {SUMS, MARKER, "log.jsonl"}
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", SUMS], cwd=folder, check=True)
 
 

@@ -53,15 +53,15 @@ def check_continues(folder: Path, config: dict[str, Any], fingerprint: str) -> N
     before = _complete(folder)
     if not before:
         return
-    hint = "Name another folder, or pass --overwrite to replace them."
-    if before.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
-        raise ConfigError(f"{folder} already holds results, on other data.", hint=hint)
     try:
         check(folder, [CONFIG, PROVENANCE])
         old = read_config(folder)
     except DataError as error:  # nobody can tell what would be lost
         elsewhere = f"Name another folder; --store {folder / CELLS} takes the finished work along."
         raise ConfigError(f"{folder} holds results that are damaged: {error.reason}", hint=elsewhere) from None
+    hint = "Name another folder, or pass --overwrite to replace them."
+    if before.get("dataset", {}).get("fingerprint", fingerprint) != fingerprint:
+        raise ConfigError(f"{folder} already holds results, on other data.", hint=hint)
     new = tomllib.loads(tomli_w.dumps(config))  # as the old one was written and read
     lost = next(_narrowed(old, new), None)
     if lost is not None:
