@@ -184,7 +184,7 @@ def _by_content(path: Path, head: bytes, suffix: str) -> Format:
         return "npz"
     lines = lines_of(head)
     first = lines[0].strip()
-    if first == b"[" or first.startswith(b"[{"):
+    if first == b"[" or first.startswith((b"[{", b"[[")):
         raise DataError(
             "This is one JSON array; of JSON, files with one object a line are read.", path=path, line=1,
             hint=f"Try `jq -c '.[]' {path} > ratings.jsonl`.",
