@@ -7,11 +7,12 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import zipfile
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from sharpap.data.download import download, extract
 from sharpap.errors import ConfigError, SharpAPError
 from sharpap.files import replacing, write_text
 from sharpap.scratch import Scratch
+from sharpap.tracking.mlflow import _refuse_foreign
 
 GRID = ["run", "--data", "synthetic", "--set", "data.users=60", "--set", "data.items=80", "--set", "data.interactions=900",
         "--attack", "random", "--victim", "popularity", "--draws", 1, "-q"]  # fmt: skip
@@ -201,21 +203,24 @@ def test_a_cache_folder_that_is_not_ours_is_not_repaired(tmp_path, monkeypatch):
 
 
 def test_a_tracker_leaves_a_foreign_database_alone(tmp_path):
-    pytest.importorskip("mlflow")
-    from sharpap.tracking import track
-
-    fill(tmp_path / "there")
-    before = look(tmp_path)
-    with pytest.raises(ConfigError, match="no database of MLflow's"), track("mlflow", tmp_path / "there"):
-        pass
-    (tmp_path / "there" / "mlflow.db").unlink()
-    (tmp_path / "there" / "mlflow.db").symlink_to(tmp_path / "none")
-    with pytest.raises(SharpAPError, match=r"mlflow\.db is a link"), track("mlflow", tmp_path / "there"):
-        pass
+    there = tmp_path / "there"
+    fill(there)
+    database = there / "mlflow.db"
+    with pytest.raises(ConfigError, match="no database of MLflow's"):
+        _refuse_foreign(there)
+    database.unlink()
+    for name, right in (("photos", False), ("experiments", True)):
+        with closing(sqlite3.connect(database)) as opened:
+            opened.execute(f"create table {name} (id)")
+        before = look(tmp_path)
+        with nullcontext() if right else pytest.raises(ConfigError, match="no database of MLflow's"):
+            _refuse_foreign(there)
+        assert look(tmp_path) == before
+    database.unlink()
+    database.symlink_to(tmp_path / "none")
+    with pytest.raises(SharpAPError, match=r"mlflow\.db is a link"):
+        _refuse_foreign(there)
     assert not (tmp_path / "none").exists()
-    assert {name for name, held in look(tmp_path).items() if before.get(name) != held} == {
-        str(tmp_path / "there" / "mlflow.db")
-    }
 
 
 # --- foreign files in a folder of ours ---
