@@ -191,7 +191,8 @@ def test_json_lines_that_are_none_are_named(tmp_path):
     }
     assert found.blank_lines == 1
     for content, word in (
-        ("[\n" + good % (1, 1, 1) + "\n]\n", "one JSON array"), ('[{"user_id": 1}]', "one JSON array"), ("[[1, 2, 5], [2, 3, 4]]\n", "one JSON array"),
+        ("[\n" + good % (1, 1, 1) + "\n]\n", "one JSON array"), ('[{"user_id": 1}]', "one JSON array"),
+        ("[[1, 2, 5], [2, 3, 4]]\n", "one JSON array"),
         ("{'reviewerID': 'A', 'asin': 'B'}\n", "no JSON object"), ('{"a": 1\n{"b": 2\n', "no JSON object"),
     ):  # fmt: skip
         path.write_text(content)
