@@ -34,6 +34,10 @@ class Keeper(Protocol):
         """Keep a state in the place of the one before."""
         ...
 
+    def drop(self) -> None:
+        """Forget all states of the piece of work."""
+        ...
+
 
 class _Nobody:
     def due(self) -> bool:
@@ -43,6 +47,8 @@ class _Nobody:
         return None
 
     def save(self, name: str, state: State) -> None: ...
+
+    def drop(self) -> None: ...
 
 
 _NOBODY = _Nobody()
@@ -77,3 +83,8 @@ def load(name: str) -> State | None:
 def save(name: str, state: State) -> None:
     """Keep a state: JSON-ready values, and NumPy arrays at its top level."""
     _keeper.get().save(name, state)
+
+
+def drop() -> None:
+    """Forget all states of this piece of work: the next try begins at its beginning."""
+    _keeper.get().drop()

@@ -11,6 +11,7 @@ from sharpap import checkpoints, progress
 from sharpap.assess import Experiment, run
 from sharpap.assess import cells as cells_module
 from sharpap.attacks import DPA2DL, MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
+from sharpap.attacks.profiles import kept_rows
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import WRMF, Popularity
 from sharpap.surrogates import WRMFSurrogate
@@ -104,3 +105,12 @@ def test_a_run_keeps_states_until_the_profiles_are_stored(tmp_path, monkeypatch)
     epochs[:] = [9] * 10
     assert run(experiment, cells=tmp_path).frame.equals(whole.frame)
     assert epochs[10:] == [0, 1, 2, 3, 4]
+
+
+def test_a_state_with_items_that_are_none_is_no_state():
+    """Native code would read where nothing is."""
+    rows = np.array([[0, 3], [8, 2]])
+    assert kept_rows(rows, (2,), 9) is rows
+    for odd in (rows + 1, rows - 1, rows.astype(float), rows[:, :1], np.array(3)):
+        with pytest.raises(ValueError, match="profiles of other data"):
+            kept_rows(odd, (2,), 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,35 @@ def test_a_run_goes_on_within_a_training_and_leaves_no_state(experiment, tmp_pat
     found = run(experiment, cells=tmp_path)
     assert epochs[:6] == [1, 2, 3, 4, 0, 4]
     assert found.frame.equals(whole.frame)
+    assert not list(tmp_path.glob("state-*"))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 3)])
+def test_a_state_that_cannot_be_gone_on_from_is_forgotten(shape, experiment, tmp_path, monkeypatch):
+    """With the right checksum, of another shape: the training fails once, and begins at its beginning."""
+    monkeypatch.setattr(cells_module.Checkpoints, "due", lambda self: True)
+    whole = run(experiment)
+    original = Training.run
+
+    def stopped(self, *args):
+        for epoch in original(self, *args):
+            if epoch == 4:
+                raise KeyboardInterrupt
+            yield epoch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "run", stopped)
+        assert run(experiment, cells=tmp_path).provenance["interrupted"]
+    (path,) = tmp_path.glob("state-*.record")
+    _, key, content = path.read_bytes().split(b"\n", 2)
+    arrays, facts = cells_module._unpacked(content)
+    odd = {name: value if value.ndim == 0 else np.ones(shape, value.dtype) for name, value in arrays.items()}
+    kind = path.name.removesuffix(".record").rpartition("-")[0]
+    cells_module.CellStore(tmp_path).put(kind, json.loads(key), cells_module._packed(facts, **odd))
+    assert path.read_bytes().split(b"\n", 2)[2] != content
+    found = run(experiment, cells=tmp_path)
+    assert found.frame.equals(whole.frame)
+    assert not any(cell.error for cell in found.cells)
     assert not list(tmp_path.glob("state-*"))
 
 

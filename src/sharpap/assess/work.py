@@ -268,6 +268,8 @@ class Work:
             except Exception as problem:
                 if isinstance(problem, SharpAPError) or attempt > self.retries:
                     return _Tried(None, attempts=attempt, error=said(problem), traceback=frames_of(problem))
+                if attempt == self.retries:  # it may be the state that a killed run left which fails
+                    checkpoints.drop()
         raise ConfigError(f"retries={self.retries} must be 0 or more.")
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from sharpap import checkpoints, progress
 from sharpap.attacks.poison import Poison
-from sharpap.attacks.profiles import pinned_items, to_csr
+from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan_scores
 from sharpap.attacks.worst_case import Identity, WorstCase
 from sharpap.errors import ConfigError
@@ -140,7 +140,10 @@ class DPA2DL:
         if (kept := checkpoints.load(place)) is not None:
             moving.restore(kept)
             done, spent, history = kept["groups"], kept["seconds"], kept["history"]
-            rows, chance = list(kept["rows"]), kept["chance"]
+            rows = list(kept_rows(kept["rows"], (allowance.profile_size,), num_items))
+            chance = kept["chance"]
+            if chance.shape != (num_items,):
+                raise ValueError("The state of an attack is of other data.")
         with progress.task(f"{self.name}: groups", len(groups)) as task:
             task.advance(done)
             for number, first in islice(enumerate(groups), done, None):

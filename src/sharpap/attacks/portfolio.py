@@ -14,10 +14,11 @@ from scipy.sparse import csr_array
 from sharpap import checkpoints, progress
 from sharpap.attacks.base import Attack
 from sharpap.attacks.poison import Poison
-from sharpap.attacks.profiles import from_lists
+from sharpap.attacks.profiles import from_lists, kept_rows
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.scan import scan_scores
 from sharpap.attacks.worst_case import SharpnessAware
+from sharpap.data.matrix import fits_together
 from sharpap.errors import ConfigError
 from sharpap.recommenders import BPRMF, WRMF, LightGCN, Recommender, Scorer, SimGCL
 from sharpap.recommenders.calls import fit, score_blocks
@@ -138,5 +139,8 @@ def _state(candidates: list[Poison]) -> checkpoints.State:
 
 
 def _candidate(kept: checkpoints.State, number: int, goal: Goal) -> Poison:
-    profiles = from_lists(kept[f"indices {number}"], kept[f"indptr {number}"], kept["items"])
+    indices, indptr = kept_rows(kept[f"indices {number}"], (), kept["items"]), kept[f"indptr {number}"]
+    if not fits_together(indptr, indices, (len(indptr) - 1, kept["items"])):
+        raise ValueError("The state of an attack holds profiles that are none.")
+    profiles = from_lists(indices, indptr, kept["items"])
     return Poison(profiles=profiles, goal=goal, attack="candidate", history=tuple(kept[f"history {number}"]))

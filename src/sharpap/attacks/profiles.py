@@ -29,6 +29,14 @@ def from_lists(indices: IntArray, indptr: IntArray, num_items: int) -> csr_array
     return csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, num_items))
 
 
+def kept_rows(rows: IntArray, shape: tuple[int, ...], num_items: int) -> IntArray:
+    """Items out of a checkpoint, whose last axes have this shape; raises `ValueError` for others: native code follows any."""
+    inside = rows.dtype.kind == "i" and (rows.size == 0 or 0 <= rows.min() <= rows.max() < num_items)
+    if not inside or rows.shape[max(rows.ndim - len(shape), 0) :] != shape:
+        raise ValueError("The state of an attack holds profiles of other data.")
+    return rows
+
+
 def copied_profiles(
     train: csr_array, goal: Goal, allowance: Allowance, generator: np.random.Generator
 ) -> list[IntArray]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from sharpap import checkpoints, progress
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
-from sharpap.attacks.profiles import copied_profiles, pinned_items, to_csr
+from sharpap.attacks.profiles import copied_profiles, kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import check_movable, scan
 from sharpap.attacks.step import Mover, Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
@@ -111,6 +111,8 @@ class RevAdv:
         first_epoch, spent = 0, 0.0
         if (kept := checkpoints.load(place)) is not None:
             first_epoch, spent = kept["epoch"], kept["seconds"]
+            for part in ("fillers", "finalists"):
+                kept_rows(kept[part], tuple(fillers.shape), num_items)
             fillers, best, history = _restored(kept, mover, moves)
         with progress.task(f"{name}: profiles", self.epochs) as task:
             task.advance(first_epoch)

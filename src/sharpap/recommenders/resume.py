@@ -60,6 +60,8 @@ class Adam(torch.optim.Adam):
             place, _, moment = name.partition(" ")
             if moment:
                 part = group["params"][int(place)]
+                if value.shape != (() if moment == "step" else tuple(part.shape)):  # fused kernels do not look
+                    raise ValueError(f"The state of the optimiser is of another shape than parameter {place}.")
                 self.state[part][moment] = torch.from_numpy(value).to(part.device, copy=True)
 
 
