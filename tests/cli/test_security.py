@@ -69,6 +69,20 @@ def test_commands_are_run_without_a_shell_and_from_few_places():
         assert not isinstance(call.args[0], (ast.Constant, ast.JoinedStr)), f"{file}: a command as one text"
 
 
+def test_modules_that_are_run_are_installed_ones():
+    """``python -m pip`` takes a ``pip.py`` of the current folder before the installed one; -I and -P do not."""
+    lists = [
+        [ast.unparse(each) for each in node.elts]
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.List) and any(ast.unparse(each) == "'-m'" for each in node.elts)
+    ]
+    assert len(lists) >= 3
+    for words in lists:
+        before = words[: words.index("'-m'")]
+        assert {"'-I'", "'-P'", "*inside"} & set(before), words
+
+
 def test_every_waived_security_rule_has_a_reason():
     for path in [*SOURCE.rglob("*.py")]:
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):

@@ -19,6 +19,7 @@ from sharpap.config import read_toml
 from sharpap.data import read_interactions, stream, synthetic
 from sharpap.data.footer import claimed, refuse_bomb
 from sharpap.data.layout import detect
+from sharpap.data.profile import profile
 from sharpap.data.stream import read_streamed
 from sharpap.errors import ConfigError, DataError
 
@@ -270,3 +271,20 @@ def test_a_footer_that_is_none_is_left_to_polars(tmp_path):
     for short in (b"", b"PAR1", b"x" * 20):
         path.write_bytes(short)
         assert claimed(path) is None
+
+
+@pytest.mark.parametrize("name", ["*", "^.*$", "^item.*$"])
+def test_a_column_whose_name_is_a_pattern_is_refused(name, tmp_path):
+    """Polars would give other columns for it."""
+    rows = [(f"u{u}", f"i{i}", 1 + (u * i) % 5) for u in range(9) for i in range(u % 3, 9, 2)]
+    names = ("user", name, "item2")
+    (tmp_path / "x.csv").write_text("\n".join([",".join(names), *(",".join(map(str, row)) for row in rows)]))
+    frame = pl.DataFrame({each: [row[place] for row in rows] for place, each in enumerate(names)})
+    frame.write_parquet(tmp_path / "x.parquet")
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows))
+    for source in (frame, *(tmp_path / f"x.{kind}" for kind in ("csv", "parquet", "jsonl"))):
+        with pytest.raises(DataError, match="a pattern"):
+            read_interactions(source)
+    for kind in ("csv", "parquet", "jsonl"):
+        with pytest.raises(DataError, match="a pattern"):
+            profile(tmp_path / f"x.{kind}")

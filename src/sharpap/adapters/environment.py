@@ -105,7 +105,7 @@ class Environment:
             made = folder / self.name
             progress.event("environment", name=self.name, step="interpreter", folder=str(self.folder))
             with progress.task(f"Environment {self.name}") as task:
-                self._do("making the environment", [python or sys.executable, "-m", "venv", str(made)], task)
+                self._do("making the environment", [python or sys.executable, "-I", "-m", "venv", str(made)], task)
                 pins = made / "requirements.txt"
                 pins.write_text(self.requirements, "utf-8")
                 inside = [str(_python_in(made)), "-I"]  # nothing of the paths and variables outside

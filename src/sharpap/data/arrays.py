@@ -7,6 +7,7 @@ import lzma
 import math
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -83,7 +84,8 @@ def stored_array(file: IO[bytes], size: int) -> Array:
         start = file.tell()
         check_header(file, size)
         file.seek(start)
-        array = np.lib.format.read_array(file, allow_pickle=False)
+        with warnings.catch_warnings(action="ignore"):
+            array = np.lib.format.read_array(file, allow_pickle=False)
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     except DAMAGED as error:
         raise ValueError(_reason(error)) from None
@@ -98,7 +100,8 @@ def check_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype[
     start = file.tell()
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    with warnings.catch_warnings(action="ignore"):  # what it says of headers of Python 2
+        shape, _, dtype = read(file)
     if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None:
         raise ValueError("an array holds Python objects or records")
     if not dtype.itemsize or min(shape, default=0) < 0:

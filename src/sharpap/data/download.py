@@ -153,8 +153,8 @@ def wheel(requirement: str, folder: Path, *, options: tuple[str, ...] = ()) -> P
     Raises:
         DownloadError: pip is missing or finds no such wheel.
     """
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+    command = [  # -P: the pip that is installed, not one that lies in the current folder
+        sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--only-binary", ":all:", "--dest", str(folder), *options, requirement,
     ]  # fmt: skip
     with progress.task(f"Fetching the {requirement} wheel"):

@@ -13,6 +13,7 @@ from typing import IO, Any, Literal, cast, get_args
 
 from sharpap.data import content
 from sharpap.data.arrays import most_unpacked
+from sharpap.data.roles import refuse_patterns
 from sharpap.errors import DataError, listed, shown
 from sharpap.untrusted import refuse_irregular
 
@@ -233,7 +234,9 @@ def _text(
         return Layout(format=chosen, header=False, names=("user", "items"), skip=blank, **made)
     lines = lines_of(head[start:])
     if chosen == "jsonl":
-        return Layout(format=chosen, names=_json_names(path, lines, blank), **made)
+        keys = _json_names(path, lines, blank)
+        refuse_patterns(keys, path)
+        return Layout(format=chosen, names=keys, **made)
     if chosen in ("csv", "wide"):
         separator = separator or content.separator_of(lines)
     elif chosen == "tsv":
@@ -268,6 +271,7 @@ def _text(
     names = [name.strip().strip('"') for name in names] if header else [f"column {i}" for i in range(len(names))]
     if header and quote:
         names = [name or f"column {i}" for i, name in enumerate(names)]  # R and pandas leave the index column unnamed
+    refuse_patterns(names, path)
     if len(set(names)) < len(names):
         twice = [name for name, count in Counter(names).items() if count > 1]
         raise DataError(

@@ -15,7 +15,7 @@ import polars as pl
 from sharpap.data import times
 from sharpap.data.facts import Column, looked_at
 from sharpap.data.layout import Layout
-from sharpap.data.roles import ROLES, Columns, guess, is_telling, plain
+from sharpap.data.roles import ROLES, Columns, guess, is_telling, plain, refuse_patterns
 from sharpap.errors import DataError, listed, shown
 
 HEAD_ROWS = 1000
@@ -58,6 +58,7 @@ def meaning_of(
         DataError: a column asked for that is not there, a wide table, or no column that looks like users or items.
     """
     names = head.columns
+    refuse_patterns(names, path)
     roles = asked_for(asked or Columns(), names, named=layout.named, path=path)
     by = dict.fromkeys(roles, "you")
     ignored = {role for role in ROLES if getattr(asked, role, None) == ""}

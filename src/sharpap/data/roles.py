@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from sharpap.errors import DataError, shown
 
 ROLES = ("user", "item", "rating", "timestamp")
 _NAMES = {
@@ -77,3 +81,10 @@ def guess(names: list[str]) -> dict[str, str]:
         if len(best) == 1:
             found[role] = best[0]
     return found
+
+
+def refuse_patterns(names: Iterable[str], path: Path | str | None) -> None:
+    """Raise `DataError` for a name that polars would take for a pattern, and give other columns for: ``*``, ``^...$``."""
+    for name in names:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise DataError(f"A column is called {shown(name)}, a pattern.", path=path, hint="Give it another name.")
