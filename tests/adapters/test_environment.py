@@ -99,15 +99,6 @@ def test_what_ships_is_pinned_and_outside_our_own_versions(name):
     assert int(pins["numpy"].partition(".")[0]) < 2
 
 
-def test_settings_that_are_ours_are_refused():
-    with pytest.raises(ConfigError, match="'data_path' is set by SharpAP"):
-        RecBoleRecommender(options={"data_path": "/etc"})
-    with pytest.raises(ConfigError, match="no name of a RecBole model"):
-        RecBoleRecommender(model="os.system")
-    with pytest.raises(ConfigError, match="no name of a RecTools model"):
-        RecToolsRecommender(model="__import__")
-
-
 def test_the_command_line(home, monkeypatch, capsys):
     def call(*words: str) -> tuple[object, str]:
         monkeypatch.setattr(sys, "argv", ["sharpap", "env", *words])
