@@ -9,12 +9,13 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.errors import BudgetError
+from sharpap.settings import Settings
 
 Direction = Literal["promote", "demote"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goal:
+class Goal(Settings):
     """Target items and what the attacker wants for them.
 
     Attributes:
@@ -26,6 +27,7 @@ class Goal:
     direction: Direction = "promote"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "targets", tuple(sorted({int(t) for t in self.targets})))
         if not self.targets:
             raise BudgetError("The goal has no target item.", hint="Name at least one item.")
@@ -40,7 +42,7 @@ class Goal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Budget(Settings):
     """What an attack may spend, the same for every attack.
 
     Attributes:

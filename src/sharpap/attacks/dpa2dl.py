@@ -23,6 +23,7 @@ from sharpap.errors import ConfigError
 from sharpap.recommenders.pointwise import batches
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.seeds import derive_seed, rng
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.neumf import NeuMFNet
 from sharpap.threat import Budget, Goal
@@ -31,7 +32,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPA2DL:
+class DPA2DL(Settings):
     """Fake users by groups: poison a copy of the surrogate, and fill each profile with what that copy would recommend it.
 
     A NeuMF is trained on the genuine data. For each group of fake users it is trained a little more on genuine and already
@@ -88,6 +89,9 @@ class DPA2DL:
     worst_case: WorstCase = field(default_factory=Identity)
 
     def __post_init__(self) -> None:
+        if self.worst_case is None:
+            object.__setattr__(self, "worst_case", Identity())
+        super().__post_init__()
         if not self.hidden:
             raise ConfigError("hidden=() leaves the perceptron without a layer.")
         for name in (

@@ -12,6 +12,7 @@ from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import draw_items, pinned_items, to_csr
 from sharpap.errors import ConfigError
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 from sharpap.threat import Budget, Goal
 
 
@@ -29,7 +30,7 @@ class RandomAttack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bandwagon:
+class Bandwagon(Settings):
     """Targets plus popular items, so that fakes look like many genuine users; the rest uniform fillers.
 
     Attributes:
@@ -43,6 +44,7 @@ class Bandwagon:
     popular_share: float = 0.05
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("selected_share", "popular_share"):
             value = getattr(self, name)
             if not 0 < value <= 1:

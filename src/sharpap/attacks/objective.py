@@ -12,6 +12,7 @@ from torch import Tensor
 from sharpap.attacks.scan import Scan
 from sharpap.errors import ConfigError, ContractError
 from sharpap.kernels import Pattern, block_rows, sddmm, spmm, spmm_t
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 
 
@@ -25,7 +26,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmoothHits:
+class SmoothHits(Settings):
     """A smooth hit count: minus the mean of sigmoid((s_ut - threshold_K(u)) / bandwidth) over eligible pairs.
 
     The threshold is the K-th best score among the user's rivals, taken afresh from the embeddings at hand. The gradient
@@ -46,6 +47,7 @@ class SmoothHits:
     relative: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.bandwidth > 0:
             raise ConfigError(f"bandwidth={self.bandwidth} must be positive.")
 
@@ -96,7 +98,7 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WilcoxonMannWhitney:
+class WilcoxonMannWhitney(Settings):
     """RAPU-G's loss: how many of a user's top items outrank a target, smoothly, summed over the scanned rivals.
 
     mean over eligible (u, t) of sum over rivals k of sigmoid((s_uk - s_ut) / bandwidth). The rivals are the scan's, 50 by
@@ -148,7 +150,7 @@ class MeanScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DifficultyDiversity:
+class DifficultyDiversity(Settings):
     """DADA's loss: favour the users who are nearly won (difficulty) and spread the uplift over users (diversity).
 
     With M_ut = 1 where target t is outside u's top K, z = s M / (b1 (max(s M) + 0.1)), and the uplift s - s_clean:

@@ -23,6 +23,7 @@ from sharpap.errors import ConfigError
 from sharpap.recommenders import BPRMF, WRMF, LightGCN, Recommender, Scorer, SimGCL
 from sharpap.recommenders.calls import fit, score_blocks
 from sharpap.seeds import derive_seed
+from sharpap.settings import Settings
 from sharpap.threat import Budget, Goal
 
 
@@ -40,7 +41,7 @@ def default_judges() -> tuple[Recommender, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Portfolio:
+class Portfolio(Settings):
     """Crafts with every attack from several starts, trains every judge on each result, and keeps the best profiles.
 
     It is the paper's outer problem, max over profiles of the worst hits over possible victims, solved over a finite set of
@@ -68,6 +69,7 @@ class Portfolio:
     by: Literal["mean", "least"] = "mean"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("restarts", "judge_seeds", "k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")

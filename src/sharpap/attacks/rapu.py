@@ -12,13 +12,14 @@ from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import pinned_items, to_csr
 from sharpap.errors import ConfigError
 from sharpap.seeds import derive_seed
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Surrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
 
 @dataclass(frozen=True, kw_only=True)
-class RAPUR:
+class RAPUR(Settings):
     """A fake user that likes one target on top of what everybody likes, filled with the popular items it would rank first.
 
     p = mean of the genuine users' embeddings + q_t, for each target t in turn; its fillers are the best by p . q among the
@@ -36,6 +37,7 @@ class RAPUR:
     popular_share: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.popular_share <= 1:
             raise ConfigError(f"popular_share={self.popular_share} must lie above 0 and at most at 1.")
 

@@ -22,13 +22,14 @@ from sharpap.attacks.step import Mover, Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
 from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings, ProfileGradient, Surrogate, TrainedSurrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
 
 @dataclass(frozen=True, kw_only=True)
-class RevAdv:
+class RevAdv(Settings):
     """Reverse-mode profile attack; `RevAdv(worst_case=SharpnessAware(...))` is SharpAP.
 
     Each outer epoch trains the surrogate from scratch on [genuine; fake], perturbs its embeddings to the worst case,
@@ -40,7 +41,7 @@ class RevAdv:
         surrogate: the model the attacker trains.
         others: further surrogates. Each epoch trains all of them; the profiles follow the mean of their gradients, each at the
             same scale, and are chosen by their mean H@k.
-        worst_case: `Identity()` is the base attack.
+        worst_case: `Identity()`, or None, is the base attack.
         objective: the attack loss.
         step: how a gradient changes the profiles.
         epochs: outer epochs.
@@ -76,6 +77,9 @@ class RevAdv:
     known_share: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.worst_case is None:
+            object.__setattr__(self, "worst_case", Identity())
+        super().__post_init__()
         for name in ("epochs", "k", "rivals", "finalists", "final_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")

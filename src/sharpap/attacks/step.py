@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sharpap.errors import ConfigError
 from sharpap.kernels import topk_scores
+from sharpap.settings import Settings
 from sharpap.surrogates.base import ProfileGradient
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -47,7 +48,7 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwapStep:
+class SwapStep(Settings):
     """Swap the fillers that hurt most for the absent items that help most, in a random part of the profiles.
 
     To first order a swap changes the attack loss by G[absent] - G[present]; pairs are taken best with worst, as long as
@@ -67,6 +68,7 @@ class SwapStep:
     anneal: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("swap_share", "row_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1.")
@@ -116,7 +118,7 @@ class _Swaps:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MomentumStep:
+class MomentumStep(Settings):
     """The original step: row-normalised gradient, momentum, projection to the top n of each row.
 
     Attributes:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 
 Ball = Literal["global", "row", "adaptive"]
@@ -74,7 +75,7 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharpnessAware:
+class SharpnessAware(Settings):
     """SharpAP: the victim in a ball around the surrogate that is worst for the attacker.
 
     max over ||eps|| <= rho of L_atk(theta + eps), to first order: eps = rho g / ||g|| with g = grad L_atk(theta); it
@@ -110,6 +111,7 @@ class SharpnessAware:
     every_step: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self.rho, self.ball, self.every_step)
         if self.tau is not None and self.tau < 0:
             raise ConfigError(f"tau={self.tau} must be 0 or positive.")
@@ -146,7 +148,7 @@ class SharpnessAware:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomDirection:
+class RandomDirection(Settings):
     """Control: a perturbation of the same rows by the same lengths in a random direction.
 
     Costs the one gradient that says which rows the attack loss depends on; `SharpnessAware` moves no others.
@@ -161,6 +163,7 @@ class RandomDirection:
     every_step: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self.rho, self.ball, self.every_step)
 
     def __call__(self, embeddings: Embeddings, loss: Loss, *, seed: int, fit: Fit | None = None) -> Embeddings:

@@ -11,6 +11,7 @@ from sharpap.data.dataset import Dataset
 from sharpap.data.interactions import Interactions, distinct
 from sharpap.errors import ConfigError, DataError
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 
 Parts = np.ndarray[Any, np.dtype[np.int8]]
 TRAIN, VALID, TEST = 0, 1, 2
@@ -26,7 +27,7 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomSplit:
+class RandomSplit(Settings):
     """A random share of each user's interactions (rounded to the nearest), as most of the literature has it.
 
     Attributes:
@@ -37,6 +38,7 @@ class RandomSplit:
     test: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_shares(self.valid, self.test)
 
     def assign(self, interactions: Interactions, *, seed: int) -> Parts:
@@ -46,7 +48,7 @@ class RandomSplit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeaveOneOut:
+class LeaveOneOut(Settings):
     """One interaction of each user for test and one for validation; users with too few keep what they have.
 
     Attributes:
@@ -70,7 +72,7 @@ class LeaveOneOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TemporalSplit:
+class TemporalSplit(Settings):
     """Cut at two points in time, the same for everyone: what comes later is held out.
 
     Users without an interaction before the first cut keep their earliest one in train, so that each can be scored.
@@ -83,6 +85,7 @@ class TemporalSplit:
     test: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_shares(self.valid, self.test)
 
     def assign(self, interactions: Interactions, *, seed: int) -> Parts:

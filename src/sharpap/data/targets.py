@@ -10,6 +10,7 @@ import numpy as np
 from sharpap.data.interactions import Interactions
 from sharpap.errors import ConfigError, DataError
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 
 Kind = Literal["random", "head", "upper_torso", "lower_torso", "tail", "unpopular"]
 # Each pool as two positions in the order of popularity, least popular first.
@@ -21,7 +22,7 @@ KINDS = tuple(RANGES)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetPool:
+class TargetPool(Settings):
     """Where target items are drawn from.
 
     Items are ordered by training interactions (ties by item number) and cut by position: head above 95 %, upper torso 75
@@ -43,6 +44,7 @@ class TargetPool:
     items: tuple[str | int, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind not in RANGES:
             raise ConfigError(f"There is no target pool {self.kind!r}.", hint=f"Choose one of {', '.join(RANGES)}.")
         if self.size < 1 or self.draws < 1:

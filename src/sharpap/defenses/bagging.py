@@ -14,12 +14,13 @@ from sharpap.kernels import mask_rows, topk_scores
 from sharpap.recommenders import Recommender, Scorer
 from sharpap.recommenders.calls import fit, score_blocks
 from sharpap.seeds import derive_seed, rng
+from sharpap.settings import Settings
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bagging:
+class Bagging(Settings):
     """A vote of models, each trained on a random part of the users (Jia et al. 2023).
 
     A few fakes are in a few models only, as long as the parts are small. A user's list is made of the votes of those models
@@ -41,6 +42,7 @@ class Bagging:
     listed: int = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.models < 1 or self.listed < 1 or not 0 < self.users <= 1:
             raise ConfigError(
                 f"models={self.models} and listed={self.listed} must be 1 or more, users={self.users} a share above 0 up to 1."

@@ -15,10 +15,11 @@ from sharpap.errors import ConfigError
 from sharpap.recommenders import Recommender, Scorer
 from sharpap.recommenders.calls import fit
 from sharpap.seeds import derive_seed
+from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveSuspicious:
+class RemoveSuspicious(Settings):
     """Train without the users that a detector suspects most.
 
     Their rows become empty and keep their numbers. Genuine users among them then get what the recommender gives to somebody
@@ -35,6 +36,7 @@ class RemoveSuspicious:
     users: float | int = 0.01
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.users <= 0 or (isinstance(self.users, float) and self.users >= 1):
             raise ConfigError(f"users={self.users} is neither a share between 0 and 1 nor a number of users.")
 

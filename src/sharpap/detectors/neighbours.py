@@ -9,12 +9,13 @@ from scipy.sparse import csr_array, diags_array
 
 from sharpap.detectors.base import Array
 from sharpap.errors import ConfigError
+from sharpap.settings import Settings
 
 BLOCK_ENTRIES = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class DegSim:
+class DegSim(Settings):
     """Mean similarity with the nearest neighbours (Chirita et al. 2005).
 
     Profiles of one attack hold the same targets and are made by one recipe, so that they resemble one another.
@@ -33,6 +34,7 @@ class DegSim:
     inverse_popularity: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.neighbours < 1:
             raise ConfigError(f"neighbours={self.neighbours} must be 1 or more.")
 

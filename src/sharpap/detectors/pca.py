@@ -12,10 +12,11 @@ from scipy.sparse.linalg import LinearOperator, svds
 from sharpap.detectors.base import Array
 from sharpap.errors import ConfigError
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class PCAVarSelect:
+class PCAVarSelect(Settings):
     """Little part in the leading principal components of all users (Mehta and Nejdl 2009).
 
     Each user's row is brought to mean 0 and deviation 1 over the catalogue. Users of an attack agree with one another
@@ -32,6 +33,7 @@ class PCAVarSelect:
     components: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.components < 1:
             raise ConfigError(f"components={self.components} must be 1 or more.")
 

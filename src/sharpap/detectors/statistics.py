@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.detectors.base import Array
+from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class ProfilePopularity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RarityDeviation:
+class RarityDeviation(Settings):
     """Items that few others have: RDMA and its variants for binary data (Chirita et al. 2005, Burke et al. 2006).
 
     RDMA averages a user's deviations from the mean rating of each item, divided by the item's number of ratings. With

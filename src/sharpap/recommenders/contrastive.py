@@ -108,6 +108,7 @@ class SGL(Pairwise):
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.augmentation not in ("edge-drop", "node-drop", "random-walk"):
             raise ConfigError(f"augmentation={self.augmentation!r} is none of edge-drop, node-drop, random-walk.")
         if not 0 <= self.drop < 1:
@@ -265,6 +266,7 @@ class XSimGCL(Pairwise):
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.contrast_layer <= self.layers:
             raise ConfigError(f"contrast_layer={self.contrast_layer} must lie between 1 and layers={self.layers}.")
 

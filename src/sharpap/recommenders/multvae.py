@@ -17,10 +17,11 @@ from sharpap.recommenders.base import FloatArray, IntArray
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, dropout
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultVAE:
+class MultVAE(Settings):
     """Encodes a user's normalised profile into a Gaussian and decodes a sample of it into a softmax over the catalogue.
 
     Attributes:

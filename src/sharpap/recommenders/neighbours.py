@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, diags_array
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import block_rows, topk_scores
 from sharpap.recommenders.base import FloatArray, IntArray
+from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,7 +37,7 @@ class ItemModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemKNN:
+class ItemKNN(Settings):
     """Nearest neighbours of items by the cosine of their (weighted) user columns.
 
     Attributes:
@@ -59,6 +60,7 @@ class ItemKNN:
     shrinkage: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.neighbours < 1:
             raise ConfigError(f"neighbours={self.neighbours} must be 1 or more.")
         if self.item_weights not in ("none", "learnt"):
@@ -149,7 +151,7 @@ def _column_evidence(binary: csr_array, similarity: csr_array, inverse: csr_arra
 
 
 @dataclass(frozen=True, kw_only=True)
-class EASE:
+class EASE(Settings):
     """The linear autoencoder with a zero diagonal, in closed form.
 
     Attributes:

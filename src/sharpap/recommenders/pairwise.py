@@ -18,6 +18,7 @@ from sharpap.recommenders.base import FactorModel
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, initial_factors
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 
 Pair = tuple[Tensor, Tensor]
 
@@ -48,7 +49,7 @@ class Encoder:
         """See `Stateful`."""
 
 
-class Pairwise:
+class Pairwise(Settings):
     """Base of the frozen settings of all models trained here; the fields that `fit` reads stand in each.
 
     Deviations shared by all: full-batch Adam instead of minibatches; each step sees every interaction once with one

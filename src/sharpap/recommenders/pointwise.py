@@ -19,6 +19,7 @@ from sharpap.recommenders.base import FactorModel, FloatArray, IntArray
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, dropout
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 
 
 def batches(
@@ -45,7 +46,7 @@ def num_batches(train: csr_array, negatives: int, size: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BiasedMF:
+class BiasedMF(Settings):
     """Matrix factorisation with biases, mu + b_u + b_i + p_u . q_i, on interactions (1) and sampled negatives (0).
 
     Attributes:
@@ -75,6 +76,7 @@ class BiasedMF:
     min_epochs: int = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.loss not in ("squared", "logistic"):
             raise ConfigError(f"loss={self.loss!r} is neither squared nor logistic.")
 
@@ -113,7 +115,7 @@ class BiasedMF:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeuMF:
+class NeuMF(Settings):
     """Neural matrix factorisation: a generalised product of factors and a multilayer perceptron, joined in one output.
 
     Attributes:

@@ -15,10 +15,11 @@ from sharpap.kernels.wrmf import wrmf_gradient
 from sharpap.recommenders.base import FactorModel
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, initial_factors
+from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class WRMF:
+class WRMF(Settings):
     """Weighted regularised matrix factorisation over all users x items pairs, by ALS or by full-batch Adam.
 
     Minimises sum over all pairs of w_ui (r_ui - p_u . q_i)^2 + reg (|P|^2 + |Q|^2), w = positive or negative weight.
@@ -50,6 +51,7 @@ class WRMF:
     patience: int = 3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.solver not in ("als", "adam"):
             raise ConfigError(f"solver={self.solver!r} is neither als nor adam.")
 

@@ -15,12 +15,13 @@ from sharpap.kernels import Pattern, sddmm, spmm_t
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.wrmf import wrmf_hvp, wrmf_loss
 from sharpap.recommenders.training import initial_factors
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.wrmf import WRMFProfileGradient
 
 
 @dataclass(frozen=True, kw_only=True)
-class ALSSurrogate:
+class ALSSurrogate(Settings):
     """WRMF trained by ALS; profile gradients by the implicit function theorem.
 
     At the optimum the gradient of the loss is 0 for every X, so d theta / dX = -H^-1 d(grad) / dX. No step is stored.
@@ -53,6 +54,7 @@ class ALSSurrogate:
     precision: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.gradient not in ("items", "exact"):
             raise ConfigError(f"gradient={self.gradient!r} is neither items nor exact.")
 

@@ -58,6 +58,7 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.masked_epochs <= self.epochs:
             raise ConfigError(f"masked_epochs={self.masked_epochs} must lie in 0..{self.epochs}.")
         if self.device != "cpu":

@@ -17,6 +17,7 @@ from sharpap.kernels.bpr import Negatives, bpr_gradient, bpr_hvp
 from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
@@ -24,7 +25,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairwiseSurrogate:
+class PairwiseSurrogate(Settings):
     """BPR-MF (`layers` 0) or LightGCN (`layers` 1 or more), trained by full-batch Adam.
 
     An entry x_ij of a profile weighs the pairwise loss of (i, j) and, with layers, the edge (i, j) of the graph, at the
@@ -52,6 +53,7 @@ class PairwiseSurrogate:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.layers < 0 or not 1 <= self.unrolled_epochs <= self.epochs:
             raise ConfigError(
                 f"layers={self.layers} must be 0 or more, unrolled_epochs={self.unrolled_epochs} in 1..{self.epochs}."

@@ -16,6 +16,7 @@ from sharpap.errors import TrainingError
 from sharpap.kernels import Pattern
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
 from sharpap.seeds import rng
+from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
@@ -24,7 +25,7 @@ COLUMNS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class WRMFSurrogate:
+class WRMFSurrogate(Settings):
     """Weighted regularised matrix factorisation (Hu, Koren, Volinsky 2008), as RevAdv's surrogate uses it.
 
     Minimises sum over *all* pairs of w_ui (r_ui - p_u . q_i)^2 + reg |theta|^2 exactly; the sum over the pairs
