@@ -20,7 +20,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fuzz_check import Finding, check
+from fuzz_check import WAITING, Finding, check
 from fuzz_mutate import KINDS, case
 
 CLI_EVERY = 200
@@ -33,7 +33,7 @@ def work(kind: str, seeds: range, folder: str, keep: str) -> None:
     """Check some cases and write counts; the seed under way is on disk, for when the process dies."""
     most = vm_bytes() + ROOM
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    faulthandler.dump_traceback_later(120 + BATCH * 2, exit=True)
+    faulthandler.dump_traceback_later(WAITING + BATCH * 5, exit=True)
     counts: Counter[str] = Counter()
     place = Path(folder)
     for seed in seeds:
@@ -107,6 +107,9 @@ def main() -> int:
         for kind, counts, seconds in pool.map(batch, jobs):
             totals[kind].update(counts)
             totals[kind]["seconds"] += round(seconds)
+            if kind == chosen.kinds[-1]:  # a round
+                done = sum(totals[each][name] for each in totals for name in ("loaded", "refused", "finding", "lost"))
+                print(f"{done:,} inputs, {time.perf_counter() - start:,.0f} s", file=sys.stderr, flush=True)
     columns = ("loaded", "refused", "finding", "lost", "seconds")
     print(f"{'form':<18}" + "".join(f"{name:>10}" for name in columns))
     for kind, counts in totals.items():
