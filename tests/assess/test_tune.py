@@ -221,3 +221,28 @@ def test_when_every_candidate_fails_the_first_error_is_shown(tmp_path, monkeypat
     monkeypatch.setattr(WRMF, "fit", broken)
     with pytest.raises(TrainingError, match=r"Every candidate failed.*RuntimeError: out of cheese"):
         tune(recipe(), {"victim.reg": "1.0:2.0"}, out=tmp_path, judges=("wrmf",), trials=2)
+
+
+HOSTILE = [
+    b"{", b"[]", b"null", b"[" * 5000,
+    b'{"op_code": 9}', b'{"op_code": 4, "study_id": 7, "worker_id": "x"}', b"\xff\xfe", b'{"a": 1}',
+    b'{"op_code": 5, "worker_id": "x", "trial_id": "y"}', b'{"op_code": ' + b"9" * 5000 + b"}",
+    b'{"op_code": 2, "worker_id": "x", "study_id": 0, "user_attr": {"settings": 3}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", HOSTILE, ids=lambda line: str(line[:30]))
+def test_a_study_in_which_anything_stands_is_damaged_or_goes_on(line, tmp_path):
+    """Optuna reads its journal as it is; nothing of that is a traceback."""
+    tune(recipe(), FAKES, out=tmp_path, trials=2, draws=1, seeds=1)
+    path = tmp_path / "study.journal"
+    whole = path.read_bytes().splitlines(keepends=True)
+    for place in (0, 1, 2, len(whole)):
+        path.write_bytes(b"".join([*whole[:place], line + b"\n", *whole[place:]]))
+        try:
+            tune(recipe(), FAKES, out=tmp_path, trials=2, draws=1, seeds=1)
+        except ConfigError as refused:
+            told = str(refused)
+        else:
+            told = "study.journal"
+        assert "study" in told

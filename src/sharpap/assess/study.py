@@ -148,15 +148,20 @@ def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
         "none": optuna.pruners.NopPruner(),
     }
     try:
-        return optuna.create_study(
+        made = optuna.create_study(
             storage=optuna.storages.JournalStorage(
                 journal.JournalFileBackend(name, lock_obj=journal.JournalFileOpenLock(name))
             ),
             study_name="sharpap", load_if_exists=True, pruner=pruners[plan.pruner],
             direction="maximize" if maximise else "minimize",
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is damaged ({error}).", hint="Start anew: --overwrite.") from None
+        made.get_trials(deepcopy=False)
+        if not isinstance(made.user_attrs.get("settings", {}), dict):
+            raise TypeError("its settings are no table")
+        return made
+    except Exception as error:  # Optuna takes what stands there as it is
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ConfigError(f"{path} is damaged ({reason}).", hint="Start anew: --overwrite.") from None
 
 
 def _same(study: Any, settings: dict[str, Any], folder: Path) -> None:
