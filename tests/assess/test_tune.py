@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import numpy as np
@@ -246,3 +247,38 @@ def test_a_study_in_which_anything_stands_is_damaged_or_goes_on(line, tmp_path):
         else:
             told = "study.journal"
         assert "study" in told
+
+
+ODD_JOURNALS = {
+    "no JSON": lambda lines: [*lines[:2], "x", *lines[2:]],
+    "no table": lambda lines: [*lines[:2], "[1]", *lines[2:]],
+    "no such step": lambda lines: [*lines, '{"op_code": 99, "worker_id": "x"}'],
+    "another space": lambda lines: [line.replace("budget.fake_users", "victims.wrmf.name") for line in lines],
+    "another choice": lambda lines: [line.replace("[1, 4, 40]", "[1, 4, 41]") for line in lines],
+    "a score of text": lambda lines: [re.sub(r'"values": ?\[[^]]*\]', '"values": ["x"]', line) for line in lines],
+}
+
+
+@pytest.mark.parametrize("change", ODD_JOURNALS.values(), ids=ODD_JOURNALS.keys())
+def test_a_journal_of_others_is_refused_or_read_right(change, tmp_path):
+    """A candidate from outside of the space would set what it likes."""
+    made = {"out": tmp_path, "attack": "random", "trials": 2}
+    tune(recipe(), FAKES, **made)
+    journal = tmp_path / "study.journal"
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join(change(lines)) + "\n")
+    assert journal.read_text().splitlines() != lines
+    with pytest.raises(ConfigError, match=r"study\.journal is damaged .*--overwrite"):
+        tune(recipe(), FAKES, **made)
+
+
+def test_half_a_last_line_of_a_killed_process_is_cut_off(tmp_path):
+    made = {"out": tmp_path, "attack": "random", "trials": 2}
+    first = tune(recipe(), FAKES, **made)
+    journal = tmp_path / "study.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code": 4, "wor')
+    again = tune(recipe(), FAKES, **made)
+    assert (again.value, again.values) == (first.value, first.values)
+    assert journal.read_bytes().startswith(whole)
+    assert b"wor{" not in journal.read_bytes()

@@ -15,8 +15,9 @@ import polars as pl
 
 from sharpap import __version__, progress
 from sharpap.assess.candidates import Candidates, Values, with_values
+from sharpap.assess.journal import check_journal, check_trials, damaged
 from sharpap.config.space import Dimension, Value
-from sharpap.errors import ConfigError, TrainingError, said
+from sharpap.errors import ConfigError, SharpAPError, TrainingError, said
 from sharpap.files import detach
 from sharpap.seeds import derive_seed
 
@@ -101,7 +102,7 @@ def search(
         for probe in dimension.probes:
             candidates.check({dimension.path: probe})
     with _quiet(optuna):
-        study = _study(optuna, plan, candidates.maximise, folder / STUDY)
+        study = _study(optuna, plan, candidates.maximise, folder / STUDY, space)
         _same(study, json.loads(json.dumps({"version": __version__, "seed": seed, **settings}, default=str)), folder)
         states = optuna.trial.TrialState
         if not study.get_trials(deepcopy=False):
@@ -139,29 +140,29 @@ def _quiet(optuna: Any) -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _study(optuna: Any, plan: Plan, maximise: bool, path: Path) -> Any:
+def _study(optuna: Any, plan: Plan, maximise: bool, path: Path, space: tuple[Dimension, ...]) -> Any:
     journal, name = import_module("optuna.storages.journal"), str(path)
     detach(path)
+    check_journal(path)
     pruners = {
         "median": optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
         "halving": optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),
         "none": optuna.pruners.NopPruner(),
     }
     try:
-        made = optuna.create_study(
+        study = optuna.create_study(
             storage=optuna.storages.JournalStorage(
                 journal.JournalFileBackend(name, lock_obj=journal.JournalFileOpenLock(name))
             ),
             study_name="sharpap", load_if_exists=True, pruner=pruners[plan.pruner],
             direction="maximize" if maximise else "minimize",
         )  # fmt: skip
-        made.get_trials(deepcopy=False)
-        if not isinstance(made.user_attrs.get("settings", {}), dict):
-            raise TypeError("its settings are no table")
-        return made
-    except Exception as error:  # Optuna takes what stands there as it is
-        reason = f"{type(error).__name__}: {str(error)[:200]}"
-        raise ConfigError(f"{path} is damaged ({reason}).", hint="Start anew: --overwrite.") from None
+        check_trials(optuna, study, space, path)
+    except (SharpAPError, OSError):
+        raise
+    except Exception as error:  # whatever Optuna raises for tables that are none of its own
+        raise damaged(path, str(error) or type(error).__name__) from None
+    return study
 
 
 def _same(study: Any, settings: dict[str, Any], folder: Path) -> None:
