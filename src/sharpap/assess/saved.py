@@ -39,10 +39,8 @@ def load(folder: Path) -> Results:
     if missing:
         raise DataError(f"This is not a results folder: {missing[0]} is missing.", path=folder)
     if not check(folder, [*names, SHARPNESS]):
-        message = (
-            f"{folder} has no {SUMS}, since its version or its save did not come to write it: damage is not noticed."
-        )
-        progress.event("warning", message=f"{message} {AGAIN}")
+        why = "it is of an older version, or its save was cut short"
+        progress.event("warning", message=f"{folder} has no {SUMS}, since {why}: damage to its files is not noticed.")
     cells = _cells(_frame(folder / CELL_TABLE, CELL_SCHEMA, nullable=("epochs", "valid_ndcg")), folder / CELL_TABLE)
     frame = _frame(folder / TABLE, SCHEMA, nullable=("value",))
     _measured(frame, cells, folder / TABLE)
