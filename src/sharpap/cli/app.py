@@ -91,8 +91,8 @@ def run(
     track: Track = None,
 ) -> None:
     """Craft attacks, retrain victims, write tables and a report."""
+    from sharpap.cli.rows import rows_taken
     from sharpap.cli.run import run_recipe
-    from sharpap.cli.settings import rows_taken
 
     shortcuts = {
         "data.source": data, "data.threshold": threshold, "targets.draws": draws, "seeds": seeds, "seed": seed,

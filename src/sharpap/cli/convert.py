@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import typer
 
-from sharpap.cli.settings import rows_taken
+from sharpap.cli.rows import rows_taken
 from sharpap.data import Columns, Interactions, read_interactions, rewrite, write_interactions
 from sharpap.data.layout import Format
 from sharpap.data.table import BadRows, Duplicates

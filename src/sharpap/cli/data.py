@@ -49,7 +49,7 @@ def show(
 ) -> None:
     """Fetch a dataset if needed, check it, and say what is in it."""
     from sharpap.cli.inspect import show_data
-    from sharpap.cli.settings import rows_taken
+    from sharpap.cli.rows import rows_taken
 
     show_data(source, threshold, rows_taken(where, missing), settings or [], quiet, as_json)
 

@@ -57,17 +57,6 @@ def fake_users(text: str) -> int | float:
     )
 
 
-def rows_taken(where: list[str] | None, missing: list[float] | None) -> dict[str, Any]:
-    """``--where COLUMN=VALUE`` and ``--missing NUMBER`` as ``data.where`` and ``data.missing`` of a recipe."""
-    chosen: dict[str, list[str]] = {}
-    for text in where or []:
-        column, equals, value = text.partition("=")
-        if not (equals and column.strip() and value.strip()):
-            raise ConfigError(f"--where {text!r} is no COLUMN=VALUE.", hint="For example --where event=transaction.")
-        chosen.setdefault(column.strip(), []).append(value.strip())
-    return ({"data.where": chosen} if chosen else {}) | ({"data.missing": missing} if missing else {})
-
-
 def item_ids(text: str) -> list[str]:
     """``ID,ID`` as a list."""
     ids = [part.strip() for part in text.split(",") if part.strip()]
