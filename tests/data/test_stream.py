@@ -159,3 +159,14 @@ def test_a_large_table_is_rewritten_as_its_interactions_are_written(suffix, time
         rewrite.rewrite(path, layout, tmp_path / f"no{suffix}", duplicates="refuse")
     assert not (tmp_path / f"no{suffix}").exists()
     assert rewrite.large_table(path, tmp_path / "x.npz", format=None, header=None, separator=None) is None
+
+
+def test_times_of_which_one_is_odd_drop_the_same_row_in_memory_and_streamed(tmp_path):
+    """Minutes with a zone are a time; what is none is no reason to read all others by another rule. Found by fuzzing."""
+    times = ["2010-10-11T03:05:11Z", "2010-10-14T05:13Z", "2010-10-15T03:05:15+02:00", "2010-10-1504:13", "2010-10-16"]
+    path = tmp_path / "x.csv"
+    path.write_text("user,item,time\n" + "".join(f"{n},i{n},{each}\n" for n, each in enumerate(times)))
+    whole = read_interactions(path, bad_rows="drop")
+    streamed = stream.read_streamed(path, detect(path), None, threshold=None, duplicates="merge", bad_rows="drop")
+    assert whole.user_ids.tolist() == streamed.user_ids.tolist() == [0, 1, 2, 4]
+    assert whole.timestamps.tolist() == streamed.timestamps.tolist() == [1286766311, 1287033180, 1287104715, 1287187200]

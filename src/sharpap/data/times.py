@@ -16,18 +16,26 @@ def iso_seconds(text: pl.Expr) -> pl.Expr:
     """
     plain = text.str.strip_chars().str.replace(r"^(\d{4})/(\d\d?)/(\d\d?)", "$1-$2-$3").str.replace("[Tt]", " ")
     zoned = plain.str.replace(r"\s?(?:[Zz]| ?UTC)$", "+0000").str.replace(r"\s?([+-]\d\d):?(\d\d)$", "$1$2")
-    with_zone = zoned.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%z", time_unit="us", strict=False).dt.replace_time_zone(None)
+    with_zone = [
+        zoned.str.to_datetime(form + "%z", time_unit="us", strict=False).dt.replace_time_zone(None)
+        for form in _FORMATS[:2]
+    ]
     in_words = (
         text.str.strip_chars().str.to_datetime(_IN_WORDS, time_unit="us", strict=False).dt.replace_time_zone(None)
     )
-    found = [with_zone, in_words, *(plain.str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS)]
+    found = [*with_zone, in_words, *(plain.str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS)]
     return pl.coalesce(found).to_physical() / 1e6
 
 
 def parse(column: pl.Series) -> pl.Series:
-    """A column of dates as float64 seconds: ISO, or else the one form that polars recognises in it; null where neither."""
+    """A column of dates as float64 seconds: ISO where most are, or else the one form that polars recognises; null where not.
+
+    Files that are streamed are read by the same rule, so that the same rows can be used.
+    """
     iso = pl.select(iso_seconds(pl.lit(column))).to_series()
-    if iso.null_count() == 0:
+    filled = column.drop_nulls().str.strip_chars()
+    blank = column.len() - (filled != "").sum()
+    if iso.null_count() - blank < (column.len() - blank) / 2:
         return iso
     try:
         inferred = column.str.strip_chars().str.to_datetime(strict=False)
