@@ -24,7 +24,7 @@ from sharpap.data import Dataset, Interactions
 from sharpap.data.arrays import all_arrays, most_unpacked
 from sharpap.data.matrix import fits_together
 from sharpap.errors import StorageError
-from sharpap.metrics import Evaluation
+from sharpap.metrics import Evaluation, Reach
 from sharpap.metrics.evaluate import OWNED
 from sharpap.recommenders import Capabilities
 from sharpap.threat import Budget, Direction, Goal
@@ -44,6 +44,12 @@ class _Crafted:
 
 
 @dataclass(frozen=True)
+class _Bounded:
+    fakes: list[int]
+    ks: list[int]
+
+
+@dataclass(frozen=True)
 class _Trained:
     cell: Cell
     recall: dict[int, FiniteFloat]
@@ -51,6 +57,7 @@ class _Trained:
     num_users: int
     num_test_users: int
     capabilities: Capabilities
+    reach: _Bounded | None
 
 
 _CRAFTED, _TRAINED = TypeAdapter(_Crafted), TypeAdapter(_Trained)
@@ -107,6 +114,7 @@ class CellStore(RecordStore):
             return found.cell, Evaluation(
                 targets=targets, ranks=ranks.astype(np.int64), recall=found.recall, ndcg=found.ndcg,
                 num_users=found.num_users, num_test_users=found.num_test_users, capabilities=found.capabilities,
+                reach=found.reach and _bound(found.reach, stored, len(wanted)),
             )  # fmt: skip
 
         return self.get("cell", key, decode)
@@ -116,8 +124,10 @@ class CellStore(RecordStore):
         facts = {
             "cell": asdict(cell), "recall": found.recall, "ndcg": found.ndcg, "num_users": found.num_users,
             "num_test_users": found.num_test_users, "capabilities": asdict(found.capabilities),
+            "reach": found.reach and {"fakes": found.reach.fakes, "ks": found.reach.ks},
         }  # fmt: skip
-        self.put("cell", key, _packed(facts, targets=found.targets, ranks=found.ranks.astype(np.int32)))
+        bounds = {"most": found.reach.most, "together": found.reach.together} if found.reach else {}
+        self.put("cell", key, _packed(facts, targets=found.targets, ranks=found.ranks.astype(np.int32), **bounds))
 
     def load_landscape(self, key: Key) -> Landscape | None:
         """The landscape stored under `key`."""
@@ -184,6 +194,19 @@ def fingerprint(poison: Poison) -> str:
     profiles = poison.profiles
     parts = (np.asarray(profiles.shape), profiles.indptr.astype(np.int64), profiles.indices.astype(np.int64))
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
+
+def _bound(facts: _Bounded, stored: dict[str, np.ndarray], num_targets: int) -> Reach:
+    """What any fakes could do, from a record."""
+    parts = [stored[name] for name in ("most", "together")]
+    for part in parts:
+        if part.dtype != np.float64 or part.shape != (len(facts.ks), len(facts.fakes), num_targets):
+            raise ValueError("its bounds are of another shape")
+        if not (np.isnan(part) | ((part >= 0) & (part <= 1))).all():
+            raise ValueError("its bounds are no shares")
+    if facts.fakes != sorted(set(facts.fakes)):
+        raise ValueError("its numbers of fakes are out of order")
+    return Reach(fakes=tuple(facts.fakes), ks=tuple(facts.ks), most=parts[0], together=parts[1])
 
 
 def _packed(facts: dict[str, Any], write: Callable[..., None] = np.savez_compressed, **arrays: np.ndarray) -> bytes:

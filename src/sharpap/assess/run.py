@@ -252,4 +252,5 @@ class _Grid:
 def _only(found: Evaluation, goal: Goal) -> Evaluation:
     """The part of an evaluation that belongs to one draw's targets."""
     columns = np.searchsorted(found.targets, goal.targets)
-    return replace(found, targets=found.targets[columns], ranks=found.ranks[:, columns])
+    bounds = found.reach and found.reach.only(columns)
+    return replace(found, targets=found.targets[columns], ranks=found.ranks[:, columns], reach=bounds)

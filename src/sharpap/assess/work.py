@@ -20,7 +20,7 @@ from sharpap.assess.results import Cell
 from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
 from sharpap.errors import ConfigError, SharpAPError, said
-from sharpap.metrics import Evaluation, evaluate
+from sharpap.metrics import Evaluation, evaluate, reach
 from sharpap.recommenders import capabilities_of
 from sharpap.recommenders.calls import fit
 from sharpap.surrogates import WRMFSurrogate
@@ -29,7 +29,7 @@ from sharpap.threat import Goal
 
 T = TypeVar("T")
 EXPLORED = WRMFSurrogate()  # around which landscapes are measured
-MEASURED = ("sharpap.metrics.evaluate", "sharpap.recommenders.calls", "sharpap.attacks.poison")
+MEASURED = ("sharpap.metrics.evaluate", "sharpap.metrics.reach", "sharpap.recommenders.calls", "sharpap.attacks.poison")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -249,6 +249,12 @@ class Work:
                 model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks,
                 capabilities=capabilities_of(recommender, model),
             )  # fmt: skip
+            if poison is None and experiment.direction == "promote":
+                bounds = reach(
+                    recommender, model, dataset.train.matrix, found.ranks, found.targets, fakes=experiment.looked_at,
+                    ks=tuple(k for k in experiment.ks if k <= dataset.num_items),
+                )  # fmt: skip
+                found = replace(found, reach=bounds)
             return trained - began, time.perf_counter() - trained, getattr(model, "log", {}), found
 
         tried = self._try(train)

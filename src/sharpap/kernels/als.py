@@ -20,8 +20,8 @@ def _kernel(d: int) -> Any:
 
     @numba.njit(parallel=True, cache=True, nogil=True)
     def solve(
-        bounds: Array, indptr: Array, indices: Array, Q: Array, G: Array, w1: float, extra: float, steps: int,
-        out: Array,
+        bounds: Array, indptr: Array, indices: Array, Q: Array, G: Array, regs: Array, w1: float, extra: float,
+        steps: int, out: Array,
     ) -> None:  # fmt: skip
         for chunk in numba.prange(len(bounds) - 1):
             v = np.empty((1, d), Q.dtype)  # what A is multiplied with, where its numbers can be had one by one
@@ -31,7 +31,8 @@ def _kernel(d: int) -> Any:
                     continue
                 x = lanes.load(out, row, 0, d)
                 lanes.store(v, 0, 0, x)
-                r = lanes.zeros(Q, d)
+                reg = regs[row]
+                r = lanes.scaled(lanes.zeros(Q, d), -reg, x)
                 for a in range(len(G)):
                     r = lanes.scaled(r, -v[0, a], lanes.load(G, a, 0, d))
                 for e in range(indptr[row], indptr[row + 1]):
@@ -42,7 +43,7 @@ def _kernel(d: int) -> Any:
                     if rr < 1e-20:
                         break
                     lanes.store(v, 0, 0, p)
-                    Ap = lanes.zeros(Q, d)
+                    Ap = lanes.scaled(lanes.zeros(Q, d), reg, p)
                     for a in range(len(G)):
                         Ap = lanes.scaled(Ap, v[0, a], lanes.load(G, a, 0, d))
                     for e in range(indptr[row], indptr[row + 1]):
@@ -58,19 +59,22 @@ def _kernel(d: int) -> Any:
 
 
 def solve_rows(
-    pattern: Pattern, P: Array, Q: Array, *, positive_weight: float, negative_weight: float, reg: float, steps: int
-) -> None:
+    pattern: Pattern, P: Array, Q: Array,
+    *, positive_weight: float, negative_weight: float, reg: float | Array, steps: int,
+) -> None:  # fmt: skip
     """Move each row of P, in place, towards its least-squares optimum for fixed Q.
 
-    The row's system is (w0 Q^T Q + (w1 - w0) sum q q^T + reg I) p = w1 sum q over its items; with `steps` = d the
+    The row's system is (w0 Q^T Q + (w1 - w0) sum q q^T + reg_row I) p = w1 sum q over its items, `reg` being one number or
+    one a row; with `steps` = d the
     conjugate gradients are exact up to rounding. Rows without entries become 0, their optimum. O(steps (nnz d + n d^2)).
     """
     d = Q.shape[1]
-    gram = (negative_weight * (Q.T @ Q) + reg * np.eye(d)).astype(Q.dtype)
+    gram = (negative_weight * (Q.T @ Q)).astype(Q.dtype)
+    regs = np.broadcast_to(np.asarray(reg, Q.dtype), len(P)).copy()
     weights = Q.dtype.type(positive_weight), Q.dtype.type(positive_weight - negative_weight)
     short = lanes.padded_width(d) - d
     x, q, g = (np.pad(part, ((0, 0), (0, short))) if short else part for part in (P, Q, gram))
     solve = _kernel(d + short)
-    solve(pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), q, g, *weights, steps, x)
+    solve(pattern.chunks, pattern.indptr.numpy(), pattern.indices.numpy(), q, g, regs, *weights, steps, x)
     if short:
         P[:] = x[:, :d]

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from sharpap.errors import ContractError
 from sharpap.kernels import hits, item_ranks, mask_rows, ranks_and_lists, recall_ndcg, stored, topk_scores
+from sharpap.metrics.reach import Reach
 from sharpap.recommenders.base import FactorModel, Scorer
 from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.capabilities import Capabilities, capabilities_of
@@ -33,6 +34,7 @@ class Evaluation:
         num_users: evaluated users: those with at least one training interaction.
         num_test_users: those with a held-out one, too.
         capabilities: what the victim declares; ranks from its `top_k` on are unknown.
+        reach: of a model trained without fakes, what any fakes could do; None where nobody asked, or no bound is known.
     """
 
     targets: Array
@@ -42,6 +44,7 @@ class Evaluation:
     num_users: int
     num_test_users: int
     capabilities: Capabilities = field(default_factory=Capabilities)
+    reach: Reach | None = None
 
 
 @one_for_sums()

@@ -40,6 +40,22 @@ class Recommender(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeastSquares:
+    """The loss of a factor model over all pairs: sum of w_ui (r_ui - p_u . q_i)^2 + reg (|P|^2 + |Q|^2).
+
+    A recommender that offers it as `least_squares` has a bound on what any fakes can do (`sharpap.metrics.reach`).
+
+    Attributes:
+        positive_weight, negative_weight: w on interactions and on all other pairs.
+        reg: weight of the squared norms, at least.
+    """
+
+    positive_weight: float
+    negative_weight: float
+    reg: float
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FactorModel:
     """A trained dot-product model.

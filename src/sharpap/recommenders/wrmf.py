@@ -12,7 +12,7 @@ from sharpap.errors import ConfigError
 from sharpap.kernels import Pattern
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.wrmf import wrmf_gradient
-from sharpap.recommenders.base import FactorModel
+from sharpap.recommenders.base import FactorModel, LeastSquares
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, initial_factors
 from sharpap.settings import Settings
@@ -54,6 +54,13 @@ class WRMF(Settings):
         super().__post_init__()
         if self.solver not in ("als", "adam"):
             raise ConfigError(f"solver={self.solver!r} is neither als nor adam.")
+
+    @property
+    def least_squares(self) -> LeastSquares:
+        """The loss, for `sharpap.metrics.reach`."""
+        return LeastSquares(
+            positive_weight=self.positive_weight, negative_weight=self.negative_weight, reg=self.reg
+        )
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
         """See `Recommender`. O(nnz d + (n + m) d^2) a sweep."""
