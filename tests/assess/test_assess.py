@@ -51,7 +51,7 @@ def test_every_cell_is_there(results):
     assert matrix.height == 4 * 2
     assert set(matrix["n"]) == {2}
     metrics = set(results.frame["metric"])
-    assert metrics == {"H", "N", "anyH", "rank", "rank_shift", "Recall", "NDCG"}
+    assert metrics == {"H", "N", "anyH", "rank", "rank_shift", "Recall", "NDCG", "reach"}
 
 
 def test_a_cell_can_be_made_again_by_hand(results, dataset):
@@ -323,7 +323,7 @@ def test_data_without_validation_and_test_still_gives_exposure(tmp_path):
     made = given(whole, whole, valid_share=0)
     assert made.test.nnz == 0
     found = sharpap.stress_test(made, attacks={"r": RandomAttack()}, victims={"w": VICTIM}, targets=TargetPool(draws=1))
-    assert set(found.frame["metric"]) == {"H", "N", "anyH", "rank", "rank_shift"}
+    assert set(found.frame["metric"]) == {"H", "N", "anyH", "rank", "rank_shift", "reach"}
     assert CLEAN in set(found.frame["attack"])
 
 

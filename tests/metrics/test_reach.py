@@ -7,7 +7,7 @@ from scipy.sparse import csr_array, vstack
 from sharpap.data import synthetic
 from sharpap.metrics import evaluate
 from sharpap.metrics.reach import reach
-from sharpap.recommenders import EASE, WRMF, BPRMF, FactorModel
+from sharpap.recommenders import BPRMF, EASE, WRMF, FactorModel
 from sharpap.recommenders.calls import fit
 
 

@@ -126,8 +126,10 @@ class CellStore(RecordStore):
             "num_test_users": found.num_test_users, "capabilities": asdict(found.capabilities),
             "reach": found.reach and {"fakes": found.reach.fakes, "ks": found.reach.ks},
         }  # fmt: skip
-        bounds = {"most": found.reach.most, "together": found.reach.together} if found.reach else {}
-        self.put("cell", key, _packed(facts, targets=found.targets, ranks=found.ranks.astype(np.int32), **bounds))
+        arrays = {"targets": found.targets, "ranks": found.ranks.astype(np.int32)}
+        if found.reach:
+            arrays |= {"most": found.reach.most, "together": found.reach.together}
+        self.put("cell", key, _packed(facts, np.savez_compressed, **arrays))
 
     def load_landscape(self, key: Key) -> Landscape | None:
         """The landscape stored under `key`."""

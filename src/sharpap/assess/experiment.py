@@ -101,6 +101,11 @@ class Experiment:
         draws = len(self.goals())
         return len(self.victims) * self.seeds * (1 + len(self.attacks) * draws)
 
+    def fakes(self, goal: Goal) -> int:
+        """How many fakes the budget allows; those of finished profiles on their own goal."""
+        finished = [attack.num_fake for attack in self.attacks.values() if isinstance(attack, Poison)]
+        return max(finished) if finished else self.budget.resolve(self.dataset.train.matrix, goal).num_fake
+
     def facts(self) -> dict[str, Any]:
         """JSON-ready settings other than attacks and victims."""
         return {

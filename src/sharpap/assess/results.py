@@ -242,8 +242,13 @@ def _names(table: Any, option: str) -> bool:
     return isinstance(table, list) and any(_names(each, option) for each in table)
 
 
-def rows_of(found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool) -> list[Row]:
-    """The measurements of one evaluation; `clean` gives the rank shift. What the victim cannot tell is None."""
+def rows_of(
+    found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool, fakes: int = 0
+) -> list[Row]:
+    """The measurements of one evaluation; `clean` gives the rank shift, `fakes` the number that "reach" is for.
+
+    What the victim cannot tell is None.
+    """
     rows: list[Row] = []
     can = found.capabilities
 
@@ -260,6 +265,8 @@ def rows_of(found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], wi
         per_target("H", k, hit_ratio(found.ranks, k) if known else None)
         per_target("N", k, ndcg(found.ranks, k) if known else None)
         rows.append(("anyH", k, ALL, any_hit_ratio(found.ranks, k) if known else None))
+        if found.reach is not None and fakes <= found.reach.fakes[-1]:
+            per_target("reach", k, found.reach.share(fakes, k))
     ranks = mean_rank(found.ranks) if can.top_k is None else None
     per_target("rank", 0, ranks)
     if clean is not None:

@@ -232,7 +232,7 @@ class _Grid:
             self.early = [each for each in self.early if (each[0].victim, each[0].seed) != own]
             if found is not None:
                 for draw, goal in enumerate(self.goals):
-                    rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0)
+                    rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0, self.experiment.fakes(goal))
                     self.rows[CLEAN, draw, piece.victim, piece.seed] = rows
                     progress.offer("rows", rows, **piece.place | {"draw": draw})
             for each in waiting:

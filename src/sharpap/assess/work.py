@@ -250,10 +250,7 @@ class Work:
                 capabilities=capabilities_of(recommender, model),
             )  # fmt: skip
             if poison is None and experiment.direction == "promote":
-                bounds = reach(
-                    recommender, model, dataset.train.matrix, found.ranks, found.targets, fakes=experiment.looked_at,
-                    ks=tuple(k for k in experiment.ks if k <= dataset.num_items),
-                )  # fmt: skip
+                bounds = reach(recommender, model, dataset.train.matrix, found.ranks, found.targets, ks=experiment.ks)
                 found = replace(found, reach=bounds)
             return trained - began, time.perf_counter() - trained, getattr(model, "log", {}), found
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse import csr_array, csc_array
+from scipy.sparse import csc_array, csr_array
 
 from sharpap.kernels import mask_rows, topk, topk_scores
 from sharpap.recommenders.base import FactorModel, LeastSquares, Recommender, Scorer
@@ -31,6 +31,7 @@ from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.neighbours import EASE, ItemModel
 
 Array = np.ndarray[Any, np.dtype[Any]]
+STEPS = 96
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,7 +68,7 @@ class Reach:
 
 def reach(
     recommender: Recommender, model: Scorer, train: csr_array, ranks: Array, targets: Array,
-    *, fakes: tuple[int, ...], ks: tuple[int, ...],
+    *, ks: tuple[int, ...], fakes: tuple[int, ...] | None = None,
 ) -> Reach | None:  # fmt: skip
     """The bounds for a model trained on genuine data alone, or None where none is known.
 
@@ -80,8 +81,8 @@ def reach(
         train: (n, m) genuine interactions.
         ranks: (u, t) `Evaluation.ranks` of `model`: its users are those with interactions.
         targets: (t,) item numbers.
-        fakes: ascending numbers of fakes.
         ks: lengths of lists.
+        fakes: ascending numbers of fakes; None: all small ones, and about every tenth of a larger one up to that of the users.
 
     O(n (d^2 + t d)) for factors, O(m^3 + nnz m) for EASE, and the search for the K-th best scores.
     """
@@ -97,6 +98,7 @@ def reach(
     else:
         return None
     w, w0 = squares.positive_weight, squares.negative_weight
+    fakes = fakes or tuple(np.unique(np.geomspace(1, len(users), STEPS).round().astype(int)).tolist())
     most, together = (np.full((len(ks), len(fakes), len(targets)), np.nan) for _ in range(2))
     for row, edge in enumerate(_edges(model, train, users, ks)):
         for t, held in enumerate(owners):
@@ -107,11 +109,12 @@ def reach(
             gap = edge[free] - base[free, t]
             own = np.where(gap > 0, 4 * np.square(gap), 0) / np.maximum(w * leverage[free, t], 1e-300)
             own[cost == 0] = 0
+            order = np.argsort(cost)
+            cost, own, whole = cost[order], own[order], np.cumsum(cost[order])
             for column, number in enumerate(fakes):
-                purse = w * (len(held) + number) / (4 * w0)
-                for found, each in ((together, cost), (most, cost[own <= number])):
-                    won = np.searchsorted(np.cumsum(np.sort(each)), purse, side="right")
-                    found[row, column, t] = won / free.sum()
+                purse, near = w * (len(held) + number) / (4 * w0), own <= number
+                together[row, column, t] = np.searchsorted(whole, purse, side="right") / len(cost)
+                most[row, column, t] = (near & (np.cumsum(cost * near) <= purse)).sum() / len(cost)
     return Reach(fakes=fakes, ks=ks, most=most, together=together)
 
 

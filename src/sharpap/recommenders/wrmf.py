@@ -58,9 +58,7 @@ class WRMF(Settings):
     @property
     def least_squares(self) -> LeastSquares:
         """The loss, for `sharpap.metrics.reach`."""
-        return LeastSquares(
-            positive_weight=self.positive_weight, negative_weight=self.negative_weight, reg=self.reg
-        )
+        return LeastSquares(positive_weight=self.positive_weight, negative_weight=self.negative_weight, reg=self.reg)
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
         """See `Recommender`. O(nnz d + (n + m) d^2) a sweep."""
