@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, csr_matrix
 from sharpap.adapters.scorers import factors
 from sharpap.adapters.seeding import global_seed, small_seed
 from sharpap.errors import ContractError
-from sharpap.recommenders.base import Scorer
+from sharpap.recommenders.base import LeastSquares, Scorer
 from sharpap.recommenders.neighbours import ItemModel
 
 
@@ -61,3 +61,13 @@ class ImplicitModel:
         if hasattr(items, "to_numpy"):  # a model on the GPU
             users, items = users.to_numpy(), items.to_numpy()
         return factors(users, items, train.shape, name)
+
+    def least_squares(self, train: csr_array) -> LeastSquares | None:
+        """ALS's loss, on which `sharpap.metrics.reach` has a bound; None for the other models."""
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "blas"):  # it warns of more threads when one is made
+            model = self.model if hasattr(self.model, "fit") else self.model()
+        if type(model).__name__ != "AlternatingLeastSquares":
+            return None
+        return LeastSquares(positive_weight=float(model.alpha), negative_weight=1.0, reg=float(model.regularization))

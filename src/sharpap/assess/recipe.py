@@ -20,9 +20,10 @@ from sharpap.data import Dataset, Options, TargetPool, load, synthetic
 from sharpap.errors import ConfigError, suggest
 from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
+from sharpap.tuned import TunedVictim, tuned
 
 SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
-SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "title", "reported", "tune")
+SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "tuned", "title", "reported", "tune")
 
 
 def names() -> list[str]:
@@ -77,10 +78,11 @@ def experiment_from(
     title |= {"tune": tuned} if tuned else {}
     targets = construct(TargetPool, table_of(table, "targets"), where="targets")
     budget = construct(Budget, table_of(table, "budget"), where="budget")
+    found = tuned(_catalogue_name(table)) if _fitting(bool, table.get("tuned", False), "tuned") else {}
     victims, described_victims = {}, {}
     with allowing(commands=allow_commands):
         for name, value in entries(table, "victims").items():
-            victims[name], described_victims[name] = _victim(name, _named(name, value), code)
+            victims[name], described_victims[name] = _victim(name, with_tuned(_named(name, value), found), code)
         attacks = {
             name: value
             if isinstance(value, dict) and "file" in value
@@ -122,6 +124,20 @@ def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
     extra = {key: _fitting(hints[key], value, f"data.{key}") if key in hints else value for key, value in extra.items()}
     given = {key: getattr(checked, key) for key in options if key in known}
     return load(source, **given, **extra), {"source": source, **extra, **describe(given)}
+
+
+def with_tuned(victim: Any, found: Mapping[str, TunedVictim]) -> Any:
+    """A victim's table with the settings that were tuned on its dataset, where it has none of its own."""
+    name = victim.get("name") if isinstance(victim, dict) else victim
+    if not isinstance(name, str) or name not in found:
+        return victim
+    return {"name": name, **found[name].settings, **(victim if isinstance(victim, dict) else {})}
+
+
+def _catalogue_name(recipe: dict[str, Any]) -> str:
+    """The dataset of a recipe that takes it as the catalogue prepares it, or ""."""
+    data = table_of(recipe, "data")
+    return str(data.get("source", "ml-100k")) if not set(data) - {"source"} else ""
 
 
 def _compare_targets(experiment: Experiment, tuned_on: Any) -> None:

@@ -26,6 +26,7 @@ from sharpap.data.targets import TuningPool
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing, write_text
 from sharpap.seeds import derive_seed
+from sharpap.tuned import spaces
 
 TRIALS, BEST = "trials.parquet", "best.toml"
 OWN = (STUDY, f"{STUDY}.lock", TRIALS, BEST, CELLS, "log.jsonl")
@@ -65,9 +66,10 @@ def tune(
     table = copy.deepcopy(recipe) if isinstance(recipe, dict) else read_recipe(recipe)
     section = dict(table_of(table, "tune"))
     section.pop("tuned_on", None)
-    dimensions = read_space([*flatten(table_of(section, "space")), *(space or {}).items()])
+    ranges = [*flatten(table_of(section, "space")), *(space or {}).items()]
     section.pop("space", None)
     plan = construct(Plan, section | options, where="tune")
+    dimensions = read_space(ranges or _usual(table, plan, judges))
     chosen = _choose(table, plan, judges, dimensions)
     table.pop("tune", None)
     experiment, config = experiment_from(table, code, allow_commands=allow_commands)
@@ -134,6 +136,16 @@ def _choose(table: dict[str, Any], plan: Plan, judges: tuple[str, ...], space: t
     for victim in wanted:
         table["victims"].setdefault(victim, {})
     return _Choice(section="attacks", name=name, judges=wanted or tuple(table["victims"]))
+
+
+def _usual(table: dict[str, Any], plan: Plan, judges: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """The space of a victim that is named without one."""
+    wanted = judges or ((plan.victim,) if plan.victim else ())
+    if plan.attack or len(wanted) != 1:
+        return []
+    given = entries(table, "victims").get(wanted[0], {})
+    name = given.get("name", wanted[0]) if isinstance(given, dict) else given
+    return [(f"victim.{key}", value) for key, value in spaces().get(name, {}).items()]
 
 
 def _one(have: dict[str, Any], wanted: tuple[str, ...], kind: str) -> str:

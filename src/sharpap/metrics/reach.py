@@ -72,7 +72,7 @@ def reach(
 ) -> Reach | None:  # fmt: skip
     """The bounds for a model trained on genuine data alone, or None where none is known.
 
-    They are known for least squares over all pairs (`WRMF` and whatever else offers `least_squares`) and for `EASE`; for the
+    They are known for least squares over all pairs (`WRMF` and whatever else has `least_squares`) and for `EASE`; for the
     promotion of items.
 
     Args:
@@ -89,7 +89,8 @@ def reach(
     users = np.flatnonzero(np.diff(train.indptr))
     by_item = csc_array(train)
     owners = [by_item.indices[by_item.indptr[t] : by_item.indptr[t + 1]] for t in targets]
-    squares: LeastSquares | None = getattr(recommender, "least_squares", None)
+    offered = getattr(recommender, "least_squares", None)
+    squares: LeastSquares | None = offered(train) if offered else None
     if squares is not None and squares.negative_weight > 0 and isinstance(model, FactorModel):
         base, leverage = _by_factors(model.user_factors[: train.shape[0]], squares, owners, users)
     elif isinstance(recommender, EASE) and isinstance(model, ItemModel):

@@ -44,7 +44,7 @@ class Recommender(Protocol):
 class LeastSquares:
     """The loss of a factor model over all pairs: sum of w_ui (r_ui - p_u . q_i)^2 + reg (|P|^2 + |Q|^2).
 
-    A recommender that offers it as `least_squares` has a bound on what any fakes can do (`sharpap.metrics.reach`).
+    A recommender with `least_squares(train)` has a bound on what any fakes can do (`sharpap.metrics.reach`).
 
     Attributes:
         positive_weight, negative_weight: w on interactions and on all other pairs.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 
@@ -28,22 +29,25 @@ class WRMF(Settings):
         embedding_size: d.
         solver: "als" alternates least squares; "adam" takes full-batch gradient steps, as the surrogate does.
         epochs: most sweeps (als) or steps (adam).
-        positive_weight, negative_weight: w on interactions and on all other pairs.
+        positive_weight, negative_weight: w on interactions and on all other pairs. A positive weight of None is
+            0.8 / sqrt(density), at least 1, with the density among users and items that have interactions: the sparser the
+            data, the more an interaction says beside what is missing.
         reg: weight of the squared norms. It stands for implicit's `regularization`, positive_weight for its `alpha`.
         cg_steps: conjugate-gradient steps for each row and sweep, from the row's last value.
         learning_rate: of adam.
         init_std: standard deviation of the initial factors.
         check_every, patience: early stopping on validation NDCG@20, see `Training`.
 
-    Source: Hu, Koren and Volinsky 2008; conjugate gradients after Takacs, Pilaszy and Tikk 2011.
+    Source: Hu, Koren and Volinsky 2008; conjugate gradients after Takacs, Pilaszy and Tikk 2011. The default weight and reg are
+    this project's: one setting that is near the best on sparse data and on dense (docs/recommenders.md).
     """
 
     embedding_size: int = 64
     solver: Literal["als", "adam"] = "als"
     epochs: int = 20
-    positive_weight: float = 20.0
+    positive_weight: float | None = None
     negative_weight: float = 1.0
-    reg: float = 20.0
+    reg: float = 30.0
     cg_steps: int = 4
     learning_rate: float = 0.1
     init_std: float = 0.1
@@ -55,15 +59,18 @@ class WRMF(Settings):
         if self.solver not in ("als", "adam"):
             raise ConfigError(f"solver={self.solver!r} is neither als nor adam.")
 
-    @property
-    def least_squares(self) -> LeastSquares:
-        """The loss, for `sharpap.metrics.reach`."""
-        return LeastSquares(positive_weight=self.positive_weight, negative_weight=self.negative_weight, reg=self.reg)
+    def least_squares(self, train: csr_array) -> LeastSquares:
+        """The loss on this data."""
+        weight = self.positive_weight
+        if weight is None:
+            active = np.count_nonzero(np.diff(train.indptr)) * np.count_nonzero(np.bincount(train.indices))
+            weight = max(1.0, 0.8 * float(np.sqrt(active / max(train.nnz, 1))))
+        return LeastSquares(positive_weight=weight, negative_weight=self.negative_weight, reg=self.reg)
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
         """See `Recommender`. O(nnz d + (n + m) d^2) a sweep."""
         pattern = Pattern.from_csr(train)
-        weights = {"positive_weight": self.positive_weight, "negative_weight": self.negative_weight, "reg": self.reg}
+        weights = asdict(self.least_squares(train))
         users, items = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         training = Training("WRMF", self.epochs, self.check_every, self.patience, 0, train, valid)
 

@@ -1,0 +1,76 @@
+"""Tuned settings of every victim on one dataset: src/sharpap/tuned/DATASET.toml.
+
+    python benchmarks/tune_victims.py --data ml-100k [--victims wrmf,bpr-mf] [--trials 20] [--seeds 1]
+
+Each victim is searched by `sharpap tune` in its space of src/sharpap/tuned/spaces.toml, on validation NDCG@20. The best
+settings are then trained once more on the seeds of a run, and their NDCG on test interactions is written beside them. Victims
+that are in the file already and not named keep their entries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+
+import sharpap
+from sharpap.assess.experiment import Experiment
+from sharpap.assess.tune import tune
+from sharpap.config import build, read_toml
+from sharpap.data import load
+from sharpap.metrics import evaluate
+from sharpap.recommenders.calls import fit
+from sharpap.tuned import spaces
+
+KS = (10, 20, 50)
+
+
+def main() -> None:
+    """Search victim by victim, and write the file after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="ml-100k")
+    parser.add_argument("--victims", default=",".join(spaces()))
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--work", type=Path, default=Path("results/tuned"), help="folder of the searches")
+    args = parser.parse_args()
+    file = Path(sharpap.__file__).parent / "tuned" / f"{args.data}.toml"
+    dataset = load(args.data)
+    for name in args.victims.split(","):
+        start = time.perf_counter()
+        found = tune(
+            {"data": {"source": args.data}, "victims": {name: {}}}, {f"victim.{key}": value for key, value in spaces()[name].items()},
+            out=args.work / args.data / name, judges=(name,), trials=args.trials, seeds=args.seeds,
+        )  # fmt: skip
+        settings = {path.removeprefix("victim."): _short(value) for path, value in found.values.items()}
+        recommender = build("victim", {"name": name, **settings})
+        experiment = Experiment(dataset=dataset, attacks={}, victims={name: recommender})
+        rows = []
+        for seed in range(args.seeds):
+            model = fit(recommender, dataset.train.matrix, dataset.valid.matrix, seed=experiment.victim_seed(seed))
+            rows.append(
+                evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=KS).ndcg
+            )
+        test = {str(k): round(float(np.mean([row[k] for row in rows])), 4) for k in KS}
+        made = read_toml(file) if file.is_file() else {}
+        made[name] = {
+            "settings": settings, "space": spaces()[name], "trials": args.trials, "seeds": args.seeds,
+            "valid": round(found.value, 4), "test": test,
+            "command": f"python benchmarks/tune_victims.py --data {args.data} --victims {name}"
+            f" --trials {args.trials} --seeds {args.seeds}",
+        }  # fmt: skip
+        order = [each for each in spaces() if each in made]
+        file.write_text(tomli_w.dumps({each: made[each] for each in order}), "utf-8")
+        print(f"{name}: valid {found.value:.4f}, test {test}, {settings}, {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def _short(value: object) -> object:
+    """Three digits: what a search finds is not known better."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()
