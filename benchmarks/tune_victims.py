@@ -41,19 +41,16 @@ def main() -> None:
     dataset = load(args.data)
     for name in args.victims.split(","):
         start = time.perf_counter()
-        found = tune(
-            {"data": {"source": args.data}, "victims": {name: {}}}, {f"victim.{key}": value for key, value in spaces()[name].items()},
-            out=args.work / args.data / name, judges=(name,), trials=args.trials, seeds=args.seeds,
-        )  # fmt: skip
+        recipe = {"data": {"source": args.data}, "victims": {name: {}}}
+        folder = args.work / args.data / name
+        found = tune(recipe, out=folder, judges=(name,), trials=args.trials, seeds=args.seeds)
         settings = {path.removeprefix("victim."): _short(value) for path, value in found.values.items()}
         recommender = build("victim", {"name": name, **settings})
         experiment = Experiment(dataset=dataset, attacks={}, victims={name: recommender})
         rows = []
         for seed in range(args.seeds):
             model = fit(recommender, dataset.train.matrix, dataset.valid.matrix, seed=experiment.victim_seed(seed))
-            rows.append(
-                evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=KS).ndcg
-            )
+            rows.append(evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=KS).ndcg)
         test = {str(k): round(float(np.mean([row[k] for row in rows])), 4) for k in KS}
         made = read_toml(file) if file.is_file() else {}
         made[name] = {
@@ -64,7 +61,9 @@ def main() -> None:
         }  # fmt: skip
         order = [each for each in spaces() if each in made]
         file.write_text(tomli_w.dumps({each: made[each] for each in order}), "utf-8")
-        print(f"{name}: valid {found.value:.4f}, test {test}, {settings}, {time.perf_counter() - start:.0f} s", flush=True)
+        print(
+            f"{name}: valid {found.value:.4f}, test {test}, {settings}, {time.perf_counter() - start:.0f} s", flush=True
+        )
 
 
 def _short(value: object) -> object:

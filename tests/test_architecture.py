@@ -14,7 +14,7 @@ import sharpap
 PACKAGE = Path(sharpap.__file__).parent
 ORDER = [
     "data", "kernels", "recommenders", "surrogates", "attacks", "metrics", "detectors", "defenses", "adapters", "config",
-    "assess", "report", "tracking", "testing", "cli",
+    "tuned", "assess", "report", "tracking", "testing", "cli",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -57,7 +57,7 @@ class _Trained:
     num_users: int
     num_test_users: int
     capabilities: Capabilities
-    reach: _Bounded | None
+    reach: _Bounded | None = None
 
 
 _CRAFTED, _TRAINED = TypeAdapter(_Crafted), TypeAdapter(_Trained)

@@ -74,8 +74,8 @@ def experiment_from(
     title: dict[str, Any] = {"title": str(table["title"])} if "title" in table else {}
     if "reported" in table:
         title["reported"] = [describe(figure) for figure in _reported(table["reported"])]
-    tuned = table_of(table, "tune")
-    title |= {"tune": tuned} if tuned else {}
+    tuning = table_of(table, "tune")
+    title |= {"tune": tuning} if tuning else {}
     targets = construct(TargetPool, table_of(table, "targets"), where="targets")
     budget = construct(Budget, table_of(table, "budget"), where="budget")
     found = tuned(_catalogue_name(table)) if _fitting(bool, table.get("tuned", False), "tuned") else {}
@@ -102,7 +102,7 @@ def experiment_from(
         attacks={name: _finished(attack, dataset, name) for name, attack in attacks.items()},
         victims=victims, targets=targets, budget=budget, **settings,
     )  # fmt: skip
-    _compare_targets(experiment, tuned.get("tuned_on", []))
+    _compare_targets(experiment, tuning.get("tuned_on", []))
     return experiment, {
         **title, **experiment.facts(), "data": data, "targets": describe(targets), "budget": describe(budget),
         "attacks": described, "victims": described_victims,
