@@ -78,7 +78,7 @@ def experiment_from(
     title |= {"tune": tuning} if tuning else {}
     targets = construct(TargetPool, table_of(table, "targets"), where="targets")
     budget = construct(Budget, table_of(table, "budget"), where="budget")
-    found = tuned(_catalogue_name(table)) if _fitting(bool, table.get("tuned", False), "tuned") else {}
+    found = tuned(catalogue_name(table)) if _fitting(bool, table.get("tuned", False), "tuned") else {}
     victims, described_victims = {}, {}
     with allowing(commands=allow_commands):
         for name, value in entries(table, "victims").items():
@@ -134,7 +134,7 @@ def with_tuned(victim: Any, found: Mapping[str, TunedVictim]) -> Any:
     return {"name": name, **found[name].settings, **(victim if isinstance(victim, dict) else {})}
 
 
-def _catalogue_name(recipe: dict[str, Any]) -> str:
+def catalogue_name(recipe: dict[str, Any]) -> str:
     """The dataset of a recipe that takes it as the catalogue prepares it, or ""."""
     data = table_of(recipe, "data")
     return str(data.get("source", "ml-100k")) if not set(data) - {"source"} else ""

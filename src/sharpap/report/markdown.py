@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sharpap.report import sharpness
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import failures, inapplicable, notes
+from sharpap.report.page import failures, inapplicable, notes, standing_rows
 from sharpap.report.template import hundredfold, number
 from sharpap.text import printable
 
@@ -81,6 +81,8 @@ def escaped(text: str) -> str:
 
 
 def _transfer(results: Results, metric: str, k: int) -> str:
+    from sharpap.assess.standing import standings
+
     found = results.transfer_matrix(metric, k)
     torn = results.torn
     rows = []
@@ -91,6 +93,8 @@ def _transfer(results: Results, metric: str, k: int) -> str:
             mark = " †" if (row["attack"], row["victim"]) in torn else ""
             cells.append((mean if row["low"] is None or isnan(row["low"]) else f"{mean} ({low} to {high})") + mark)
         rows.append(cells)
+    if metric == "H":
+        rows += [[name, *texts] for name, texts in standing_rows(standings(results, k), k).items()]
     return table(["attack", *results.victims], rows)
 
 

@@ -12,10 +12,11 @@ import tomli_w
 from sharpap.files import write_text
 from sharpap.report import matrix, sections, sharpness
 from sharpap.report.matrix import CLEAN
-from sharpap.report.template import island, render
+from sharpap.report.template import island, number, render
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
+    from sharpap.assess.standing import Standing
 
 
 def write_html(results: Results, path: Path) -> Path:
@@ -37,6 +38,9 @@ def notes(results: Results) -> list[str]:
         found.append(
             "Target draws share items, since the pool holds too few: they are not independent, and the intervals too narrow."
         )
+    from sharpap.assess.standing import remarks, standings
+
+    found += remarks(standings(results, results.main_k))
     for victim, can in results.provenance.get("capabilities", {}).items():
         if can["top_k"] is not None:
             found.append(
@@ -48,6 +52,14 @@ def notes(results: Results) -> list[str]:
                 "hold that noise."
             )
     return found
+
+
+def standing_rows(found: dict[str, Standing], k: int) -> dict[str, list[str]]:
+    """What stands below a transfer matrix: the bound on any attack, and each victim's accuracy."""
+    return {
+        "bound, any attack": ["not known" if each.reach is None else number(100 * each.reach, 1) for each in found.values()],
+        f"NDCG@{k}, no attack": [number(each.ndcg) + (" ‡" if each.weak else "") for each in found.values()],
+    }  # fmt: skip
 
 
 def failures(results: Results) -> str:
@@ -64,6 +76,8 @@ def inapplicable(results: Results) -> str:
 
 def context(results: Results) -> dict[str, Any]:
     """Everything the template shows."""
+    from sharpap.assess.standing import standings
+
     provenance = results.provenance
     figures = provenance.get("figures", {"attacks": {}, "targets": {}, "genuine": None})
     k = results.main_k
@@ -79,6 +93,7 @@ def context(results: Results) -> dict[str, Any]:
         "victims": results.victims,
         "matrix": matrix.table(results, "H", k),
         "plain": matrix.plain_tables(results, k),
+        "standings": standing_rows(standings(results, k), k),
         "island": island(matrix.facts(results, k)),
         "intervals": sections.by_victim(results, k),
         "all_bars": sections.fits(results),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.report.matrix import CLEAN
-from sharpap.report.page import failures, finding, inapplicable, notes
+from sharpap.report.page import failures, finding, inapplicable, notes, standing_rows
 from sharpap.report.template import hundredfold, number
 from sharpap.report.width import fits, print_whole
 
@@ -71,6 +71,9 @@ def transfer_table(results: Results, metric: str, k: int) -> Table:
         for victim in results.victims
     }
     torn = results.torn
+    from sharpap.assess.standing import standings
+
+    found = standings(results, k) if metric == "H" else {}
     for attack in [CLEAN, *results.attacks]:
         cells = []
         for victim in results.victims:
@@ -82,6 +85,10 @@ def transfer_table(results: Results, metric: str, k: int) -> Table:
             top = attack != CLEAN and row["mean"] == best[victim]
             cells.append(Text(text, style="bold" if top else ""))
         table.add_row(Text("no attack" if attack == CLEAN else attack), *cells)
+    if found:
+        table.add_section()
+        for name, texts in standing_rows(found, k).items():
+            table.add_row(name, *texts)
     return table
 
 
