@@ -50,7 +50,9 @@ def main() -> None:
         found = evaluate(model, train, targets=targets, held_out=dataset.test.matrix, ks=(10, 50))
         bound = reach(recommender, model, train, found.ranks, targets, ks=(10, 50), fakes=numbers)
         for row, k in enumerate((10, 50)):
-            shares = " | ".join(f"{100 * np.nanmean(bound.most[row, at]):.1f}" for at in range(len(SHARES))) if bound else ""
+            shares = (
+                " | ".join(f"{100 * np.nanmean(bound.most[row, at]):.1f}" for at in range(len(SHARES))) if bound else ""
+            )
             first = f"{name} | {found.ndcg[10]:.4f}" if row == 0 else " | "
             print(f"| {first} | {k} | {shares} |", flush=True)
 

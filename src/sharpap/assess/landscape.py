@@ -147,10 +147,7 @@ def recommendation_loss(trained: TrainedWRMF) -> Loss:
     def loss(at: Embeddings) -> tuple[float, Embeddings]:
         device = trained.fake_users.device
         users = torch.cat([at.users.to(device), trained.fake_users])
-        of_users, of_items = wrmf_gradient(
-            trained.pattern, users, at.items.to(device), positive_weight=settings.positive_weight,
-            negative_weight=settings.negative_weight, reg=settings.reg,
-        )  # fmt: skip
+        of_users, of_items = wrmf_gradient(trained.pattern, users, at.items.to(device), **settings.weights)
         return trained.training_loss(at), Embeddings(of_users[: len(at.users)].cpu(), of_items.cpu())
 
     return loss

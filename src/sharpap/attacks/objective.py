@@ -34,9 +34,12 @@ class SmoothHits(Settings):
     and fall without a hit (docs/attacks.md).
 
     Attributes:
-        bandwidth: width of the step, in units of the score.
-        relative: the bandwidth is a share of the standard deviation of the margins s_ut - threshold_K(u) over eligible
+        bandwidth: width of the step, in units of the score. A narrow one spends itself on users who are nearly won, which
+            short lists reward; a wide one on many users, which long lists reward.
+        relative: bandwidths are shares of the standard deviation of the margins s_ut - threshold_K(u) over eligible
             pairs, a constant in the gradient: one setting then fits models whose scores differ in scale (WRMF, LightGCN).
+        longer: length of a second list that is counted as well; 0: none.
+        longer_bandwidth, longer_share: its width, and its part of the loss.
 
     Source: this project. RAPU-G's Wilcoxon-Mann-Whitney loss (Zhang et al. 2021) compares with all of the top 50 instead.
     Deviations: at embeddings away from where `scan` was made, the threshold is exact as long as the top K stays within
@@ -45,29 +48,42 @@ class SmoothHits(Settings):
 
     bandwidth: float = 0.1
     relative: bool = False
+    longer: int = 0
+    longer_bandwidth: float = 0.1
+    longer_share: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.bandwidth > 0:
-            raise ConfigError(f"bandwidth={self.bandwidth} must be positive.")
+        for name in ("bandwidth", "longer_bandwidth"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must be positive.")
+        if self.longer < 0 or not 0 <= self.longer_share <= 1:
+            raise ConfigError(
+                f"longer={self.longer} must be 0 or a list length, and longer_share={self.longer_share} between 0 and 1."
+            )
 
     def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
         """See `Objective`. O(users (rivals + targets) d)."""
         users, items = embeddings.users[scan.users], embeddings.items
-        scores = _rival_scores(users, items, scan.rivals)
-        edge = scan.rivals.gather(1, scores.topk(scan.k, dim=1).indices[:, -1:]).squeeze(1)
-        wanted = items[scan.targets]
-        margin = users @ wanted.T - (users * items[edge]).sum(1, keepdim=True)
-        weights = scan.weights
-        width = self.bandwidth * (_spread(margin, weights) if self.relative else 1.0)
-        hit = torch.sigmoid(margin / width)
-        slope = -scan.sign * weights * hit * (1 - hit) / width
-        total = slope.sum(1, keepdim=True)
-        user_grad = torch.zeros_like(embeddings.users)
-        user_grad[scan.users] = slope @ wanted - total * items[edge]
-        item_grad = torch.zeros_like(items).index_add_(0, edge, total * users, alpha=-1)
-        item_grad.index_add_(0, scan.targets, slope.T @ users)
-        return -scan.sign * float((weights * hit).sum()), Embeddings(user_grad, item_grad)
+        wanted, weights = items[scan.targets], scan.weights
+        lists = [(scan.k, self.bandwidth, 1 - self.longer_share if self.longer else 1.0)]
+        if self.longer:
+            lists.append((min(self.longer, scan.rivals.shape[1]), self.longer_bandwidth, self.longer_share))
+        best = _rival_scores(users, items, scan.rivals).topk(max(k for k, _, _ in lists), dim=1).indices
+        own, value = users @ wanted.T, 0.0
+        user_grad, item_grad = torch.zeros_like(embeddings.users), torch.zeros_like(items)
+        for k, bandwidth, share in lists:
+            edge = scan.rivals.gather(1, best[:, k - 1 : k]).squeeze(1)
+            margin = own - (users * items[edge]).sum(1, keepdim=True)
+            width = bandwidth * (_spread(margin, weights) if self.relative else 1.0)
+            hit = torch.sigmoid(margin / width)
+            slope = -scan.sign * share * weights * hit * (1 - hit) / width
+            total = slope.sum(1, keepdim=True)
+            user_grad[scan.users] += slope @ wanted - total * items[edge]
+            item_grad.index_add_(0, edge, total * users, alpha=-1)
+            item_grad.index_add_(0, scan.targets, slope.T @ users)
+            value -= scan.sign * share * float((weights * hit).sum())
+        return value, Embeddings(user_grad, item_grad)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,16 @@ from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
 
+def default_surrogate() -> WRMFSurrogate:
+    """WRMF with the weight and regularisation that make a victim accurate; those of the source are the class's defaults."""
+    return WRMFSurrogate(positive_weight=None, reg=30.0)
+
+
+def default_objective() -> SmoothHits:
+    """Hits in short lists and, with a wider step, in long ones."""
+    return SmoothHits(bandwidth=0.15, relative=True, longer=50, longer_bandwidth=0.6, longer_share=0.3)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RevAdv(Settings):
     """Reverse-mode profile attack; `RevAdv(worst_case=SharpnessAware(...))` is SharpAP.
@@ -62,15 +72,15 @@ class RevAdv(Settings):
     luckiest epoch.
     """
 
-    surrogate: Surrogate = field(default_factory=WRMFSurrogate)
+    surrogate: Surrogate = field(default_factory=default_surrogate)
     others: tuple[Surrogate, ...] = ()
     worst_case: WorstCase = field(default_factory=Identity)
-    objective: Objective = field(default_factory=SmoothHits)
+    objective: Objective = field(default_factory=default_objective)
     step: Step = field(default_factory=SwapStep)
-    epochs: int = 60
+    epochs: int = 40
     reseed: bool = True
     k: int = 10
-    rivals: int = 50
+    rivals: int = 100
     users_per_epoch: int | None = None
     finalists: int = 4
     final_seeds: int = 2

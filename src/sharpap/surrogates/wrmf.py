@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from sharpap.device import resolve
 from sharpap.errors import TrainingError
 from sharpap.kernels import Pattern
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
+from sharpap.recommenders.wrmf import weight_for
 from sharpap.seeds import rng
 from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
@@ -36,7 +37,8 @@ class WRMFSurrogate(Settings):
         epochs: full-batch Adam steps.
         unrolled_epochs: the last steps that `profile_gradient` differentiates through.
         learning_rate: Adam's.
-        positive_weight, negative_weight: w on interactions and elsewhere.
+        positive_weight, negative_weight: w on interactions and elsewhere. A positive weight of None is
+            `recommenders.wrmf.weight_for` the genuine rows.
         reg: weight of the squared norm of all parameters.
         init_std: standard deviation of the initial parameters.
         precision: "float32", or "float64" for checks.
@@ -56,7 +58,7 @@ class WRMFSurrogate(Settings):
     epochs: int = 60
     unrolled_epochs: int = 30
     learning_rate: float = 0.1
-    positive_weight: float = 20.0
+    positive_weight: float | None = 20.0
     negative_weight: float = 1.0
     reg: float = 20.0
     init_std: float = 0.1
@@ -65,6 +67,8 @@ class WRMFSurrogate(Settings):
 
     def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedWRMF:
         """Train on [genuine; fake]. Raises `TrainingError` when it diverges."""
+        if self.positive_weight is None:
+            return replace(self, positive_weight=weight_for(genuine)).train(genuine, fake, seed=seed)
         device = resolve(self.device)
         pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")), device=device)
         num_users, num_items = pattern.shape
@@ -80,7 +84,7 @@ class WRMFSurrogate(Settings):
         moments = tuple(Moments.zeros(part) for part in theta)
         adam = Adam(learning_rate=self.learning_rate)
         tape: list[Step] = []
-        plain = ExactLoss(pattern, self._loss)
+        plain = ExactLoss(pattern, self.weights)
         for t in range(1, self.epochs + 1):
             loss = self._loss_at(t, plain, theta, genuine.shape[0])
             grads = loss.gradient(theta)
@@ -99,7 +103,9 @@ class WRMFSurrogate(Settings):
         return plain
 
     @property
-    def _loss(self) -> dict[str, float]:
+    def weights(self) -> dict[str, float]:
+        """The weights of the recommendation loss."""
+        assert self.positive_weight is not None  # `train` has put a number in its place
         return {
             "positive_weight": self.positive_weight,
             "negative_weight": self.negative_weight,
@@ -160,7 +166,7 @@ class TrainedWRMF:
         """See `TrainedSurrogate`."""
         return wrmf_loss(
             self.pattern, torch.cat([embeddings.users.to(self.fake_users.device), self.fake_users]),
-            embeddings.items.to(self.fake_users.device), **self.settings._loss,
+            embeddings.items.to(self.fake_users.device), **self.settings.weights,
         )  # fmt: skip
 
     def states(self, every: int) -> dict[int, Embeddings]:
@@ -202,7 +208,7 @@ class TrainedWRMF:
                 theta_bar[1] += extra.items.to(device)
             terms.append((step.theta[0][fakes].clone(), step.theta[1], bars[0][fakes].clone(), bars[1]))
             del step, bars
-        return WRMFProfileGradient(settings.positive_weight, settings.negative_weight, terms)
+        return WRMFProfileGradient(settings.weights["positive_weight"], settings.negative_weight, terms)
 
 
 @dataclass(frozen=True, eq=False)
