@@ -53,7 +53,14 @@ def test_scan_with_fewer_items_than_the_list_is_long():
 
 @pytest.mark.parametrize(
     "objective",
-    [SmoothHits(), SmoothHits(bandwidth=0.5), CrossEntropy(), WilcoxonMannWhitney(bandwidth=0.5), MeanScore()],
+    [
+        SmoothHits(),
+        SmoothHits(bandwidth=0.5),
+        SmoothHits(longer=6, longer_bandwidth=0.4),
+        CrossEntropy(),
+        WilcoxonMannWhitney(bandwidth=0.5),
+        MeanScore(),
+    ],
 )
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_objective_gradients_match_finite_differences(objective, sign, trained):
@@ -95,6 +102,17 @@ def test_a_relative_bandwidth_is_a_share_of_the_spread_of_margins(trained):
     again, longer = relative.value_and_grad(stretched, found)
     assert again == pytest.approx(value)
     torch.testing.assert_close(longer.items, grad.items)
+
+
+def test_a_longer_list_is_counted_by_its_share(trained):
+    embeddings, found = trained
+    both = SmoothHits(bandwidth=0.3, longer=6, longer_bandwidth=0.7, longer_share=0.25)
+    short = SmoothHits(bandwidth=0.3).value_and_grad(embeddings, found)
+    long = SmoothHits(bandwidth=0.7).value_and_grad(embeddings, replace(found, k=6))
+    value, grad = both.value_and_grad(embeddings, found)
+    assert value == pytest.approx(0.75 * short[0] + 0.25 * long[0])
+    torch.testing.assert_close(grad.users, 0.75 * short[1].users + 0.25 * long[1].users)
+    torch.testing.assert_close(grad.items, 0.75 * short[1].items + 0.25 * long[1].items)
 
 
 def test_users_without_interactions_are_nobody_a_scan_looks_at(trained, blocks):

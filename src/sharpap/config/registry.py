@@ -61,13 +61,20 @@ from sharpap.recommenders import (
 from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
 
 Names = dict[str, tuple[type, dict[str, Any]]]
-RAPU_G: dict[str, Any] = {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
-DADA: dict[str, Any] = {"objective": {"name": "difficulty-diversity"}}
-PGA: dict[str, Any] = {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
+# The surrogate of RevAdv's source, and this project's loss as it was before it counted long lists: what paper/ measures.
+PAPER: dict[str, Any] = {
+    "surrogate": {"name": "wrmf"},
+    "objective": {"name": "smooth-hits"},
+    "epochs": 60,
+    "rivals": 50,
+}
+RAPU_G: dict[str, Any] = PAPER | {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
+DADA: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
+PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
 GRAPH: dict[str, Any] = {
     "name": "lightgcn", "layers": 3, "reg": 1e-4, "epochs": 60, "learning_rate": 0.05, "unrolled_epochs": 30,
 }  # fmt: skip
-ENSEMBLE: dict[str, Any] = {
+ENSEMBLE: dict[str, Any] = PAPER | {
     "others": [GRAPH], "objective": {"name": "smooth-hits", "bandwidth": 0.45, "relative": True}, "epochs": 40,
 }  # fmt: skip
 # Each name is a class and the options it fixes; the first name of a class is the one `describe` writes.
@@ -80,11 +87,15 @@ REGISTRY: dict[str, Names] = {
         "revadv-ensemble": (RevAdv, ENSEMBLE),
         "sharpap-ensemble": (RevAdv, ENSEMBLE | {"worst_case": {"name": "sharpness-aware"}}),
         "portfolio": (Portfolio, {}),
-        "revadv-als": (RevAdv, {"surrogate": {"name": "als"}}),
-        "sharpap-als": (RevAdv, {"surrogate": {"name": "als"}, "worst_case": {"name": "sharpness-aware"}}),
-        "revadv-bpr": (RevAdv, {"surrogate": {"name": "bpr-mf"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}),
+        "revadv-paper": (RevAdv, PAPER),
+        "sharpap-paper": (RevAdv, PAPER | {"worst_case": {"name": "sharpness-aware"}}),
+        "revadv-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}}),
+        "sharpap-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}, "worst_case": {"name": "sharpness-aware"}}),
+        "revadv-bpr": (
+            RevAdv, PAPER | {"surrogate": {"name": "bpr-mf"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
+        ),
         "revadv-lightgcn": (
-            RevAdv, {"surrogate": {"name": "lightgcn"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
+            RevAdv, PAPER | {"surrogate": {"name": "lightgcn"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
         ),
         "rapu-g": (RevAdv, RAPU_G),
         "rapu-g-sharpap": (RevAdv, RAPU_G | {"worst_case": {"name": "sharpness-aware"}}),
@@ -97,7 +108,7 @@ REGISTRY: dict[str, Names] = {
         "dpa2dl-sharpap": (DPA2DL, {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-original": (
             RevAdv,
-            {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False},
+            PAPER | {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False},
         ),
         "rapu-g-original": (
             RevAdv,
@@ -109,6 +120,7 @@ REGISTRY: dict[str, Names] = {
     "victim": {
         "popularity": (Popularity, {}),
         "wrmf": (WRMF, {}),
+        "wrmf-paper": (WRMF, {"positive_weight": 20.0, "reg": 20.0}),
         "bpr-mf": (BPRMF, {}),
         "lightgcn": (LightGCN, {}),
         "ngcf": (NGCF, {}),

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 
 def show(results: Results, console: Console, k: int | None = None, metric: str = "H") -> None:
-    """Matrix and paired comparison of a metric of targets, and accuracy, at list length k; names are never read as markup."""
-    k = k or results.main_k
-    _print(console, transfer_table(results, metric, k))
+    """Matrix and paired comparison of a metric of targets, and accuracy, at list length k; names are never read as markup.
+
+    Without a k there is a matrix for the longest lists, too: an attack that does nothing in short ones may do much there.
+    """
+    lengths = [k] if k else sorted({results.main_k, *results.ks[-1:]})
+    k = lengths[0]
+    for length in lengths:
+        _print(console, transfer_table(results, metric, length))
     for attack, base in results.pairs:
         _print(console, paired_table(results, attack, base, metric, k))
     if left_out := inapplicable(results):
