@@ -21,12 +21,14 @@ from sharpap.data import Dataset, TargetPool
 from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
-from sharpap.metrics import Evaluation, Interval, hit_ratio, interval, mean_rank
-from sharpap.recommenders import Recommender
+from sharpap.metrics import Evaluation, Interval, evaluate, hit_ratio, interval, mean_rank
+from sharpap.recommenders import EASE, WRMF, Recommender
 from sharpap.recommenders.base import IntArray
+from sharpap.recommenders.calls import fit
 from sharpap.threat import Budget, Goal
 
 FACTORS = (1.0, 3.0)
+QUICK_ITEMS = 5_000
 Key = tuple[str, str, float]
 VICTIM = "audited"
 
@@ -117,11 +119,8 @@ class _Auditor:
         self.name = name or type(recommender).__name__
         self.middle = min(settings.budgets, key=lambda share: abs(np.log(share / 0.01)))
         self.first = settings.pools[0]
-        self.fakes = Budget(fake_users=self.middle).resolve(dataset.train.matrix, self._goals(self.first)[0]).num_fake
-        victims = {VICTIM: recommender} | {name: Defended(recommender=recommender, defense=defense)
-                                           for name, defense in self._defenses().items()}  # fmt: skip
         pairs = [(self.first, share) for share in settings.budgets] + [(pool, self.middle) for pool in settings.pools]
-        works = {stage: Work(self._experiment(stage, victims), store) for stage in pairs}
+        works = {stage: Work(self._experiment(stage, self._victims(stage[1])), store) for stage in pairs}
         self.stages = Stages(works[self.first, self.middle].experiment, store, works=works)
         self.poisons: dict[tuple[Key, int], Poison] = {}
         self.found: dict[tuple[Key, str, int], Evaluation] = {}
@@ -146,13 +145,17 @@ class _Auditor:
             made = {each.attack: dict(enumerate(self._made((each.attack, first, middle)))) for each in screening}
             seen = detect(train.matrix, made, settings.detectors, seed=settings.seed)
             screening = [replace(each, visibility=_most(seen, each.attack)) for each in screening]
-            worst = strongest, first, middle
+            worst = strongest, first, self._breaking(curve)
+            made = {strongest: dict(enumerate(self._made(worst)))}
+            seen = [each for each in seen if each.attack != strongest]
+            seen += detect(train.matrix, made, settings.detectors, seed=settings.seed)
             lists = self.found[worst, VICTIM, 0].capabilities.top_k is not None
-            chosen = [] if lists else self._chosen([each for each in seen if each.attack == strongest])
+            chosen = [] if lists else self._chosen([each for each in seen if each.attack == strongest], worst[2])
             self._train(workers, task, worst, chosen)
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,
-            interactions=train.nnz, ndcg=self._clean(first, 0).ndcg.get(self._k), screening=screening, strongest=strongest,
+            interactions=train.nnz, ndcg=self._clean(first, 0).ndcg.get(self._k), yardstick=self._yardstick(),
+            screening=screening, strongest=strongest, breaking=self._exposure(worst),
             curve=[self._exposure(key) for key in curve], pools=[self._exposure(key) for key in pools],
             groups=self._groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
             settings={
@@ -180,33 +183,61 @@ class _Auditor:
     def _goals(self, pool: str) -> list[Goal]:
         return self._experiment((pool, self.middle), {VICTIM: self.recommender}).goals()
 
-    def _defenses(self) -> dict[str, Defense]:
+    def _breaking(self, curve: list[Key]) -> float:
+        """The smallest share with which the attack gets through, or the largest that was tried."""
+        points = [self._exposure(key) for key in curve]
+        through = [
+            each.share for each in points if each.hits.mean >= AuditReport.LEVELS[0] and each.hits.mean > each.before
+        ]
+        return through[0] if through else points[-1].share
+
+    def _yardstick(self) -> tuple[str, float] | None:
+        """What a quick model of ours reaches on the same data: whether the audited one is as accurate as it could be."""
+        dataset, reached = self.dataset, {}
+        quick: dict[str, Recommender] = {"wrmf": WRMF()}
+        if dataset.num_items <= QUICK_ITEMS:
+            quick["ease"] = EASE()
+        for name, model in quick.items():
+            made = fit(model, dataset.train.matrix, dataset.valid.matrix, seed=self.stages.experiment.victim_seed(0))
+            found = evaluate(made, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=(self._k,))
+            reached |= {name: found.ndcg[self._k]} if self._k in found.ndcg else {}
+        return max(reached.items(), key=lambda each: each[1]) if reached else None
+
+    def _victims(self, share: float) -> dict[str, Recommender]:
+        return {VICTIM: self.recommender} | {
+            name: Defended(recommender=self.recommender, defense=defense)
+            for name, defense in self._defenses(share).items()
+        }
+
+    def _defenses(self, share: float) -> dict[str, Defense]:
         """All that may be tried, before it is known which detectors are good: settings only, nothing is trained."""
         removals = {
             name: RemoveSuspicious(detector=self.settings.detectors[detector], users=users)
-            for name, (detector, users) in self._removals().items()
+            for name, (detector, users) in self._removals(share).items()
         }
         return removals | dict(self.settings.defenses)
 
-    def _removals(self) -> dict[str, tuple[str, int]]:
+    def _removals(self, share: float) -> dict[str, tuple[str, int]]:
         """Detector and number of users of each removal."""
         return {
-            self._removal(name, factor): (name, self._removed(factor))
+            self._removal(name, factor, share): (name, self._removed(factor, share))
             for name in self.settings.detectors
             for factor in FACTORS
         }
 
-    def _removed(self, factor: float) -> int:
+    @cache  # noqa: B019 - lives as long as the audit
+    def _removed(self, factor: float, share: float) -> int:
         """How many users a removal leaves out."""
-        return max(1, round(factor * self.fakes))
+        fakes = Budget(fake_users=share).resolve(self.dataset.train.matrix, self._goals(self.first)[0]).num_fake
+        return max(1, round(factor * fakes))
 
-    def _removal(self, detector: str, factor: float) -> str:
-        return f"leave out the {self._removed(factor)} users that {detector} suspects most"
+    def _removal(self, detector: str, factor: float, share: float) -> str:
+        return f"leave out the {self._removed(factor, share)} users that {detector} suspects most"
 
-    def _chosen(self, seen: list[Detection]) -> list[str]:
+    def _chosen(self, seen: list[Detection], share: float) -> list[str]:
         """Remedies by name: the best detectors on the strongest attack, and the other defences."""
         best = sorted(seen, key=lambda each: (-each.precision.mean, -each.auc.mean))[: self.settings.best]
-        return [self._removal(each.detector, factor) for each in best for factor in FACTORS] + list(
+        return [self._removal(each.detector, factor, share) for each in best for factor in FACTORS] + list(
             self.settings.defenses
         )
 
@@ -292,7 +323,13 @@ class _Auditor:
             attack=attack, pool=pool, share=share, fakes=poisons[0].num_fake,
             profile_size=int(poisons[0].profile_sizes.max()), hits=self._hits(self._seen(key)),
             before=self._hits(self._seen(_none(pool))).mean, accuracy=self._accuracy(self._seen(key), pool), visibility=None,
+            reach=self._reach(pool, poisons[0].num_fake),
         )  # fmt: skip
+
+    def _reach(self, pool: str, fakes: int) -> float | None:
+        bounds = [each.reach for each in self._seen(_none(pool))]
+        shares = [bound.share(fakes, self._k) for bound in bounds if bound is not None and fakes <= bound.fakes[-1]]
+        return float(np.nanmean(shares)) if len(shares) == len(bounds) else None
 
     def _hits(self, found: list[Evaluation]) -> Interval:
         return interval(np.array([float(np.nanmean(hit_ratio(each.ranks, self.settings.k))) for each in found]))
@@ -325,7 +362,7 @@ class _Auditor:
     @cache  # noqa: B019 - as above
     def _suspects(self, key: Key, detector: str, draw: int) -> IntArray:
         """Users that a detector suspects on one draw, the most suspicious first: as many as any remedy leaves out."""
-        most = self._defenses()[self._removal(detector, max(FACTORS))]
+        most = self._defenses(key[2])[self._removal(detector, max(FACTORS), key[2])]
         assert isinstance(most, RemoveSuspicious)
         everyone = self.poisons[key, draw].inject(self.dataset.train.matrix)
         return most.suspects(everyone, seed=self.stages.experiment.victim_seed(draw))
@@ -334,8 +371,8 @@ class _Auditor:
         """One remedy, and for a removal whom it removed."""
         train = self.dataset.train.matrix
         removed, caught, lost = 0, None, 0
-        if name in self._removals():
-            detector, users = self._removals()[name]
+        if name in self._removals(key[2]):
+            detector, users = self._removals(key[2])[name]
             shares, genuine = [], []
             for draw, poison in enumerate(self._made(key)):
                 out = self._suspects(key, detector, draw)[:users]

@@ -20,6 +20,7 @@ class Exposure:
         before: the same without attack.
         accuracy: relative change of NDCG@k for genuine users, None without held-out interactions.
         visibility: chance that the best of the detectors ranks a fake user above a genuine one; None where it was not measured.
+        reach: the most that any fakes so many could do (`metrics.reach`), mean over draws; None where no bound is known.
     """
 
     attack: str
@@ -31,6 +32,7 @@ class Exposure:
     before: float
     accuracy: Interval | None
     visibility: float | None
+    reach: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +81,17 @@ class AuditReport:
         users, items, interactions: training data.
         settings: JSON-ready.
         ndcg: NDCG@k without attack, None without held-out interactions.
+        yardstick: name and NDCG@k of the best of some quick models of this project with their defaults on the same data; None
+            without held-out interactions.
         screening: every attack with about 1 % fakes on the first pool.
         strongest: the attack with most hits there; of equal ones, that which leaves the targets highest.
         curve: the strongest attack over budgets, on the first pool.
         pools: the strongest attack with about 1 % fakes on each pool.
-        groups: users by activity, quarters of equal size, on the first pool.
+        groups: users by activity, quarters of equal size, on the first pool, where the strongest attack gets through.
+        breaking: the smallest budget of the curve with which the strongest attack reaches the first of LEVELS; the largest
+            one tried where none does. Detectors and remedies are judged there.
         LEVELS: the shares of lists that are asked for.
-        detections: every detector on every attack of the screening.
+        detections: every detector on every attack of the screening; on the strongest one with the breaking budget.
         remedies: what leaving out suspicious users, and other defences, do; empty for a recommender that gives only lists,
             since those of users without training rows hold what they own.
     """
@@ -97,10 +103,12 @@ class AuditReport:
     interactions: int
     settings: dict[str, Any]
     ndcg: float | None
+    yardstick: tuple[str, float] | None
     screening: list[Exposure]
     strongest: str
     curve: list[Exposure]
     pools: list[Exposure]
+    breaking: Exposure
     groups: list[Group]
     detections: list[Detection]
     remedies: list[Remedy]

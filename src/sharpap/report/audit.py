@@ -8,6 +8,8 @@ from sharpap.report.charts import Bar, intervals
 from sharpap.report.markdown import escaped, table
 from sharpap.report.template import render
 
+BEHIND = 0.10
+
 if TYPE_CHECKING:
     from sharpap.assess.exposure import AuditReport, Exposure
     from sharpap.metrics import Interval
@@ -41,6 +43,7 @@ def audit_html(found: AuditReport) -> str:
         "audit.html.j2", title=f"How exposed is {found.recommender}?", found=found, middle=middle, k=k,
         levels=[(100 * level, *found.needed(level), needed(found, level)) for level in found.LEVELS], curve=curve,
         attacks=attacks, data=data(found), reading=reading(found), verdict=verdict(found).replace("**", ""),
+        opening=opening(found), standing=standing(found), bound=bound(found), breaking=found.breaking,
         cost=cost(found), visibility=visibility(found), auc=auc, detector_columns=DETECTOR_COLUMNS,
         detector_rows=detector_rows(found), remedy_verdict=remedy_verdict(found), limits=LIMITS,
         percent=percent, share_of=share_of, in_brackets=in_brackets, change=change,
@@ -59,6 +62,7 @@ def audit_page(found: AuditReport) -> str:
     first, middle = settings["pools"][0], strongest(found)
     parts = [
         f"# How exposed is {escaped(found.recommender)}?",
+        f"**{escaped(opening(found))}** {escaped(standing(found))} {bound(found)}",
         f"{escaped(data(found))} {reading(found)}",
         "## How many fake users does it take?",
         "\n".join(f"- **{100 * level:g} % of lists**: {needed(found, level)}." for level in found.LEVELS),
@@ -68,7 +72,7 @@ def audit_page(found: AuditReport) -> str:
         _attacks(found.screening),
         verdict(found),
         "## Who is hit?",
-        "Genuine users by their number of interactions, under the strongest attack:",
+        f"Genuine users by their number of interactions, under {found.breaking.fakes} fakes of the strongest attack:",
         table(
             ["interactions", "users", "lists with a target"],
             [[f"{group.low} to {group.high}", f"{group.users:,}", percent(group.hits)] for group in found.groups],
@@ -84,11 +88,53 @@ def audit_page(found: AuditReport) -> str:
         visibility(found),
         _detectors(found),
         "## What would help?",
-        _remedies(found, middle),
+        _remedies(found, found.breaking),
         "## What this does not say",
         LIMITS,
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def opening(found: AuditReport) -> str:
+    """The verdict in a sentence: up to which number of fakes it holds, and where it gives way."""
+    level = found.LEVELS[0]
+    missed, reached = found.needed(level)
+    lists = f"{100 * level:g} % of the lists"
+    if reached == 0:
+        return f"The targets stand in {percent(found.curve[0].before)} of the lists without any attack."
+    if reached is None:
+        return (
+            f"It holds: with up to {missed:,} fake users ({_of(missed, found.users)}) no attack tried reaches {lists}."
+        )
+    at = next(each for each in found.curve if each.fakes == reached)
+    gives = f"{reached:,} ({share_of(reached, found.users)}), where {percent(at.hits.mean)} of the lists hold a target"
+    if missed is None:
+        return f"It gives way with the fewest fake users tried, {gives}."
+    return f"It holds to {missed:,} fake users ({share_of(missed, found.users)}) and gives way at {gives}."
+
+
+def standing(found: AuditReport) -> str:
+    """How accurate it is beside a quick model on the same data, and what that does to the figures."""
+    k = found.settings["k"]
+    if found.ndcg is None or found.yardstick is None:
+        return "How accurate it is is not known: the data has no held-out interactions."
+    name, best = found.yardstick
+    mine = f"Its NDCG@{k} is {found.ndcg:.4f}; this project's {name} with its defaults has {best:.4f} on the same data."
+    if found.ndcg >= (1 - BEHIND) * best:
+        return mine
+    return (
+        f"{mine} It lies {100 * (1 - found.ndcg / best):.0f} % behind: it is not tuned, so that its exposure says little about "
+        "the model that it could be. Tune it on validation data first."
+    )
+
+
+def bound(found: AuditReport) -> str:
+    """What any attack could do."""
+    known = [each for each in found.curve if each.reach is not None]
+    if not known:
+        return "For this kind of model no bound is known on what other attacks could do."
+    shares = ", ".join(f"{100 * (each.reach or 0):.1f} % with {each.fakes:,}" for each in known)
+    return f"Whatever the fakes are, they cannot be in more lists than: {shares}."
 
 
 def strongest(found: AuditReport) -> Exposure:
@@ -116,7 +162,7 @@ def reading(found: AuditReport) -> str:
 def visibility(found: AuditReport) -> str:
     """How to read the figures of the detectors."""
     return (
-        f"Detectors that know neither the attack nor its targets, on {strongest(found).fakes} fakes. AUC is the chance that "
+        f"Detectors that know neither the attack nor its targets, on {found.breaking.fakes} fakes. AUC is the chance that "
         "one ranks a fake user above a genuine one (0.50: guessing; below, it takes genuine users for fakes); precision, "
         "the share of fakes among as many suspects as there are fakes."
     )
@@ -207,7 +253,7 @@ def remedy_verdict(found: AuditReport) -> str:
     if not found.remedies:
         tried = found.settings["best"] or found.settings["defenses"]
         return "Not available for a recommender that gives only lists." if tried else "None was tried."
-    best, middle = min(found.remedies, key=lambda each: each.hits.mean), strongest(found)
+    best, middle = min(found.remedies, key=lambda each: each.hits.mean), found.breaking
     if middle.hits.mean <= middle.before:
         return f"With {middle.fakes} fakes there is no exposure to take away."
     much = best.hits.mean - middle.before < (middle.hits.mean - middle.before) / 2
