@@ -108,4 +108,4 @@ def test_the_plugins_own_suite_passes(plugin, tmp_path):
     command += ["--rootdir", tmp_path, "-c", os.devnull]
     done = subprocess.run(command, env=plugin, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "21 passed" in done.stdout
+    assert "22 passed" in done.stdout

@@ -16,19 +16,18 @@ from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
 from sharpap.assess.stages import Stage, Staged, Stages
 from sharpap.assess.work import Craft, Made, Train, Work
+from sharpap.assess.yardstick import yardstick
 from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
 from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
-from sharpap.metrics import Evaluation, Interval, evaluate, hit_ratio, interval, mean_rank
-from sharpap.recommenders import EASE, WRMF, Recommender
+from sharpap.metrics import Evaluation, Interval, hit_ratio, interval, mean_rank
+from sharpap.recommenders import Recommender
 from sharpap.recommenders.base import IntArray
-from sharpap.recommenders.calls import fit
 from sharpap.threat import Budget, Goal
 
 FACTORS = (1.0, 3.0)
-QUICK_ITEMS = 5_000
 Key = tuple[str, str, float]
 VICTIM = "audited"
 
@@ -154,7 +153,8 @@ class _Auditor:
             self._train(workers, task, worst, chosen)
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,
-            interactions=train.nnz, ndcg=self._clean(first, 0).ndcg.get(self._k), yardstick=self._yardstick(),
+            interactions=train.nnz, ndcg=self._clean(first, 0).ndcg.get(self._k),
+            yardstick=yardstick(self.dataset, self._k, self.stages.experiment.victim_seed(0)),
             screening=screening, strongest=strongest, breaking=self._exposure(worst),
             curve=[self._exposure(key) for key in curve], pools=[self._exposure(key) for key in pools],
             groups=self._groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
@@ -190,18 +190,6 @@ class _Auditor:
             each.share for each in points if each.hits.mean >= AuditReport.LEVELS[0] and each.hits.mean > each.before
         ]
         return through[0] if through else points[-1].share
-
-    def _yardstick(self) -> tuple[str, float] | None:
-        """What a quick model of ours reaches on the same data: whether the audited one is as accurate as it could be."""
-        dataset, reached = self.dataset, {}
-        quick: dict[str, Recommender] = {"wrmf": WRMF()}
-        if dataset.num_items <= QUICK_ITEMS:
-            quick["ease"] = EASE()
-        for name, model in quick.items():
-            made = fit(model, dataset.train.matrix, dataset.valid.matrix, seed=self.stages.experiment.victim_seed(0))
-            found = evaluate(made, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=(self._k,))
-            reached |= {name: found.ndcg[self._k]} if self._k in found.ndcg else {}
-        return max(reached.items(), key=lambda each: each[1]) if reached else None
 
     def _victims(self, share: float) -> dict[str, Recommender]:
         return {VICTIM: self.recommender} | {
