@@ -29,7 +29,7 @@ from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Budget
 
 RUNNER = importlib.import_module("sharpap.assess.work")  # `sharpap.assess.run` is the function of that name
-SMALL = WRMFSurrogate(embedding_size=8, epochs=20, precision="float64")
+SMALL = WRMFSurrogate(positive_weight=20.0, reg=20.0, embedding_size=8, epochs=20, precision="float64")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_landscape_is_that_of_the_poison_and_seed_it_names(results, experiment
     assert replace(found, attack="sharpap", draw=1) == stored
     assert seed not in {experiment.attack_seed(1), experiment.victim_seed(0), experiment.victim_seed(1)}
 
-    trained = WRMFSurrogate().train(train.matrix, poison.profiles, seed=seed)
+    trained = WRMFSurrogate(positive_weight=20.0, reg=20.0).train(train.matrix, poison.profiles, seed=seed)
     scores = (trained.embeddings.users @ trained.embeddings.items.T).numpy()
     owned = train.matrix.toarray() > 0
     shares = []

@@ -41,6 +41,7 @@ from sharpap.recommenders import WRMF
 from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
+PAPER = WRMFSurrogate(positive_weight=20.0, reg=20.0)
 SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
 SMALL = RevAdv(surrogate=SURROGATE, epochs=3, k=3, rivals=6, finalists=2, final_seeds=1)
 ATTACKS = {
@@ -120,11 +121,11 @@ def test_gradient_attack_beats_heuristics_on_its_own_architecture(ml100k):
 
     def hits(attack) -> float:
         fake = attack.poison(train, goal, Budget(), seed=0).profiles
-        trained = [WRMFSurrogate().train(train, fake, seed=1000 + seed) for seed in range(3)]
+        trained = [PAPER.train(train, fake, seed=1000 + seed) for seed in range(3)]
         return float(np.mean([scan(each.embeddings, train, goal, k=10, rivals=10).hit_ratio for each in trained]))
 
     heuristics = max(hits(RandomAttack()), hits(Bandwagon()))
-    attack = RevAdv(epochs=12, finalists=2, surrogate=WRMFSurrogate(), objective=SmoothHits())
+    attack = RevAdv(epochs=12, finalists=2, surrogate=PAPER, objective=SmoothHits())
     assert hits(attack) > 3 * heuristics + 0.0005
 
 

@@ -22,7 +22,13 @@ from sharpap.threat import Goal
 
 N, F, M = 24, 3, 15
 SURROGATE = WRMFSurrogate(
-    embedding_size=4, epochs=25, unrolled_epochs=25, learning_rate=0.05, reg=0.5, precision="float64"
+    positive_weight=20.0,
+    embedding_size=4,
+    epochs=25,
+    unrolled_epochs=25,
+    learning_rate=0.05,
+    reg=0.5,
+    precision="float64",
 )
 
 
@@ -165,7 +171,9 @@ def test_gradient_predicts_what_discrete_changes_do_after_retraining(ml100k):
     np.put_along_axis(dense, rows, 1, axis=1)
     dense[:, targets] = 1
     goal = Goal(targets=tuple(int(t) for t in targets))
-    surrogate = WRMFSurrogate(embedding_size=16, unrolled_epochs=60, precision="float64")
+    surrogate = WRMFSurrogate(
+        positive_weight=20.0, reg=20.0, embedding_size=16, unrolled_epochs=60, precision="float64"
+    )
     objective = SmoothHits(bandwidth=0.3)
 
     def attack_loss(fake: np.ndarray) -> tuple[float, Embeddings, object]:

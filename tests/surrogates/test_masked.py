@@ -80,7 +80,7 @@ def test_a_mask_that_is_no_short_list_is_refused(data, monkeypatch):
 
 def test_masks_of_a_real_surrogate_match_the_complete_iteration(ml100k):
     train = ml100k.train.matrix
-    trained = WRMFSurrogate().train(train, csr_array((0, train.shape[1])), seed=0)
+    trained = WRMFSurrogate(positive_weight=20.0, reg=20.0).train(train, csr_array((0, train.shape[1])), seed=0)
     users, items = trained.embeddings.users, trained.embeddings.items
     made = MaskedWRMFSurrogate().mask(trained.pattern, users, items)
     kept = dense_mask(train.toarray().astype(np.float64), (users @ items.T).double().numpy())
@@ -144,7 +144,7 @@ def test_the_gradient_through_masked_epochs_matches_autograd(data):
 
 
 def test_no_masked_epoch_is_the_plain_surrogate(data):
-    plain = WRMFSurrogate(embedding_size=D, epochs=8).train(*data, seed=1)
+    plain = WRMFSurrogate(positive_weight=20.0, reg=20.0, embedding_size=D, epochs=8).train(*data, seed=1)
     same = MaskedWRMFSurrogate(embedding_size=D, epochs=8, masked_epochs=0).train(*data, seed=1)
     torch.testing.assert_close(plain.embeddings.items, same.embeddings.items, rtol=0, atol=0)
     other = MaskedWRMFSurrogate(embedding_size=D, epochs=8, masked_epochs=2).train(*data, seed=1)

@@ -24,6 +24,7 @@ from sharpap.surrogates.wrmf import TrainedWRMF
 REACH = 0.2
 ASCENT = 0.05  # SharpAP's default radius: the right edge of a plane is where that attack judges itself
 RIVALS = 100
+EXPLORED = WRMFSurrogate(positive_weight=20.0, reg=20.0)  # around which landscapes are measured: the papers' surrogate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +105,14 @@ def measure(
         seed: of the training and of the random direction; one that no attack has used. The same seed gives the same noise
             for every poison with equally many users and items.
         k: list length.
-        surrogate: None: `WRMFSurrogate()`.
+        surrogate: None: `EXPLORED`.
         with_plane: measure the plane too, plane_points^2 more evaluations of the attack loss.
         points, plane_points: along each direction; odd, so that the centre is one of them.
 
     Raises:
         TrainingError: the surrogate diverged, or a loss around it is not finite.
     """
-    settings = replace(surrogate or WRMFSurrogate(), unrolled_epochs=0)  # nothing is differentiated through training
+    settings = replace(surrogate or EXPLORED, unrolled_epochs=0)  # nothing is differentiated through training
     trained = settings.train(train, poison.profiles, seed=seed)
     centre = trained.embeddings
     k = min(k, train.shape[1])

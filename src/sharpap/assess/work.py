@@ -14,7 +14,7 @@ from sharpap import checkpoints
 from sharpap.assess.cells import CellStore, Checkpoints, fingerprint
 from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment, leading_k
-from sharpap.assess.landscape import measure
+from sharpap.assess.landscape import EXPLORED, measure
 from sharpap.assess.records import Key
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison, check_poison
@@ -23,12 +23,10 @@ from sharpap.errors import ConfigError, SharpAPError, said
 from sharpap.metrics import Evaluation, evaluate, reach
 from sharpap.recommenders import capabilities_of
 from sharpap.recommenders.calls import fit
-from sharpap.surrogates import WRMFSurrogate
 from sharpap.threads import for_work_of, one_for_sums
 from sharpap.threat import Goal
 
 T = TypeVar("T")
-EXPLORED = WRMFSurrogate()  # around which landscapes are measured
 MEASURED = ("sharpap.metrics.evaluate", "sharpap.metrics.reach", "sharpap.recommenders.calls", "sharpap.attacks.poison")
 
 

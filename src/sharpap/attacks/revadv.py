@@ -28,11 +28,6 @@ from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
 
-def default_surrogate() -> WRMFSurrogate:
-    """WRMF with the weight and regularisation that make a victim accurate; those of the source are the class's defaults."""
-    return WRMFSurrogate(positive_weight=None, reg=30.0)
-
-
 def default_objective() -> SmoothHits:
     """Hits in short lists and, with a wider step, in long ones."""
     return SmoothHits(bandwidth=0.15, relative=True, longer=50, longer_bandwidth=0.6, longer_share=0.3)
@@ -72,7 +67,7 @@ class RevAdv(Settings):
     luckiest epoch.
     """
 
-    surrogate: Surrogate = field(default_factory=default_surrogate)
+    surrogate: Surrogate = field(default_factory=WRMFSurrogate)
     others: tuple[Surrogate, ...] = ()
     worst_case: WorstCase = field(default_factory=Identity)
     objective: Objective = field(default_factory=default_objective)

@@ -63,7 +63,7 @@ from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrog
 Names = dict[str, tuple[type, dict[str, Any]]]
 # The surrogate of RevAdv's source, and this project's loss as it was before it counted long lists: what paper/ measures.
 PAPER: dict[str, Any] = {
-    "surrogate": {"name": "wrmf"},
+    "surrogate": {"name": "wrmf", "positive_weight": 20.0, "reg": 20.0},
     "objective": {"name": "smooth-hits"},
     "epochs": 60,
     "rivals": 50,

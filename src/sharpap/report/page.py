@@ -126,14 +126,20 @@ def context(results: Results) -> dict[str, Any]:
 def headline(results: Results, k: int) -> dict[str, Any] | None:
     """The cell that an attack moved most, without attack and with it, and what it costs genuine users; None without an attack.
 
-    Moved: upwards, or downwards where the attacks demote; the highest, or lowest, where two moved as far.
+    Of victims that are far from the best accuracy only where there is no other: what they show says little. Moved: upwards, or
+    downwards where the attacks demote; the highest, or lowest, where two moved as far.
     """
     from sharpap.assess import summary
+    from sharpap.assess.standing import standings
 
     table = results.transfer_matrix("H", k)
     attacked = table.filter(pl.col("attack") != CLEAN).drop_nulls("mean").drop_nans("mean").to_dicts()
     if not attacked:
         return None
+    found = standings(results, k)
+    accurate = [row for row in attacked if not found[row["victim"]].weak]
+    chosen = bool(accurate) and len(accurate) < len(attacked)
+    attacked = accurate or attacked
     sign = -1 if results.config.get("direction") == "demote" else 1
     before = {row["victim"]: row for row in table.filter(pl.col("attack") == CLEAN).iter_rows(named=True)}
 
@@ -145,7 +151,8 @@ def headline(results: Results, k: int) -> dict[str, Any] | None:
     clean = before[worst["victim"]]
     accuracy = summary.utility(results.frame, [worst["attack"]], [worst["victim"]], metric="NDCG", k=k)
     return {
-        "worst": worst, "clean": clean, "change": accuracy["change"][0], "demote": sign < 0, "gain": moved(worst)[0]
+        "worst": worst, "clean": clean, "change": accuracy["change"][0], "demote": sign < 0, "gain": moved(worst)[0],
+        "chosen": chosen,
     }  # fmt: skip
 
 
@@ -161,7 +168,7 @@ def finding(results: Results, k: int) -> str:
     if worst["mean"] == 0 and not found["demote"]:
         return f"No target item came into the top {k} of any user."
     most = (
-        "Most exposed"
+        ("Most exposed of the accurate victims" if found["chosen"] else "Most exposed")
         if found["gain"] > 0
         else f"Nothing was {'lowered' if found['demote'] else 'gained'}; nearest came"
     )

@@ -37,6 +37,7 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
     list held 53,061 pairs on ML-100K (44,205 interactions), and 2.8 million on ML-1M (465,079), where it starts at 0.25.
 
     Attributes:
+        positive_weight, reg: those of the source.
         masked_epochs: last epochs with a mask.
         sigma: deviation of an entry around its mean.
         disturbed: mean of a disturbed entry.
@@ -51,6 +52,8 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
     of all pairs on ML-100K and 0.9 % on ML-1M: what the surrogate would recommend is no longer pulled to 0.
     """
 
+    positive_weight: float | None = 20.0
+    reg: float = 20.0
     masked_epochs: int = 3
     sigma: float = 0.3
     disturbed: float = 0.5
