@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -34,42 +35,52 @@ from sharpap.recommenders.calls import fit
 from sharpap.surrogates import WRMFSurrogate
 
 RAPU_G_ORIGINAL: RevAdv = build("attack", "rapu-g-original")
+WEIGHTS = {"positive_weight": 20.0, "reg": 20.0}
+
+
+def paper(**options: Any) -> RevAdv:
+    """RevAdv as it was by default when the table was made, with other options."""
+    return replace(build("attack", "revadv-paper"), **options)
+
+
 VARIANTS = {
     "random": RandomAttack(),
     "bandwagon": Bandwagon(),
-    "revadv-original": RevAdv(
+    "revadv-original": paper(
         objective=CrossEntropy(), step=MomentumStep(), epochs=30, reseed=False, users_per_epoch=None
     ),
-    "revadv": RevAdv(),
-    "sharpap, row ball, rho 0.02": RevAdv(worst_case=SharpnessAware(rho=0.02)),
-    "sharpap, row ball, rho 0.05": RevAdv(worst_case=SharpnessAware()),
-    "sharpap, row ball, rho 0.1": RevAdv(worst_case=SharpnessAware(rho=0.1)),
-    "sharpap, worst case at every 5th unrolled step": RevAdv(worst_case=SharpnessAware(every_step=5)),
-    "control: mean of every 5th unrolled step, rho 0": RevAdv(worst_case=SharpnessAware(rho=0, every_step=5)),
-    "sharpap, global ball, rho 0.02": RevAdv(worst_case=SharpnessAware(ball="global", rho=0.02)),
-    "random direction, rho 0.05": RevAdv(worst_case=RandomDirection()),
-    "revadv, bandwidth 0.05": RevAdv(objective=SmoothHits(bandwidth=0.05)),
-    "sharpap, bandwidth 0.05": RevAdv(objective=SmoothHits(bandwidth=0.05), worst_case=SharpnessAware()),
-    "revadv, bandwidth 0.2": RevAdv(objective=SmoothHits(bandwidth=0.2)),
-    "revadv, one surrogate seed": RevAdv(reseed=False),
+    "revadv": paper(),
+    "sharpap, row ball, rho 0.02": paper(worst_case=SharpnessAware(rho=0.02)),
+    "sharpap, row ball, rho 0.05": paper(worst_case=SharpnessAware()),
+    "sharpap, row ball, rho 0.1": paper(worst_case=SharpnessAware(rho=0.1)),
+    "sharpap, worst case at every 5th unrolled step": paper(worst_case=SharpnessAware(every_step=5)),
+    "control: mean of every 5th unrolled step, rho 0": paper(worst_case=SharpnessAware(rho=0, every_step=5)),
+    "sharpap, global ball, rho 0.02": paper(worst_case=SharpnessAware(ball="global", rho=0.02)),
+    "random direction, rho 0.05": paper(worst_case=RandomDirection()),
+    "revadv, bandwidth 0.05": paper(objective=SmoothHits(bandwidth=0.05)),
+    "sharpap, bandwidth 0.05": paper(objective=SmoothHits(bandwidth=0.05), worst_case=SharpnessAware()),
+    "revadv, bandwidth 0.2": paper(objective=SmoothHits(bandwidth=0.2)),
+    "revadv, one surrogate seed": paper(reseed=False),
     "dpa2dl": DPA2DL(),
     "dpa2dl, worst case": DPA2DL(worst_case=SharpnessAware()),
-    "revadv, 10 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=10)),
+    "revadv, 10 unrolled steps": paper(surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=10)),
     **{
-        f"sharpap, {steps} unrolled steps": RevAdv(
-            worst_case=SharpnessAware(), surrogate=WRMFSurrogate(unrolled_epochs=steps)
+        f"sharpap, {steps} unrolled steps": paper(
+            worst_case=SharpnessAware(), surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=steps)
         )
         for steps in (5, 10, 15, 20, 45)
     },
-    "revadv, 55 unrolled steps": RevAdv(surrogate=WRMFSurrogate(unrolled_epochs=55)),
-    "revadv, surrogate reg 100": RevAdv(surrogate=WRMFSurrogate(reg=100.0)),
-    "revadv, a quarter of the rows moves": RevAdv(step=SwapStep(row_share=0.25)),
+    "revadv, 55 unrolled steps": paper(surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=55)),
+    "revadv, surrogate reg 100": paper(surrogate=WRMFSurrogate(positive_weight=20.0, reg=100.0)),
+    "revadv, a quarter of the rows moves": paper(step=SwapStep(row_share=0.25)),
     "rapu-g-original": RAPU_G_ORIGINAL,
-    "rapu-g-original, no masked epoch": replace(RAPU_G_ORIGINAL, surrogate=WRMFSurrogate(unrolled_epochs=20)),
+    "rapu-g-original, no masked epoch": replace(
+        RAPU_G_ORIGINAL, surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=20)
+    ),
 }
 VICTIMS = {
-    "WRMF": (WRMF(), 4),
-    "WRMF, reg 100": (WRMF(reg=100), 4),
+    "WRMF": (WRMF(**WEIGHTS), 4),
+    "WRMF, reg 100": (WRMF(positive_weight=20.0, reg=100.0), 4),
     "BPR-MF": (BPRMF(), 1),
     "LightGCN": (LightGCN(), 1),
 }

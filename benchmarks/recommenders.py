@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--data", default="ml-100k")
     parser.add_argument(
         "--models",
-        default="popularity,wrmf,wrmf-100,bpr-mf,lightgcn,ngcf,sgl,simgcl,xsimgcl,vgcl,biased-mf,neumf,mult-vae,ease,item-knn,item-knn-learnt",
+        default="popularity,wrmf,wrmf-paper,wrmf-100,bpr-mf,lightgcn,ngcf,sgl,simgcl,xsimgcl,vgcl,biased-mf,neumf,mult-vae,ease,item-knn,item-knn-learnt",
     )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--short", action="store_true", help="the victims of recipe paper/ml-1m")
@@ -54,7 +54,7 @@ def main() -> None:
     if args.full:
         train, valid = csr_array(train + valid), None
     others: dict[str, Any] = {
-        "wrmf-100": WRMF(reg=100.0),
+        "wrmf-100": WRMF(positive_weight=20.0, reg=100.0),
         "lightgcn-full": LightGCN(epochs=args.epochs, learning_rate=args.rate),
     }
     names = [f"{name}-full" if args.full and name == "lightgcn" else name for name in args.models.split(",")]
@@ -90,7 +90,7 @@ def main() -> None:
                 AlternatingLeastSquares,
                 factors=64,
                 regularization=model.reg,
-                alpha=model.positive_weight,
+                alpha=model.least_squares(train).positive_weight,
                 iterations=15,
             )
         elif isinstance(model, BPRMF):

@@ -25,7 +25,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from sharpap.attacks import RevAdv, SharpnessAware
+from sharpap.attacks import RevAdv
+from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.kernels import Pattern, mask_rows, score_blocks, sddmm, topk_scores
 from sharpap.metrics import evaluate, hit_ratio
@@ -70,17 +71,19 @@ class UnfusedSurrogate(WRMFSurrogate):
 
     def _loss_at(self, t: int, plain: Loss, theta: tuple[Tensor, ...], num_genuine: int) -> Loss:
         pattern: Pattern = plain.pattern  # pyright: ignore[reportAttributeAccessIssue]
-        return AutogradLoss(pattern, self.positive_weight, self.negative_weight, self.reg)
+        return AutogradLoss(pattern, self.weights["positive_weight"], self.negative_weight, self.reg)
 
 
-SHIPPED = RevAdv(worst_case=SharpnessAware())
+# The default of when the strength tables were made.
+PAPER = {"positive_weight": 20.0, "reg": 20.0}
+SHIPPED = build("attack", "sharpap-paper")
 VARIANTS = {
     "as it ships": SHIPPED,
-    "unfused kernels": replace(SHIPPED, surrogate=UnfusedSurrogate()),
-    "float64": replace(SHIPPED, surrogate=WRMFSurrogate(precision="float64")),
-    "all 60 steps unrolled": replace(SHIPPED, surrogate=WRMFSurrogate(unrolled_epochs=60)),
+    "unfused kernels": replace(SHIPPED, surrogate=UnfusedSurrogate(**PAPER)),
+    "float64": replace(SHIPPED, surrogate=WRMFSurrogate(**PAPER, precision="float64")),
+    "all 60 steps unrolled": replace(SHIPPED, surrogate=WRMFSurrogate(**PAPER, unrolled_epochs=60)),
     "400 rivals scanned, not 50": replace(SHIPPED, rivals=400),
-    "slow reference": replace(SHIPPED, surrogate=UnfusedSurrogate(precision="float64"), rivals=400),
+    "slow reference": replace(SHIPPED, surrogate=UnfusedSurrogate(**PAPER, precision="float64"), rivals=400),
     "only 300 users a step": replace(SHIPPED, users_per_epoch=300),
     "only 10,000 users a step": replace(SHIPPED, users_per_epoch=10_000),
     "all scores made": SHIPPED,
@@ -88,7 +91,7 @@ VARIANTS = {
 # Those that rank from all scores, not by `sharpap.kernels.topk`.
 FULL = {"all scores made", "slow reference"}
 # A victim and its seeds a draw.
-VICTIMS = {"WRMF": (WRMF(), 2), "LightGCN": (LightGCN(epochs=300), 1)}
+VICTIMS = {"WRMF": (WRMF(positive_weight=20.0, reg=20.0), 2), "LightGCN": (LightGCN(epochs=300), 1)}
 
 
 def every_score(U: Tensor, V: Tensor, k: int, *, exclude: csr_array, users: np.ndarray, without: np.ndarray) -> Any:

@@ -57,7 +57,7 @@ def _facts(train: csr_array, **more: Any) -> dict[str, Any]:
 
 
 def _original(steps: int, unrolled: int, d: int) -> WRMFSurrogate:
-    return WRMFSurrogate(embedding_size=d, epochs=steps, unrolled_epochs=unrolled)
+    return WRMFSurrogate(**WEIGHTS, embedding_size=d, epochs=steps, unrolled_epochs=unrolled)
 
 
 def outer_sparse(shape: str, steps: int = 50, unrolled: int = 10, d: int = 64) -> Work:
@@ -106,7 +106,7 @@ def training_epoch(shape: str, how: str) -> Work:
         torch.from_numpy(rng(0, str(rows)).standard_normal((rows, 64), dtype=np.float32) * 0.1)
         for rows in pattern.shape
     ]
-    dense = DenseRevAdv(data(shape).matrix, np.array([0]), WRMFSurrogate()) if how == "dense" else None
+    dense = DenseRevAdv(data(shape).matrix, np.array([0]), WRMFSurrogate(**WEIGHTS)) if how == "dense" else None
     nobody = torch.zeros(0, pattern.shape[1])
 
     def gradient(P: torch.Tensor, Q: torch.Tensor) -> tuple[torch.Tensor, ...]:
