@@ -19,8 +19,9 @@ LEAST: dict[str, float] = {
     "epochs": 0, "layers": 0, "min_epochs": 0, "unrolled_epochs": 0, "reg": 0, "init_std": 0, "shrinkage": 0, "sweeps": 1,
     "positive_weight": 0, "negative_weight": 0, "contrast_weight": 0, "noise": 0, "contrast_size": 1, "clusters": 1,
     "weight_steps": 0, "users_per_epoch": 1, "components": 1, "models": 1, "size": 1, "draws": 1, "steps": 1,
+    "learning_rate": 0,
 }  # fmt: skip
-ABOVE_ZERO = {"learning_rate", "temperature", "cluster_temperature"}
+ABOVE_ZERO = {"temperature", "cluster_temperature"}
 
 WORDS = {bool: "True or False", int: "a whole number", float: "a finite number", str: "text", type(None): "None"}
 

@@ -132,7 +132,6 @@ DEGENERATE = {
     "no fake user": (DENSE, (1,), Budget(fake_users=0), False),
     "a negative profile": (DENSE, (1,), Budget(profile_size=-1), False),
     "a share beyond all": (DENSE, (1,), Budget(fake_users=1.5), False),
-    "a share that is no number": (DENSE, (1,), Budget(fake_users=float("nan")), False),
     "one item": (np.ones((3, 1)), (0,), Budget(), None),
     "all items are targets": (DENSE, (0, 1, 2, 3, 4, 5), Budget(profile_size=6), None),
     "everyone has the target": (

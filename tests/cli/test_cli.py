@@ -56,9 +56,9 @@ def test_run_writes_everything(sharpap, tmp_path):
     assert "already holds results" in err
     assert "attacks.sharpap differs" in err
     assert pl.read_parquet(out / "results.parquet").equals(first)
-    code, text, _ = sharpap("report", out, "--k", 20)
+    code, text, _ = sharpap("report", out, "--k", 50)
     assert code == 0
-    assert "H@20" in text
+    assert "H@50" in text
     assert sharpap("report", out, "--k", 7)[0] == 2
     text = sharpap("report", out, "--markdown")[1]
     assert "| attack | popularity |" in text

@@ -37,7 +37,7 @@ def test_wrmf_matches_implicit_on_ml_1m(data_home):
         model.fit(csr_matrix(dataset.train.matrix).copy(), show_progress=False)
         for record, factors in (
             (theirs, FactorModel(user_factors=model.user_factors, item_factors=model.item_factors, log={})),
-            (ours, WRMF(reg=100, epochs=15).fit(dataset.train.matrix, seed=seed)),
+            (ours, WRMF(positive_weight=20.0, reg=100, epochs=15).fit(dataset.train.matrix, seed=seed)),
         ):
             found = evaluate(factors, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=(10,))
             record.append(found.ndcg[10])

@@ -59,7 +59,7 @@ def test_wrmf_reaches_implicits_accuracy(ml100k):
     train = csr_matrix(ml100k.train.matrix)
     ours, theirs = [], []
     for seed in range(3):
-        ours.append(ndcg(WRMF(reg=100, epochs=15).fit(ml100k.train.matrix, seed=seed), ml100k))
+        ours.append(ndcg(WRMF(positive_weight=20.0, reg=100, epochs=15).fit(ml100k.train.matrix, seed=seed), ml100k))
         model = AlternatingLeastSquares(
             factors=64, regularization=100.0, alpha=20.0, iterations=15, random_state=seed, num_threads=1
         )
@@ -104,8 +104,9 @@ def test_both_solvers_of_wrmf_reach_the_same_loss(blocks):
             np.square(model.user_factors).sum() + np.square(model.item_factors).sum()
         ))  # fmt: skip
 
-    als = WRMF(embedding_size=8, epochs=200, reg=5, cg_steps=8)
-    gradient = WRMF(embedding_size=8, epochs=600, reg=5, solver="adam", learning_rate=0.05)
+    als = WRMF(positive_weight=20.0, embedding_size=8, epochs=200, reg=5, cg_steps=8)
+    weight = {"positive_weight": 20.0, "reg": 5}
+    gradient = WRMF(**weight, embedding_size=8, epochs=600, solver="adam", learning_rate=0.05)
     assert loss(als.fit(blocks, seed=0), als) == pytest.approx(loss(gradient.fit(blocks, seed=0), als), rel=0.01)
 
 

@@ -55,6 +55,10 @@ def test_the_weight_follows_the_density(ml100k):
     users, items = (len(set(part.tolist())) for part in train.nonzero())
     assert weight_for(train) == pytest.approx(0.8 / (train.nnz / (users * items)) ** 0.5)
     assert WRMF(positive_weight=7.0).least_squares(train).positive_weight == 7
+    assert WRMF().least_squares(train).reg == 30
+    few = train[:40, :60]  # on little data 30 would be above all that there is to learn
+    assert WRMF().least_squares(few).reg < 7
+    assert WRMF(reg=3.0).least_squares(few).reg == 3
 
 
 def test_a_recipe_that_asks_gets_them_and_its_own_settings_come_first():

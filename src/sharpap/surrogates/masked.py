@@ -53,7 +53,7 @@ class MaskedWRMFSurrogate(WRMFSurrogate):
     """
 
     positive_weight: float | None = 20.0
-    reg: float = 20.0
+    reg: float | None = 20.0
     masked_epochs: int = 3
     sigma: float = 0.3
     disturbed: float = 0.5

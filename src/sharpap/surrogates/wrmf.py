@@ -15,7 +15,7 @@ from sharpap.device import resolve
 from sharpap.errors import TrainingError
 from sharpap.kernels import Pattern
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
-from sharpap.recommenders.wrmf import weight_for
+from sharpap.recommenders.wrmf import reg_for, weight_for
 from sharpap.seeds import rng
 from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
@@ -39,7 +39,7 @@ class WRMFSurrogate(Settings):
         learning_rate: Adam's.
         positive_weight, negative_weight: w on interactions and elsewhere. A positive weight of None is
             `recommenders.wrmf.weight_for` the genuine rows.
-        reg: weight of the squared norm of all parameters.
+        reg: weight of the squared norm of all parameters; None: `recommenders.wrmf.reg_for` the genuine rows.
         init_std: standard deviation of the initial parameters.
         precision: "float32", or "float64" for checks.
         device: where it trains and differentiates, as for `recommenders.BPRMF`; what the attack sees lies on the CPU.
@@ -61,15 +61,17 @@ class WRMFSurrogate(Settings):
     learning_rate: float = 0.1
     positive_weight: float | None = None
     negative_weight: float = 1.0
-    reg: float = 30.0
+    reg: float | None = None
     init_std: float = 0.1
     precision: str = "float32"
     device: str = "auto"
 
     def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedWRMF:
         """Train on [genuine; fake]. Raises `TrainingError` when it diverges."""
-        if self.positive_weight is None:
-            return replace(self, positive_weight=weight_for(genuine)).train(genuine, fake, seed=seed)
+        if self.positive_weight is None or self.reg is None:
+            fitting = {"positive_weight": weight_for(genuine), "reg": reg_for(genuine)}
+            missing = {name: value for name, value in fitting.items() if getattr(self, name) is None}
+            return replace(self, **missing).train(genuine, fake, seed=seed)
         device = resolve(self.device)
         pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")), device=device)
         num_users, num_items = pattern.shape
@@ -106,7 +108,8 @@ class WRMFSurrogate(Settings):
     @property
     def weights(self) -> dict[str, float]:
         """The weights of the recommendation loss."""
-        assert self.positive_weight is not None  # `train` has put a number in its place
+        assert self.positive_weight is not None  # `train` has put numbers in their places
+        assert self.reg is not None
         return {
             "positive_weight": self.positive_weight,
             "negative_weight": self.negative_weight,
