@@ -53,10 +53,9 @@ class WRMF(Settings):
         embedding_size: d.
         solver: "als" alternates least squares; "adam" takes full-batch gradient steps, as the surrogate does.
         epochs: most sweeps (als) or steps (adam).
-        positive_weight, negative_weight: w on interactions and on all other pairs. None:
-            `weight_for` the data.
-        reg: weight of the squared norms; None: `reg_for` the data. It stands for implicit's `regularization`, positive_weight for
-            its `alpha`.
+        positive_weight, negative_weight: w on interactions and on all other pairs; None: `weight_for` the data.
+        reg: weight of the squared norms; None: `reg_for` the data. It stands for implicit's `regularization`,
+            positive_weight for its `alpha`.
         cg_steps: conjugate-gradient steps for each row and sweep, from the row's last value.
         learning_rate: of adam.
         init_std: standard deviation of the initial factors.
