@@ -12,8 +12,10 @@ from grids import grid
 
 from sharpap.assess.results import Cell, Results
 from sharpap.report import html
+from sharpap.text import printable
 
 HOSTILE = '</script><img src=x onerror="document.title=1">\u2028 & ${x} {% raw %}'
+SHOWN = printable(HOSTILE)  # control and format characters are escapes
 FORMULA = '=HYPERLINK("x","y")'
 LATEX = r"50%_of $x$ & #1 {a} \b ~ ^"
 CONTRAST = """() => {
@@ -227,7 +229,7 @@ def test_copies_are_what_is_shown_and_safe_to_paste(opened, hostile_file):
     page.get_by_role("button", name="Copy as CSV").click()
     page.get_by_text(re.compile("^Copied 6 cells")).wait_for()
     rows = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
-    assert [row["attack"] for row in rows[::2]] == ["none", HOSTILE, f"'{FORMULA}"]
+    assert [row["attack"] for row in rows[::2]] == ["none", SHOWN, f"'{FORMULA}"]
     assert rows[1]["victim"].replace("\r\n", "\n") == '"quoted",\nname'
     for row in rows:
         mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
@@ -254,14 +256,14 @@ def test_hostile_names_are_text_everywhere(opened, hostile_file):
     page = opened(hostile_file)
     assert page.title() == "SharpAP on made up"
     assert page.locator("img").count() == 0
-    assert page.evaluate("[...document.querySelectorAll('#matrix tbody th')].map((e) => e.textContent)")[1] == HOSTILE
+    assert page.evaluate("[...document.querySelectorAll('#matrix tbody th')].map((e) => e.textContent)")[1] == SHOWN
     page.locator("#matrix td.failed").click()
     detail = page.locator("dialog[open]")
-    assert detail.locator("h2").text_content() == f"{HOSTILE} → {LATEX}"
-    assert detail.locator(".warn").text_content() == f"draw 1, seed 1: ValueError: {HOSTILE}"
-    assert detail.locator("pre").text_content() == f"fit.py:3 in {HOSTILE}"
+    assert detail.locator("h2").text_content() == f"{SHOWN} → {LATEX}"
+    assert detail.locator(".warn").text_content() == f"draw 1, seed 1: ValueError: {SHOWN}"
+    assert detail.locator("pre").text_content() == f"fit.py:3 in {SHOWN}"
     other = opened(hostile_file, page.url.partition("report.html")[2])
-    assert other.locator("dialog[open] h2").text_content() == f"{HOSTILE} → {LATEX}"
+    assert other.locator("dialog[open] h2").text_content() == f"{SHOWN} → {LATEX}"
     assert page.title() == other.title() == "SharpAP on made up"
     assert other.locator("img").count() == 0
 
