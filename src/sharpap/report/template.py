@@ -38,8 +38,10 @@ def render(page: str, scripts: Sequence[str] = (), **context: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Text of a page without control and format characters but line breaks; markup is ours, and stays as it is."""
-    return printable(value, keep="\n") if type(value) is str else value
+    """Text of a page without control and format characters but line breaks and the space that does not break; markup is ours,
+    and stays as it is.
+    """
+    return printable(value, keep="\n\u00a0") if type(value) is str else value
 
 
 def _plainly(data: Any) -> Any:
