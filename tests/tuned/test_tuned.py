@@ -36,6 +36,11 @@ def test_tuned_settings_lie_in_the_space_that_was_searched(name):
     assert set(found.test) == {"10", "20", "50"}
 
 
+@pytest.mark.parametrize("name", ["", "spaces", "../recipes/demo", "a" * 5_000, "/etc/passwd", "no\0such"])
+def test_a_name_from_elsewhere_is_no_path(name):
+    assert tuned(name) == {}
+
+
 def test_the_accuracy_that_is_written_down_is_what_the_settings_reach(ml100k):
     """EASE is deterministic: the very figure. The best of the file is near what the literature knows for this split."""
     found = tuned("ml-100k")["ease"]

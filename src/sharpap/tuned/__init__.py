@@ -40,8 +40,8 @@ def spaces() -> dict[str, dict[str, Any]]:
 @cache
 def tuned(dataset: str) -> dict[str, TunedVictim]:
     """Registered name to the tuned settings on a dataset of the catalogue, prepared by default; empty where none were made."""
-    folder = resources.files("sharpap") / "tuned"
-    if dataset == "spaces" or not (folder / f"{dataset}.toml").is_file():
+    there = {entry.name for entry in (resources.files("sharpap") / "tuned").iterdir()}
+    if dataset == "spaces" or f"{dataset}.toml" not in there:  # the name may come from a results folder: it is no path
         return {}
     return {name: TunedVictim(**table) for name, table in _read(dataset).items()}
 
