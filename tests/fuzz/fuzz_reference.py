@@ -43,8 +43,8 @@ def rows_of(text: str, separator: str, *, quote: bool, width: int) -> tuple[list
         if separator == r"\s+":
             fields = bare.strip(" \t").replace("\t", " ").split(" ")
             fields = [field for field in fields if field]
-        if line.startswith("\ufeff"):
-            fields = None
+        if (line.strip(" \t") if separator == r"\s+" else line).startswith("\ufeff"):
+            fields = None  # a mark at the beginning of a line is told, not read as part of an id
         if fields is not None and len(fields) == width:
             rows.append(fields)
         else:
