@@ -17,7 +17,7 @@ from sharpap.threat import Budget, Goal
 
 OURS = {cls for names in REGISTRY.values() for cls, _ in names.values() if issubclass(cls, Settings)}
 CLASSES = sorted({*OURS, Budget, TargetPool}, key=lambda cls: cls.__name__)
-WRONG = [None, "many", -3, 0, math.nan, math.inf, -math.inf, 2.5, True, object(), (), (None,), {}, [], int]
+WRONG = [None, "many", -3, 10**400, 0, math.nan, math.inf, -math.inf, 2.5, True, object(), (), (None,), {}, [], int]
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

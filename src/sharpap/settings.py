@@ -66,14 +66,19 @@ def _is(value: object, hint: Any) -> bool:
     if origin is tuple:
         return isinstance(value, tuple) and all(_is(each, inner[0]) for each in value)
     if hint is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, Real) and not isinstance(value, bool) and _fits(value) and math.isfinite(value)
     if hint is int:
-        return isinstance(value, Integral) and not isinstance(value, bool)
+        return isinstance(value, Integral) and not isinstance(value, bool) and _fits(value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping)
     if isinstance(hint, type):  # a class of surrogates, say, has the methods of one, and is none
         return isinstance(value, hint) and not (isinstance(value, type) and hint is not type)
     return True
+
+
+def _fits(value: Real) -> bool:
+    """Whole numbers beyond 64 bits are no setting of anything, and most libraries cannot take them."""
+    return not isinstance(value, Integral) or -(2**63) <= int(value) < 2**63
 
 
 def _said(hint: Any) -> str:
