@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sharpap.assess.standing import BEHIND
 from sharpap.report.charts import Bar, intervals
 from sharpap.report.markdown import escaped, table
 from sharpap.report.template import render
-
-BEHIND = 0.10
 
 if TYPE_CHECKING:
     from sharpap.assess.exposure import AuditReport, Exposure
