@@ -21,6 +21,7 @@ COUNTS = {  # name: users, items (id space), items seen, interactions, test
     "ml-100k": (943, 1682, None, None, None),
     "ml-1m": (5950, 3702, 3532, 574_619, 54_770),
     "gowalla": (29_858, 40_981, 40_981, 1_027_370, 217_242),
+    "amazon-book": (70_679, 24_915, 24_915, 846_434, 193_920),
     "amazon-book-holdout": (52_643, 91_599, 82_629, 603_378, None),
     "amazon-books-small": (21_965, 20_679, 20_679, 219_690, None),
     "lastfm": (None, None, None, None, None),
@@ -51,6 +52,10 @@ def test_real_files_have_the_published_counts(name, data_home):
         assert read["rows"] == 100_000
         assert whole.nnz == 100_000 - read["below_threshold"] == 55_375
         assert made.item_label(0) == "Toy Story (1995)"
+    if name == "amazon-book":
+        assert read["rows"] == 652_514
+        assert (made.test.matrix.sum(1) == 0).sum() == 88
+        assert made.source["valid"] == "taken out of train"
     if name == "amazon-books-small":
         assert read["rows"] + read_test["rows"] == 225_020
         repeated = read["duplicates_merged"] + read_test["duplicates_merged"]
@@ -59,6 +64,21 @@ def test_real_files_have_the_published_counts(name, data_home):
     if name == "lastfm":
         assert read["rows"] + read_test["rows"] == 52_668
         assert made.train.matrix.shape == (1880, 4489)
+
+
+@pytest.mark.parametrize("name", ["gowalla", "amazon-book"])
+def test_what_is_downloaded_is_what_was_measured(name, data_home, tmp_path, monkeypatch):
+    """The address and the checksum of each file: a download of the file at hand passes, one of anything else does not."""
+    asked: dict[str, str] = {}
+
+    def from_disk(url, target, checksum):
+        asked[target.name] = url
+        assert matches(data_home / name / target.name, checksum)
+
+    monkeypatch.setattr(catalogue, "download", from_disk)
+    catalogue.ENTRIES[name].sources[0](tmp_path / name)
+    assert set(asked) == {"train.txt", "test.txt"}
+    assert all(url.startswith("https://") and url.endswith(f"/{name}/{file}") for file, url in asked.items())
 
 
 def test_the_odd_count_in_lastfm_is_read_as_a_number(data_home):

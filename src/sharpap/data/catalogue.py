@@ -35,6 +35,7 @@ U_DATA = "sha256:06416e597f82b7342361e41163890c81036900f418ad91315590814211dca49
 INTER = "sha256:4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff"
 ITEM = "sha256:51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532"
 LIGHTGCN = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/947ca2b/data"
+KGAT = "https://raw.githubusercontent.com/xiangwang1223/knowledge_graph_attention_network/c03737b/Data"
 MOVIELENS = "Harper and Konstan 2015, The MovieLens Datasets; research use, no redistribution without permission"
 
 
@@ -208,10 +209,10 @@ def _ml1m_from_grouplens(folder: Path) -> None:
     from_grouplens(folder, archive=ML1M_ZIP, members={"ml-1m/ratings.dat": ("ratings.dat", "")})
 
 
-def _from_lightgcn(name: str, files: dict[str, str]) -> Callable[[Path], None]:
+def _from_repository(root: str, files: dict[str, str]) -> Callable[[Path], None]:
     def fetch(folder: Path) -> None:
         for file, checksum in files.items():
-            download(f"{LIGHTGCN}/{name}/{file}", folder / file, f"sha256:{checksum}")
+            download(f"{root}/{file}", folder / file, f"sha256:{checksum}")
 
     return fetch
 
@@ -306,6 +307,10 @@ _GOWALLA = {
     "train.txt": "0f086326b28a56c2e6dcb81d86ee72d4ccb7eed3a8d26788392356d8f51111cc",
     "test.txt": "099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
 }
+_AMAZON_BOOK = {
+    "train.txt": "4d10106bb06a77e11df660429903c0067aeb85b86431807836b0d8b7edc30c38",
+    "test.txt": "f47eff9d35fb95c07d74251a991478a84095ce6c5969b0dafcb4afe99fc716ec",
+}
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
@@ -331,7 +336,15 @@ ENTRIES: dict[str, Entry] = {
             terms="none stated by the repository of LightGCN-PyTorch",
             files=(("train.txt", "test.txt"),),
             prepare=_pair("gowalla", "train.txt", "test.txt"),
-            sources=(_from_lightgcn("gowalla", _GOWALLA),),
+            sources=(_from_repository(f"{LIGHTGCN}/gowalla", _GOWALLA),),
+        ),
+        Entry(
+            name="amazon-book",
+            summary="Amazon-Book, 10-core, as KGAT filtered and split it; a tenth of train as validation",
+            terms="none stated by the repository of KGAT (Wang et al. 2019)",
+            files=(("train.txt", "test.txt"),),
+            prepare=_pair("amazon-book", "train.txt", "test.txt"),
+            sources=(_from_repository(f"{KGAT}/amazon-book", _AMAZON_BOOK),),
         ),
         Entry(
             name="amazon-book-holdout",
