@@ -6,8 +6,9 @@ from scipy.sparse import csr_array, vstack
 
 from sharpap.data import synthetic
 from sharpap.metrics import evaluate
+from sharpap.metrics.limits import Cosines, by_items
 from sharpap.metrics.reach import reach
-from sharpap.recommenders import BPRMF, EASE, WRMF, FactorModel
+from sharpap.recommenders import BPRMF, EASE, WRMF, FactorModel, ItemKNN
 from sharpap.recommenders.calls import fit
 
 
@@ -103,6 +104,95 @@ def test_retrained_ease_stays_below_its_bound(train):
                     held = counts[target] + number
                     # together, both targets are each other's fillers; each sum is bounded all the same
                     assert np.square(scores[free, target]).sum() <= held / 4 + 1e-4
+
+
+def test_the_leverage_of_ease_needs_no_second_inverse(train):
+    """From the weights alone, against the dense Gram matrix without the target."""
+    settings, target = EASE(reg=20.0), 7
+    model = settings.fit(train, seed=0)
+    users = np.arange(120)
+    held = np.flatnonzero(train[:, [target]].toarray())
+    found = by_items(settings.reg, model, train, np.array([target]), [held], users)
+    X = np.delete(train.toarray().astype(np.float64), target, axis=1)
+    rows = np.linalg.solve(X.T @ X + 20 * np.eye(59), X.T).T
+    leverage, score = (rows * X).sum(1), rows @ X[held].sum(0)
+    pull, free = X[held].sum(0) @ rows[held].sum(0), np.setdiff1d(users, held)
+    assert found.leverage[free, 0] == pytest.approx(leverage[free], abs=1e-5)
+    assert found.base[free, 0] == pytest.approx(((score + np.sqrt(leverage * pull)) / 2)[free], abs=1e-5)
+
+
+def test_fakes_that_lower_the_edges_themselves_get_above_the_bound(train):
+    """Why the assumption is one: copies of a user's profile bring its scores under EASE down to about s / (1 + F l)."""
+    settings, target, number = EASE(reg=20.0), 0, 5
+    rows = train.toarray()
+    rows[:, target] = 0
+    without = csr_array(rows)
+    model = settings.fit(without, seed=0)
+    clean = np.where(rows > 0, -np.inf, model.score(np.arange(120)))
+    owners = [np.flatnonzero(column) for column in rows.T]
+    limits = by_items(settings.reg, model, without, np.arange(60), owners, np.arange(120))
+    limit = limits.highest(0, np.array([number]))[:, 0]
+    safe = np.flatnonzero(limit < clean.max(1))
+    won = 0
+    for user in safe[:20]:
+        copies = np.repeat(rows[[user]], number, axis=0)
+        copies[:, target] = 1
+        again = settings.fit(csr_array(vstack([without, csr_array(copies)], format="csr")), seed=0)
+        after = np.where(rows[user] > 0, -np.inf, again.score(np.array([user]))[0])
+        extra = 1 + number / settings.reg  # the target is an item of the copies that the user does not have
+        shrunk = clean[user] * extra / (extra + number * limits.leverage[user])
+        assert after[1:] == pytest.approx(shrunk[1:], abs=1e-4)
+        assert after[target] <= limit[user] + 1e-5  # its own score keeps to the bound
+        won += int(after.argmax() == target)
+    assert won > 10
+
+
+@pytest.mark.parametrize("settings", [ItemKNN(), ItemKNN(neighbours=6), ItemKNN(neighbours=12, shrinkage=5.0)])
+def test_retrained_item_knn_stays_below_its_bound(settings, train):
+    model = settings.fit(train, seed=0)
+    counts = np.bincount(train.indices, minlength=60)
+    targets = np.argsort(counts, kind="stable")[[0, 5]]
+    found = evaluate(model, train, targets=targets, ks=(5, 10))
+    bound = reach(settings, model, train, found.ranks, targets, fakes=(1, 3, 10, 40), ks=(5, 10))
+    assert bound is not None
+    clean = np.sort(np.where(train.toarray() > 0, -np.inf, model.score(np.arange(120))), 1)
+    rng = np.random.default_rng(2)
+    owned, most, compared = train.toarray() > 0, 0.0, 0
+    for column, number in enumerate(bound.fakes):
+        for size in (1, 3, 6, 12, 30, 58):
+            popular = np.argsort(-counts)[:size]
+            rows = [rng.choice(60, size, replace=False) for _ in range(number)]
+            copies = [np.flatnonzero(owned[rng.integers(120)])] * number
+            for lists in ([popular] * number, [rows[0]] * number, rows, copies):
+                Z = np.zeros((number, 60), np.float32)
+                for row, items in zip(Z, lists, strict=True):
+                    row[items] = 1
+                Z[:, targets] = 1
+                again = settings.fit(csr_array(vstack([train, csr_array(Z)], format="csr")), seed=0)
+                scores = again.score(np.arange(120))
+                for t, target in enumerate(targets):
+                    free = found.ranks[:, t] >= 0
+                    for row, k in enumerate((5, 10)):
+                        share = bound.most[row, column, t]
+                        won = (scores[free, target] >= clean[free, -k]).mean()
+                        assert won <= share + 1e-9
+                        most, compared = max(most, won / share if 0 < share < 1 else 0), compared + (share < 1)
+    assert most > 0.3  # of the right size
+    assert compared > 50
+
+
+def test_the_bound_of_one_user_of_item_knn_is_reached_by_copies_of_its_profile(train):
+    """All fakes hold the user's items and the target: each similarity is the highest that there can be."""
+    settings, user = ItemKNN(neighbours=100, shrinkage=2.0), 11
+    target = int(np.argmin(np.bincount(train.indices, minlength=60)))
+    held = np.flatnonzero(train[:, [target]].toarray())
+    assert user not in held
+    copies = np.repeat(train[[user]].toarray(), 4, axis=0)
+    copies[:, target] = 1
+    again = settings.fit(csr_array(vstack([train, csr_array(copies)], format="csr")), seed=0)
+    limits = Cosines.of(settings, train, np.array([target]), [held], np.arange(120))
+    highest = limits.highest(0, np.array([4]))
+    assert again.score(np.array([user]))[0, target] == pytest.approx(highest[user, 0], rel=1e-4)
 
 
 def test_the_sum_of_squares_holds_for_the_trained_model_itself(train):

@@ -168,12 +168,12 @@ class EASE(Settings):
     def fit(self, train: csr_array, *, seed: int) -> ItemModel:
         """See `Recommender`; nothing is random. Raises `TrainingError` above `most_items`."""
         start = time.perf_counter()
-        inverse = self.inverse(train)
+        inverse = self._inverse(train)
         weights = np.ascontiguousarray(inverse / -np.diag(inverse))
         np.fill_diagonal(weights, 0)
         return ItemModel(train=train, weights=weights, log={"seconds": round(time.perf_counter() - start, 3)})
 
-    def inverse(self, train: csr_array) -> FloatArray:
+    def _inverse(self, train: csr_array) -> FloatArray:
         """(m, m) inverse of the items' Gram matrix plus reg, float32. Raises `TrainingError` above `most_items`."""
         num_items = train.shape[1]
         if num_items > self.most_items:
