@@ -274,7 +274,7 @@ def test_a_recommender_of_short_lists_is_audited_within_them(dataset):
     assert found.pools[1].before > 0  # popular items are in lists
     assert found.ndcg is not None
     assert not found.remedies
-    assert "Not available for a recommender that gives only lists" in audit_page(found)
+    assert "not available for a recommender that gives only lists" in audit_page(found)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ def test_classes_instances_factories_and_functions(mine, blocks):
     assert get("factory", power=4).power == 4
     assert get("Settings", factor=5).factor == 5
     assert get("trained", scale=7).fit(blocks, seed=0).score([1])[0, 0] == 7
+    with pytest.raises(ConfigError, match=r"trained has no option 'scael'\. Did you mean 'scale'\?"):
+        get("trained", scael=7)
+    with pytest.raises(ConfigError, match="'much' does not fit"):
+        get("trained", scale="much")
     assert get("Popularity") == Popularity()
 
 

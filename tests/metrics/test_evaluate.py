@@ -66,6 +66,16 @@ def test_accuracy_matches_trec_eval(seed):
         assert found.recall[k] == pytest.approx(theirs[R @ k], abs=1e-6)
 
 
+def test_validation_interactions_are_looked_for_in_the_same_lists():
+    train, held, scores = problem(0)
+    other = problem(1)[1]
+    both = evaluate(Fixed(scores), train, targets=(), held_out=held, valid=other, ks=(5, 10))
+    assert both.ndcg == evaluate(Fixed(scores), train, targets=(), held_out=held, ks=(5, 10)).ndcg
+    assert both.valid_ndcg == evaluate(Fixed(scores), train, targets=(), held_out=other, ks=(5, 10)).ndcg
+    assert evaluate(Fixed(scores), train, targets=(), valid=other, ks=(5, 10)).valid_ndcg == both.valid_ndcg
+    assert evaluate(Fixed(scores), train, targets=(), held_out=held).valid_ndcg == {}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_exposure_matches_trec_eval_with_the_target_as_the_only_relevant_item(seed):
     train, _, scores = problem(seed)

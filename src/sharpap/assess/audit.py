@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -13,23 +14,22 @@ from sharpap.assess.backends import Backend, backend, work_through
 from sharpap.assess.cells import CellStore
 from sharpap.assess.detection import Detection, detect, detectors
 from sharpap.assess.experiment import CLEAN, Experiment
-from sharpap.assess.exposure import AuditReport, Exposure, Group, Remedy
+from sharpap.assess.exposure import AuditReport, Remedy, Value
+from sharpap.assess.figures import VICTIM, Figures, Key, none
 from sharpap.assess.stages import Stage, Staged, Stages
 from sharpap.assess.work import Craft, Made, Train, Work
 from sharpap.assess.yardstick import yardstick
-from sharpap.attacks import Attack, Bandwagon, Poison, RandomAttack, RevAdv, SharpnessAware
+from sharpap.attacks import Attack, Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
 from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
-from sharpap.metrics import Evaluation, Interval, hit_ratio, interval, mean_rank
+from sharpap.metrics import hit_ratio
 from sharpap.recommenders import Recommender
 from sharpap.recommenders.base import IntArray
 from sharpap.threat import Budget, Goal
 
 FACTORS = (1.0, 3.0)
-Key = tuple[str, str, float]
-VICTIM = "audited"
 
 
 def suite() -> dict[str, Attack]:
@@ -87,7 +87,8 @@ class Audit:
 
 def audit(
     dataset: Dataset, recommender: Recommender, settings: Audit | None = None, *, name: str = "",
-    store: CellStore | None = None, jobs: int = 1,
+    vary: Mapping[str, Mapping[Value, Recommender]] | None = None, origin: str = "", store: CellStore | None = None,
+    jobs: int = 1,
 ) -> AuditReport:  # fmt: skip
     """Attack one recommender with a suite of attacks and budgets, and measure.
 
@@ -97,6 +98,10 @@ def audit(
             for each remedy.
         settings: what to try.
         name: of the recommender, for the report.
+        vary: setting to value to the recommender with it (see `assess.vary`); each is trained twice times draws: without
+            attack, and on the profiles of the strongest attack where the audited one gives way. Attacks do not look at the
+            victim, so that profiles crafted anew would be the same.
+        origin: where the recommender's settings come from, for the report.
         store: a folder of finished work, from which an interrupted audit goes on: profiles and trainings, remedies included.
         jobs: processes that work side by side; in a script, with more than one, the call must stand under
             `if __name__ == "__main__"`.
@@ -105,59 +110,68 @@ def audit(
         TrainingError: the recommender failed on the clean data, or on poisoned data.
         AttackError: an attack failed.
     """
-    return _Auditor(dataset, recommender, settings or Audit(), name, store).report(jobs)
+    return _Auditor(dataset, recommender, settings or Audit(), name, vary or {}, store).report(jobs, origin)
 
 
 class _Auditor:
     """Asks for work, phase by phase, and turns it into figures."""
 
     def __init__(
-        self, dataset: Dataset, recommender: Recommender, settings: Audit, name: str, store: CellStore | None
-    ) -> None:
+        self, dataset: Dataset, recommender: Recommender, settings: Audit, name: str,
+        vary: Mapping[str, Mapping[Value, Recommender]], store: CellStore | None,
+    ) -> None:  # fmt: skip
         self.dataset, self.recommender, self.settings = dataset, recommender, settings
         self.name = name or type(recommender).__name__
         self.middle = min(settings.budgets, key=lambda share: abs(np.log(share / 0.01)))
         self.first = settings.pools[0]
-        pairs = [(self.first, share) for share in settings.budgets] + [(pool, self.middle) for pool in settings.pools]
-        works = {stage: Work(self._experiment(stage, self._victims(stage[1])), store) for stage in pairs}
+        self.variants: dict[str, Recommender] = {}
+        self.paths = {
+            setting: [self._variant(setting, *each) for each in values.items()] for setting, values in vary.items()
+        }
+        stages = product(settings.pools, settings.budgets)
+        works = {stage: Work(self._experiment(stage, self._victims(stage[1])), store) for stage in stages}
         self.stages = Stages(works[self.first, self.middle].experiment, store, works=works)
-        self.poisons: dict[tuple[Key, int], Poison] = {}
-        self.found: dict[tuple[Key, str, int], Evaluation] = {}
+        self.figures = Figures(dataset=dataset, draws=settings.draws, k=self._k)
 
-    def report(self, jobs: int) -> AuditReport:
+    def report(self, jobs: int, origin: str) -> AuditReport:
         """Try everything."""
-        settings, train, first, middle = self.settings, self.dataset.train, self.first, self.middle
-        most = settings.best * len(FACTORS) + len(settings.defenses)
+        settings, train, first, middle, figures = (
+            self.settings,
+            self.dataset.train,
+            self.first,
+            self.middle,
+            self.figures,
+        )
+        most = settings.best * len(FACTORS) + len(settings.defenses) + 2 * len(self.variants)
         sets = len(settings.attacks) + len(settings.budgets) - 1 + 2 * len(settings.pools) - 1 + most
         with (
             progress.task(f"Audit of {self.name}", sets * settings.draws) as task,
             backend(self.stages, jobs) as workers,
         ):
-            self._attack(workers, task, [(attack, first, middle) for attack in settings.attacks])
-            screening = [self._exposure((attack, first, middle)) for attack in settings.attacks]
-            strongest = max(
-                screening, key=lambda each: (each.hits.mean, -self._ranks((each.attack, first, middle)))
-            ).attack
+            tried = [(attack, first, middle) for attack in settings.attacks]
+            self._attack(workers, task, tried)
+            strongest = max(tried, key=lambda key: (figures.exposure(key).hits.mean, -figures.ranks(key)))[0]
             curve = [(strongest, first, share) for share in settings.budgets]
-            pools = [(strongest, pool, middle) for pool in settings.pools]
-            self._attack(workers, task, curve + pools)
-            made = {each.attack: dict(enumerate(self._made((each.attack, first, middle)))) for each in screening}
-            seen = detect(train.matrix, made, settings.detectors, seed=settings.seed)
-            screening = [replace(each, visibility=_most(seen, each.attack)) for each in screening]
+            self._attack(workers, task, curve)
             worst = strongest, first, self._breaking(curve)
-            made = {strongest: dict(enumerate(self._made(worst)))}
-            seen = [each for each in seen if each.attack != strongest]
-            seen += detect(train.matrix, made, settings.detectors, seed=settings.seed)
-            lists = self.found[worst, VICTIM, 0].capabilities.top_k is not None
+            pools = [(strongest, pool, worst[2]) for pool in settings.pools]
+            self._attack(workers, task, pools)
+            seen = self._detect(tried)
+            screening = [replace(figures.exposure(key), visibility=_most(seen, key[0])) for key in tried]
+            seen = [each for each in seen if each.attack != strongest] + self._detect([worst])
+            lists = figures.evaluations[worst, VICTIM, 0].capabilities.top_k is not None
             chosen = [] if lists else self._chosen([each for each in seen if each.attack == strongest], worst[2])
             self._train(workers, task, worst, chosen)
+            self._train(workers, task, (CLEAN, first, middle), list(self.variants))
+            self._train(workers, task, worst, [name for name in self.variants if name not in figures.failed])
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,
-            interactions=train.nnz, ndcg=self._clean(first, 0).ndcg.get(self._k),
+            interactions=train.nnz, origin=origin, ndcg=figures.ndcg(first),
             yardstick=yardstick(self.dataset, self._k, self.stages.experiment.victim_seed(0)),
-            screening=screening, strongest=strongest, breaking=self._exposure(worst),
-            curve=[self._exposure(key) for key in curve], pools=[self._exposure(key) for key in pools],
-            groups=self._groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
+            screening=screening, strongest=strongest, breaking=figures.exposure(worst),
+            curve=[figures.exposure(key) for key in curve], pools=[figures.exposure(key) for key in pools],
+            groups=figures.groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
+            paths=[figures.path(setting, victims, worst) for setting, victims in self.paths.items()],
             settings={
                 "attacks": list(settings.attacks), "budgets": list(settings.budgets), "draws": settings.draws,
                 "size": settings.size, "pools": list(settings.pools), "k": settings.k, "seed": settings.seed,
@@ -185,14 +199,25 @@ class _Auditor:
 
     def _breaking(self, curve: list[Key]) -> float:
         """The smallest share with which the attack gets through, or the largest that was tried."""
-        points = [self._exposure(key) for key in curve]
+        points = [self.figures.exposure(key) for key in curve]
         through = [
             each.share for each in points if each.hits.mean >= AuditReport.LEVELS[0] and each.hits.mean > each.before
         ]
         return through[0] if through else points[-1].share
 
+    def _variant(self, setting: str, value: Value, recommender: Recommender) -> tuple[Value, str]:
+        """A value and the name of its victim, which may be the audited one."""
+        if recommender is self.recommender:
+            return value, VICTIM
+        self.variants[f"{setting}={value}"] = recommender
+        return value, f"{setting}={value}"
+
+    def _detect(self, keys: list[Key]) -> list[Detection]:
+        made = {key[0]: dict(enumerate(self.figures.made(key))) for key in keys}
+        return detect(self.dataset.train.matrix, made, self.settings.detectors, seed=self.settings.seed)
+
     def _victims(self, share: float) -> dict[str, Recommender]:
-        return {VICTIM: self.recommender} | {
+        return {VICTIM: self.recommender, **self.variants} | {
             name: Defended(recommender=self.recommender, defense=defense)
             for name, defense in self._defenses(share).items()
         }
@@ -231,8 +256,8 @@ class _Auditor:
 
     def _attack(self, workers: Backend, task: progress.Task, wanted: list[Key]) -> None:
         """Craft and train what is not made yet, each draw with a victim seed of its own, which its clean run shares."""
-        keys = [key for key in dict.fromkeys(wanted) if (key, VICTIM, 0) not in self.found]
-        pools = [pool for pool in dict.fromkeys(key[1] for key in keys) if (_none(pool), VICTIM, 0) not in self.found]
+        keys = [key for key in dict.fromkeys(wanted) if not self.figures.has(key)]
+        pools = [pool for pool in dict.fromkeys(key[1] for key in keys) if not self.figures.has(none(pool))]
         first = [
             self._training((CLEAN, pool, self.middle), VICTIM, draw)
             for pool in pools
@@ -250,23 +275,22 @@ class _Auditor:
                 progress.event("poison", **event, **_place(piece.stage), error=made.error)
                 if made.value is None:
                     raise AttackError(f"{piece.attack}, draw {piece.draw}: {made.error}")
-                self.poisons[key, piece.draw] = made.value
+                self.figures.poisons[key, piece.draw] = made.value
                 ready.appendleft(self._training(key, VICTIM, piece.draw))
             else:
                 self._take(piece, made, task)
 
     def _train(self, workers: Backend, task: progress.Task, key: Key, victims: list[str]) -> None:
-        """Train defended victims on profiles that are made."""
+        """Train other victims on profiles that are made, or on the clean data."""
         first = [self._training(key, victim, draw) for victim in victims for draw in range(self.settings.draws)]
         for piece, made, _ in work_through(workers, first):
             self._take(piece, made, task)
 
     def _training(self, key: Key, victim: str, draw: int) -> Staged:
         attack, pool, share = key
-        piece = Train(
-            attack=attack, draw=draw, victim=victim, seed=draw, poison=None if attack == CLEAN else self.poisons[key, draw],
-            targets=self._goals(pool)[draw].targets,
-        )  # fmt: skip
+        poison = None if attack == CLEAN else self.figures.poisons[key, draw]
+        targets = self._goals(pool)[draw].targets
+        piece = Train(attack=attack, draw=draw, victim=victim, seed=draw, poison=poison, targets=targets)
         return Staged(attack=attack, draw=draw, stage=(pool, share), piece=piece)
 
     def _take(self, piece: Staged, made: Made, task: progress.Task) -> None:
@@ -275,6 +299,10 @@ class _Auditor:
             raise TypeError(f"{type(training).__name__} is no training.")
         event = training.place | {"seconds": round(made.seconds, 3), "error": made.error}
         progress.event("cell", **event, **_place(piece.stage))
+        if training.victim in self.variants and (found is None or not found.capabilities.reaches(self.settings.k)):
+            self.figures.failed[training.victim] = cell.error or "Its lists are too short."
+            task.advance(note=f"{training.victim} failed")
+            return
         if found is None:
             raise TrainingError(
                 f"{self.name} failed {'on the clean data' if piece.attack == CLEAN else f'on {piece.attack}'}: {cell.error}",
@@ -287,72 +315,19 @@ class _Auditor:
                 hint=f"Set k={longest}.",
             )
         pool, share = piece.stage
-        self.found[
-            _none(pool) if piece.attack == CLEAN else (piece.attack, pool, share), training.victim, piece.draw
+        self.figures.evaluations[
+            none(pool) if piece.attack == CLEAN else (piece.attack, pool, share), training.victim, piece.draw
         ] = found
         hits = float(np.nanmean(hit_ratio(found.ranks, self.settings.k)))
         what = piece.attack if training.victim == VICTIM else training.victim
         task.advance(note=f"{what}, {pool}, {100 * share:g} %: H@{self.settings.k} {hits:.4f}")
-
-    def _clean(self, pool: str, draw: int) -> Evaluation:
-        return self.found[_none(pool), VICTIM, draw]
-
-    def _made(self, key: Key) -> list[Poison]:
-        return [self.poisons[key, draw] for draw in range(self.settings.draws)]
-
-    def _seen(self, key: Key, victim: str = VICTIM) -> list[Evaluation]:
-        return [self.found[key, victim, draw] for draw in range(self.settings.draws)]
-
-    def _exposure(self, key: Key) -> Exposure:
-        """What was found, in figures."""
-        attack, pool, share = key
-        poisons = self._made(key)
-        return Exposure(
-            attack=attack, pool=pool, share=share, fakes=poisons[0].num_fake,
-            profile_size=int(poisons[0].profile_sizes.max()), hits=self._hits(self._seen(key)),
-            before=self._hits(self._seen(_none(pool))).mean, accuracy=self._accuracy(self._seen(key), pool), visibility=None,
-            reach=self._reach(pool, poisons[0].num_fake),
-        )  # fmt: skip
-
-    def _reach(self, pool: str, fakes: int) -> float | None:
-        bounds = [each.reach for each in self._seen(_none(pool))]
-        shares = [bound.share(fakes, self._k) for bound in bounds if bound is not None and fakes <= bound.fakes[-1]]
-        return float(np.nanmean(shares)) if len(shares) == len(bounds) else None
-
-    def _hits(self, found: list[Evaluation]) -> Interval:
-        return interval(np.array([float(np.nanmean(hit_ratio(each.ranks, self.settings.k))) for each in found]))
-
-    def _ranks(self, key: Key) -> float:
-        """Mean rank of the targets. It decides between attacks of equal hits, above all where none has any."""
-        ranks = [mean_rank(found.ranks) for found in self._seen(key)]
-        return float(np.nanmean(ranks))
-
-    def _accuracy(self, found: list[Evaluation], pool: str) -> Interval | None:
-        k, before = self._k, self._seen(_none(pool))
-        if any(k not in each.ndcg or each.ndcg[k] == 0 for each in before):
-            return None
-        return interval(np.array([now.ndcg[k] / old.ndcg[k] - 1 for now, old in zip(found, before, strict=True)]))
-
-    def _groups(self, key: Key) -> list[Group]:
-        """Quarters of users by activity, under attack."""
-        sizes = np.diff(self.dataset.train.matrix.indptr)
-        users = np.flatnonzero(sizes)
-        order = np.argsort(sizes[users], kind="stable")
-        groups = []
-        for rows in np.array_split(order, 4):
-            if len(rows) == 0:
-                continue
-            hits = [np.nanmean(hit_ratio(found.ranks[rows], self.settings.k)) for found in self._seen(key)]
-            own = sizes[users[rows]]
-            groups.append(Group(low=int(own.min()), high=int(own.max()), users=len(rows), hits=float(np.mean(hits))))
-        return groups
 
     @cache  # noqa: B019 - as above
     def _suspects(self, key: Key, detector: str, draw: int) -> IntArray:
         """Users that a detector suspects on one draw, the most suspicious first: as many as any remedy leaves out."""
         most = self._defenses(key[2])[self._removal(detector, max(FACTORS), key[2])]
         assert isinstance(most, RemoveSuspicious)
-        everyone = self.poisons[key, draw].inject(self.dataset.train.matrix)
+        everyone = self.figures.poisons[key, draw].inject(self.dataset.train.matrix)
         return most.suspects(everyone, seed=self.stages.experiment.victim_seed(draw))
 
     def _remedy(self, key: Key, name: str) -> Remedy:
@@ -362,26 +337,22 @@ class _Auditor:
         if name in self._removals(key[2]):
             detector, users = self._removals(key[2])[name]
             shares, genuine = [], []
-            for draw, poison in enumerate(self._made(key)):
+            for draw, poison in enumerate(self.figures.made(key)):
                 out = self._suspects(key, detector, draw)[:users]
                 removed, fakes = len(out), int((out >= train.shape[0]).sum())
                 shares.append(fakes / poison.num_fake)
                 genuine.append(removed - fakes)
             caught, lost = float(np.mean(shares)), round(float(np.mean(genuine)))
-        found = self._seen(key, name)
+        found = self.figures.seen(key, name)
         return Remedy(
-            name=name, removed=removed, caught=caught, lost=lost, hits=self._hits(found),
-            accuracy=self._accuracy(found, self.first),
+            name=name, removed=removed, caught=caught, lost=lost, hits=self.figures.hits(found),
+            accuracy=self.figures.accuracy(found, self.first),
         )  # fmt: skip
 
 
 def _place(stage: Stage) -> dict[str, str]:
     """Which pool and budget, for the log."""
     return {"pool": stage[0], "fakes": f"{100 * stage[1]:g}%"}
-
-
-def _none(pool: str) -> Key:
-    return CLEAN, pool, 0.0
 
 
 def _most(seen: list[Detection], attack: str) -> float:

@@ -58,6 +58,7 @@ class _Trained:
     num_test_users: int
     capabilities: Capabilities
     reach: _Bounded | None = None
+    valid_ndcg: dict[int, FiniteFloat] = field(default_factory=dict)
 
 
 _CRAFTED, _TRAINED = TypeAdapter(_Crafted), TypeAdapter(_Trained)
@@ -109,12 +110,12 @@ class CellStore(RecordStore):
                 raise ValueError("it was measured for other users")
             if ranks.min(initial=0) < OWNED or ranks.max(initial=0) >= data.num_items:
                 raise ValueError("it holds ranks that there are not")
-            if not found.recall.keys() | found.ndcg.keys() <= set(key["ks"]):
+            if not found.recall.keys() | found.ndcg.keys() | found.valid_ndcg.keys() <= set(key["ks"]):
                 raise ValueError("it has other list lengths")
             return found.cell, Evaluation(
                 targets=targets, ranks=ranks.astype(np.int64), recall=found.recall, ndcg=found.ndcg,
                 num_users=found.num_users, num_test_users=found.num_test_users, capabilities=found.capabilities,
-                reach=found.reach and _bound(found.reach, stored, len(wanted)),
+                reach=found.reach and _bound(found.reach, stored, len(wanted)), valid_ndcg=found.valid_ndcg,
             )  # fmt: skip
 
         return self.get("cell", key, decode)
@@ -122,8 +123,8 @@ class CellStore(RecordStore):
     def save_cell(self, key: Key, cell: Cell, found: Evaluation) -> None:
         """Store a cell that did not fail."""
         facts = {
-            "cell": asdict(cell), "recall": found.recall, "ndcg": found.ndcg, "num_users": found.num_users,
-            "num_test_users": found.num_test_users, "capabilities": asdict(found.capabilities),
+            "cell": asdict(cell), "recall": found.recall, "ndcg": found.ndcg, "valid_ndcg": found.valid_ndcg,
+            "num_users": found.num_users, "num_test_users": found.num_test_users, "capabilities": asdict(found.capabilities),
             "reach": found.reach and {"fakes": found.reach.fakes, "ks": found.reach.ks},
         }  # fmt: skip
         arrays = {"targets": found.targets, "ranks": found.ranks.astype(np.int32)}

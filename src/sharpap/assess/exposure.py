@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sharpap.assess.detection import Detection
 from sharpap.metrics import Interval
+
+Value = bool | int | float | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,73 @@ class Remedy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """The recommender with one value of a setting, trained anew on the same profiles.
+
+    Attributes:
+        value: of the setting; None: as the recommender has it, where that is not known.
+        current: whether it is the audited one.
+        valid, ndcg: NDCG@k without attack on validation and on test interactions, mean over draws; None without any.
+        before, hits: H@k without attack, and with it.
+        more: what `hits` has more than the audited recommender's, paired by draw; None for itself.
+        reach: the most that any fakes so many could do; None where no bound is known.
+        error: why it could not be trained, or "": then nothing else is known.
+    """
+
+    value: Value
+    current: bool = False
+    valid: float | None = None
+    ndcg: float | None = None
+    before: float = 0.0
+    hits: Interval | None = None
+    more: Interval | None = None
+    reach: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """One setting of the recommender at several values, under the strongest attack with the breaking budget.
+
+    Attributes:
+        setting: its name.
+        steps: by value, the audited one among them.
+        WITHIN: how far below the most accurate value another may lie, as a share of it, to be advised.
+    """
+
+    setting: str
+    steps: list[Step]
+    WITHIN: ClassVar[float] = 0.05
+
+    @property
+    def current(self) -> Step:
+        """The audited one."""
+        return next(each for each in self.steps if each.current)
+
+    @property
+    def most_accurate(self) -> Step:
+        """On validation interactions, or on test ones where there are none of those; the audited one where neither are."""
+        return max(self._trained, key=lambda each: (self._accuracy(each), each.current))
+
+    @property
+    def advised(self) -> Step:
+        """Of the values about as accurate as the best, that which the attack hits least; of equal ones the most accurate."""
+        least = (1 - self.WITHIN) * self._accuracy(self.most_accurate)
+        near = [each for each in self._trained if self._accuracy(each) >= least]
+        return min(
+            near, key=lambda each: (each.hits.mean if each.hits else 0.0, -self._accuracy(each), not each.current)
+        )
+
+    @property
+    def _trained(self) -> list[Step]:
+        return [each for each in self.steps if not each.error]
+
+    def _accuracy(self, step: Step) -> float:
+        validated = all(each.valid is not None for each in self._trained)
+        return (step.valid if validated else step.ndcg) or 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditReport:
     """The answers.
 
@@ -80,13 +149,14 @@ class AuditReport:
         dataset, recommender: what was audited.
         users, items, interactions: training data.
         settings: JSON-ready.
-        ndcg: NDCG@k without attack, None without held-out interactions.
+        origin: where the recommender's settings come from, in a sentence, or "".
+        ndcg: NDCG@k without attack, mean over draws; None without held-out interactions.
         yardstick: name and NDCG@k of the best of some quick models of this project with their defaults on the same data; None
             without held-out interactions.
         screening: every attack with about 1 % fakes on the first pool.
         strongest: the attack with most hits there; of equal ones, that which leaves the targets highest.
         curve: the strongest attack over budgets, on the first pool.
-        pools: the strongest attack with about 1 % fakes on each pool.
+        pools: the strongest attack with the breaking budget on each pool.
         groups: users by activity, quarters of equal size, on the first pool, where the strongest attack gets through.
         breaking: the smallest budget of the curve with which the strongest attack reaches the first of LEVELS; the largest
             one tried where none does. Detectors and remedies are judged there.
@@ -94,6 +164,7 @@ class AuditReport:
         detections: every detector on every attack of the screening; on the strongest one with the breaking budget.
         remedies: what leaving out suspicious users, and other defences, do; empty for a recommender that gives only lists,
             since those of users without training rows hold what they own.
+        paths: settings of the recommender at several values.
     """
 
     dataset: str
@@ -112,6 +183,8 @@ class AuditReport:
     groups: list[Group]
     detections: list[Detection]
     remedies: list[Remedy]
+    paths: list[Path] = field(default_factory=list)
+    origin: str = ""
     LEVELS: ClassVar[tuple[float, ...]] = (0.01, 0.05, 0.10)
 
     def needed(self, level: float) -> tuple[int | None, int | None]:

@@ -245,7 +245,7 @@ class Work:
             trained = time.perf_counter()
             found = evaluate(
                 model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks,
-                capabilities=capabilities_of(recommender, model),
+                valid=dataset.valid.matrix if poison is None else None, capabilities=capabilities_of(recommender, model),
             )  # fmt: skip
             if poison is None and experiment.direction == "promote":
                 bounds = reach(recommender, model, dataset.train.matrix, found.ranks, found.targets, ks=experiment.ks)

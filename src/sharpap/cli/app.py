@@ -207,6 +207,13 @@ def audit(
     target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
     data: Data = None,
     threshold: Threshold = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE",
+            help="Train it with other values of a setting, too; NAME alone: around its own; none: of no setting. Repeatable.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,
     overwrite: Overwrite = False,
     jobs: Jobs = 1,
@@ -219,7 +226,7 @@ def audit(
     from sharpap.cli.audit import run_audit
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
-    run_audit(target, shortcuts, settings or [], out, overwrite, jobs, quiet, as_json)
+    run_audit(target, shortcuts, settings or [], vary or [], out, overwrite, jobs, quiet, as_json)
 
 
 @app.command()

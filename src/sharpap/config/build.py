@@ -67,7 +67,21 @@ def construct(cls: Any, options: dict[str, Any], *, where: str) -> Any:
     Classes and functions of other kinds (of users and plugins) are called with the options as keyword arguments, checked
     where they have annotations that can be.
     """
-    ours = isinstance(cls, type) and is_dataclass(cls)
+    made = checked(cls, options, where=where)
+    if _ours(cls):
+        needed = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
+        missing = [name for name in needed if name not in made]
+        if missing:
+            raise ConfigError(f"{where}: {cls.__name__} needs {', '.join(missing)}.", hint="Add it to the table.")
+    try:
+        return cls(**made)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def checked(cls: Any, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Options as a class or function takes them; raises `ConfigError` for a name or a value that it does not take."""
+    ours = _ours(cls)
     hints = get_type_hints(cls) if ours else _hints(cls)
     known: Mapping[str, Any] = {field.name: field for field in fields(cls)} if ours else parameters(cls)
     anything = not ours and any(each.kind is each.VAR_KEYWORD for each in known.values())
@@ -83,15 +97,11 @@ def construct(cls: Any, options: dict[str, Any], *, where: str) -> Any:
         if ours and kind is not None and isinstance(value, dict) and "name" not in value:
             value = _default_name(kind, known[key]) | value  # a table without a name refines the default
         made[key] = _value(hints[key], value, where=f"{where}.{key}")
-    if ours:
-        needed = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
-        missing = [name for name in needed if name not in made]
-        if missing:
-            raise ConfigError(f"{where}: {cls.__name__} needs {', '.join(missing)}.", hint="Add it to the table.")
-    try:
-        return cls(**made)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+    return made
+
+
+def _ours(cls: Any) -> bool:
+    return isinstance(cls, type) and is_dataclass(cls)
 
 
 def describe(made: Any, kind: str | None = None) -> Any:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from sharpap.config.build import construct, parameters
+from sharpap.config.build import checked, construct, parameters
 from sharpap.errors import ConfigError, ContractError, SharpAPError, suggest
 
 TRAIN = ("train", "matrix", "csr", "interactions", "user_items", "x", "data")
@@ -79,7 +79,7 @@ def recommender(target: str, options: dict[str, Any], *, where: str) -> Any:
     if inspect.isclass(found) or (inspect.isroutine(found) and not _trains(found)):
         found = _made(found, options, target, where)
     elif inspect.isroutine(found):
-        return adapt(found, **options)
+        return adapt(found, **checked(found, options, where=where))
     elif options:
         raise ConfigError(f"{where}: {target} is an object already made; it takes no options.", hint="Name its class.")
     try:

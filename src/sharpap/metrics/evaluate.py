@@ -31,6 +31,7 @@ class Evaluation:
             last, behind all others; so does every item outside the list of a victim that gives only lists.
         recall, ndcg: k to the mean over users with held-out items; empty without held-out interactions, and without k that
             the victim's lists do not reach.
+        valid_ndcg: the same on validation interactions; empty where nobody asked.
         num_users: evaluated users: those with at least one training interaction.
         num_test_users: those with a held-out one, too.
         capabilities: what the victim declares; ranks from its `top_k` on are unknown.
@@ -45,6 +46,7 @@ class Evaluation:
     num_test_users: int
     capabilities: Capabilities = field(default_factory=Capabilities)
     reach: Reach | None = None
+    valid_ndcg: dict[int, float] = field(default_factory=dict)
 
 
 @one_for_sums()
@@ -54,6 +56,7 @@ def evaluate(
     *,
     targets: tuple[int, ...] | Array,
     held_out: csr_array | None = None,
+    valid: csr_array | None = None,
     ks: tuple[int, ...] = (10, 20, 50),
     capabilities: Capabilities | None = None,
 ) -> Evaluation:
@@ -64,6 +67,7 @@ def evaluate(
         genuine: (n, m) training interactions of genuine users.
         targets: item numbers whose ranks are wanted.
         held_out: (n, m) test interactions for Recall and NDCG; None: not computed.
+        valid: (n, m) validation interactions, for NDCG on them, too; the lists are the same.
         ks: list lengths.
         capabilities: what the victim declares; None: what `model` itself declares.
 
@@ -75,25 +79,30 @@ def evaluate(
     num_items = genuine.shape[1]
     can = capabilities_of(model) if capabilities is None else capabilities
     ks = tuple(sorted({min(k, num_items) for k in ks if can.reaches(k)}))
-    relevant = np.zeros(len(users), np.int64) if held_out is None else np.diff(held_out.indptr)[users].astype(np.int64)
-    longest = ks[-1] if held_out is not None and ks else 0
+    longest = ks[-1] if (held_out is not None or valid is not None) and ks else 0
     ranks, lists = _look(model, genuine, users, wanted, longest, can)
     ranks[stored(genuine, wanted)[users]] = OWNED
-    recall, ndcg, tested = dict.fromkeys(ks, 0.0), dict.fromkeys(ks, 0.0), relevant > 0
-    if held_out is not None and longest:
+    recall, ndcg, count = _accuracy(lists, users, held_out, ks)
+    return Evaluation(
+        targets=wanted, ranks=ranks, recall=recall, ndcg=ndcg, num_users=len(users), num_test_users=count,
+        capabilities=can, valid_ndcg=_accuracy(lists, users, valid, ks)[1],
+    )  # fmt: skip
+
+
+def _accuracy(
+    lists: Array, users: Array, held_out: csr_array | None, ks: tuple[int, ...]
+) -> tuple[dict[int, float], dict[int, float], int]:
+    """Recall and NDCG by k, and the number of users with held-out interactions, over whom they are means."""
+    if held_out is None:
+        return {}, {}, 0
+    relevant = np.diff(held_out.indptr)[users].astype(np.int64)
+    tested = relevant > 0
+    count, recall, ndcg = int(tested.sum()), {}, {}
+    if count and ks:
         found = hits(lists[tested], users[tested], held_out)
         for k in ks:
-            recall[k], ndcg[k] = (float(part.sum()) for part in recall_ndcg(found, relevant[tested], k))
-    count = int(tested.sum())
-    return Evaluation(
-        targets=wanted,
-        ranks=ranks,
-        recall={k: total / count for k, total in recall.items()} if count else {},
-        ndcg={k: total / count for k, total in ndcg.items()} if count else {},
-        num_users=len(users),
-        num_test_users=count,
-        capabilities=can,
-    )
+            recall[k], ndcg[k] = (float(part.sum()) / count for part in recall_ndcg(found, relevant[tested], k))
+    return recall, ndcg, count
 
 
 def _look(

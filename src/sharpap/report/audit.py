@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharpap.assess.standing import BEHIND
+from sharpap.report import advice
 from sharpap.report.charts import Bar, intervals
 from sharpap.report.markdown import escaped, table
+from sharpap.report.shares import change, in_brackets, percent, share_of
 from sharpap.report.template import render
 
 if TYPE_CHECKING:
@@ -41,10 +43,13 @@ def audit_html(found: AuditReport) -> str:
     return render(
         "audit.html.j2", title=f"How exposed is {found.recommender}?", found=found, middle=middle, k=k,
         levels=[(100 * level, *found.needed(level), needed(found, level)) for level in found.LEVELS], curve=curve,
-        attacks=attacks, data=data(found), reading=reading(found), verdict=verdict(found).replace("**", ""),
+        attacks=attacks, data=data(found), origin=found.origin, reading=reading(found),
+        verdict=verdict(found).replace("**", ""),
         opening=opening(found), standing=standing(found), bound=bound(found), breaking=found.breaking,
         cost=cost(found), visibility=visibility(found), auc=auc, detector_columns=DETECTOR_COLUMNS,
-        detector_rows=detector_rows(found), remedy_verdict=remedy_verdict(found), limits=LIMITS,
+        detector_rows=detector_rows(found), limits=LIMITS, advice=advice.lines(found),
+        paths=advice.paths(found), same=advice.same_profiles(found),
+        remedy_columns=advice.REMEDIES, remedies=advice.remedy_rows(found), caveat=advice.caveat(found),
         percent=percent, share_of=share_of, in_brackets=in_brackets, change=change,
     )  # fmt: skip
 
@@ -62,7 +67,7 @@ def audit_page(found: AuditReport) -> str:
     parts = [
         f"# How exposed is {escaped(found.recommender)}?",
         f"**{escaped(opening(found))}** {escaped(standing(found))} {bound(found)}",
-        f"{escaped(data(found))} {reading(found)}",
+        f"{escaped(data(found))} {escaped(found.origin)} {reading(found)}",
         "## How many fake users does it take?",
         "\n".join(f"- **{100 * level:g} % of lists**: {needed(found, level)}." for level in found.LEVELS),
         _table(found),
@@ -76,7 +81,7 @@ def audit_page(found: AuditReport) -> str:
             ["interactions", "users", "lists with a target"],
             [[f"{group.low} to {group.high}", f"{group.users:,}", percent(group.hits)] for group in found.groups],
         ),
-        f"Target items by popularity ({middle.fakes} fakes):",
+        "Target items by popularity, under as many:",
         table(
             ["targets", "without attack", "with it"],
             [[each.pool, percent(each.before), in_brackets(each.hits)] for each in found.pools],
@@ -87,7 +92,7 @@ def audit_page(found: AuditReport) -> str:
         visibility(found),
         _detectors(found),
         "## What would help?",
-        _remedies(found, found.breaking),
+        *advice.markdown(found),
         "## What this does not say",
         LIMITS,
     ]  # fmt: skip
@@ -183,11 +188,6 @@ def _of(count: int | None, users: int) -> str:
     return f"{share_of(count or 0, users)} of the genuine users"
 
 
-def share_of(fakes: int, users: int) -> str:
-    """Fake users as a share of the genuine ones."""
-    return f"{100 * fakes / users:.2g} %"
-
-
 def _table(found: AuditReport) -> str:
     rows = [
         [f"{each.fakes:,}", share_of(each.fakes, found.users), in_brackets(each.hits), change(each.accuracy)]
@@ -223,46 +223,14 @@ def verdict(found: AuditReport) -> str:
 
 def cost(found: AuditReport) -> str:
     """The accuracy that genuine users lose."""
-    middle = strongest(found)
-    if found.ndcg is None or middle.accuracy is None:
+    worst = found.breaking
+    if found.ndcg is None or worst.accuracy is None:
         return "Not known: the data has no held-out interactions."
     k = found.settings["k"]
     return (
-        f"NDCG@{k} is {found.ndcg:.4f} without attack and changes by {change(middle.accuracy)} with {middle.fakes} fakes of "
+        f"NDCG@{k} is {found.ndcg:.4f} without attack and changes by {change(worst.accuracy)} with {worst.fakes} fakes of "
         f"{found.strongest}."
     )
-
-
-def _remedies(found: AuditReport, middle: Exposure) -> str:
-    if not found.remedies:
-        return remedy_verdict(found)
-    rows = [["none", "", "", in_brackets(middle.hits), change(middle.accuracy)]] + [
-        [
-            each.name, "" if each.caught is None else f"{100 * each.caught:.0f} %",
-            "" if each.caught is None else f"{each.lost}", in_brackets(each.hits), change(each.accuracy),
-        ]
-        for each in found.remedies
-    ]  # fmt: skip
-    head = ["remedy", "fakes caught", "genuine users lost", "lists with a target", "change of NDCG"]
-    return table(head, rows) + "\n\n" + remedy_verdict(found)
-
-
-def remedy_verdict(found: AuditReport) -> str:
-    """Whether leaving out users helps."""
-    if not found.remedies:
-        tried = found.settings["best"] or found.settings["defenses"]
-        return "Not available for a recommender that gives only lists." if tried else "None was tried."
-    best, middle = min(found.remedies, key=lambda each: each.hits.mean), found.breaking
-    if middle.hits.mean <= middle.before:
-        return f"With {middle.fakes} fakes there is no exposure to take away."
-    much = best.hits.mean - middle.before < (middle.hits.mean - middle.before) / 2
-    verdict = (
-        f"Best: {best.name}; in the mean it takes away more than half of the exposure."
-        if much
-        else "In the mean, none of them takes away half of the exposure."
-    )
-    caveat = "The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
-    return f"{verdict} {caveat}"
 
 
 def _detectors(found: AuditReport) -> str:
@@ -285,18 +253,3 @@ def _bounded(found: Interval, digits: int) -> str:
 def auc(each: Exposure) -> str:
     """Of the best detector."""
     return "n/a" if each.visibility is None else f"{each.visibility:.2f}"
-
-
-def percent(value: float) -> str:
-    """A share."""
-    return f"{100 * value:.2f} %"
-
-
-def in_brackets(found: Interval) -> str:
-    """A share and its interval, which cannot go below 0 or above 1."""
-    return f"{100 * found.mean:.2f} % ({100 * max(found.low, 0):.2f} to {100 * min(found.high, 1):.2f})"
-
-
-def change(found: Interval | None) -> str:
-    """A relative change and its interval."""
-    return "n/a" if found is None else f"{100 * found.mean:+.1f} % ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
