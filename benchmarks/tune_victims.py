@@ -1,8 +1,9 @@
 """Tuned settings of every victim on one dataset: src/sharpap/tuned/DATASET.toml.
 
-    python benchmarks/tune_victims.py --data ml-100k [--victims wrmf,bpr-mf] [--trials 20] [--seeds 1]
+    python benchmarks/tune_victims.py --data ml-100k [--victims wrmf,bpr-mf] [--trials 20] [--seeds 1] [--space KEY=RANGE]
 
-Each victim is searched by `sharpap tune` in its space of src/sharpap/tuned/spaces.toml, on validation NDCG@20. The best
+Each victim is searched by `sharpap tune` in its space of src/sharpap/tuned/spaces.toml, or in that of --space (a range
+or choices for each setting; a single choice is fixed), on validation NDCG@20. The best
 settings are then trained once more on the seeds of a run, and their NDCG on test interactions is written beside them. Victims
 that are in the file already and not named keep their entries.
 """
@@ -10,6 +11,8 @@ that are in the file already and not named keep their entries.
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import time
 from pathlib import Path
 
@@ -35,16 +38,22 @@ def main() -> None:
     parser.add_argument("--victims", default=",".join(spaces()))
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--space", action="append", default=[], metavar="KEY=RANGE", help="LOW:HIGH[:log] or [a, b]")
     parser.add_argument("--work", type=Path, default=Path("results/tuned"), help="folder of the searches")
     args = parser.parse_args()
     file = Path(sharpap.__file__).parent / "tuned" / f"{args.data}.toml"
     dataset = load(args.data)
+    own = dict(given.split("=", 1) for given in args.space)
+    own = {key: json.loads(text) if text.startswith("[") else text for key, text in own.items()}
     for name in args.victims.split(","):
         start = time.perf_counter()
-        recipe = {"data": {"source": args.data}, "victims": {name: {}}}
+        space = own or spaces()[name]
+        fixed = {key: value[0] for key, value in space.items() if isinstance(value, list) and len(value) == 1}
+        ranges = {f"victim.{key}": value for key, value in space.items() if key not in fixed}
+        recipe = {"data": {"source": args.data}, "victims": {name: fixed}}
         folder = args.work / args.data / name
-        found = tune(recipe, out=folder, judges=(name,), trials=args.trials, seeds=args.seeds)
-        settings = {path.removeprefix("victim."): _short(value) for path, value in found.values.items()}
+        found = tune(recipe, ranges, out=folder, judges=(name,), trials=args.trials, seeds=args.seeds)
+        settings = fixed | {path.removeprefix("victim."): _short(value) for path, value in found.values.items()}
         recommender = build("victim", {"name": name, **settings})
         experiment = Experiment(dataset=dataset, attacks={}, victims={name: recommender})
         rows = []
@@ -54,10 +63,10 @@ def main() -> None:
         test = {str(k): round(float(np.mean([row[k] for row in rows])), 4) for k in KS}
         made = read_toml(file) if file.is_file() else {}
         made[name] = {
-            "settings": settings, "space": spaces()[name], "trials": args.trials, "seeds": args.seeds,
+            "settings": settings, "space": space, "trials": args.trials, "seeds": args.seeds,
             "valid": round(found.value, 4), "test": test,
             "command": f"python benchmarks/tune_victims.py --data {args.data} --victims {name}"
-            f" --trials {args.trials} --seeds {args.seeds}",
+            f" --trials {args.trials} --seeds {args.seeds}" + "".join(f" --space {shlex.quote(each)}" for each in args.space),
         }  # fmt: skip
         order = [each for each in spaces() if each in made]
         file.write_text(tomli_w.dumps({each: made[each] for each in order}), "utf-8")

@@ -120,7 +120,7 @@ REGISTRY: dict[str, Names] = {
     "victim": {
         "popularity": (Popularity, {}),
         "wrmf": (WRMF, {}),
-        "wrmf-paper": (WRMF, {"positive_weight": 20.0, "reg": 20.0}),
+        "wrmf-paper": (WRMF, {"embedding_size": 64, "positive_weight": 20.0, "reg": 20.0}),
         "bpr-mf": (BPRMF, {}),
         "lightgcn": (LightGCN, {}),
         "ngcf": (NGCF, {}),

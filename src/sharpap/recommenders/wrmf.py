@@ -38,6 +38,14 @@ def reg_for(train: csr_array) -> float:
     return min(30.0, 0.44 * float(np.sqrt(users) + np.sqrt(items)))
 
 
+def size_for(train: csr_array) -> int:
+    """The number of factors that goes with `weight_for`: 64, and 128 where that weight is 20 or more (density below 0.16 %).
+
+    On sparse data each further factor is worth a good deal, on MovieLens nothing (docs/recommenders.md).
+    """
+    return 128 if weight_for(train) >= 20 else 64
+
+
 def _active(train: csr_array) -> tuple[int, int]:
     """Users and items with interactions."""
     return int(np.count_nonzero(np.diff(train.indptr))), int(np.count_nonzero(np.bincount(train.indices)))
@@ -50,7 +58,7 @@ class WRMF(Settings):
     Minimises sum over all pairs of w_ui (r_ui - p_u . q_i)^2 + reg (|P|^2 + |Q|^2), w = positive or negative weight.
 
     Attributes:
-        embedding_size: d.
+        embedding_size: d; None: `size_for` the data.
         solver: "als" alternates least squares; "adam" takes full-batch gradient steps, as the surrogate does.
         epochs: most sweeps (als) or steps (adam).
         positive_weight, negative_weight: w on interactions and on all other pairs; None: `weight_for` the data.
@@ -61,11 +69,11 @@ class WRMF(Settings):
         init_std: standard deviation of the initial factors.
         check_every, patience: early stopping on validation NDCG@20, see `Training`.
 
-    Source: Hu, Koren and Volinsky 2008; conjugate gradients after Takacs, Pilaszy and Tikk 2011. The default weight and reg are
-    this project's: one setting that is near the best on sparse data and on dense (docs/recommenders.md).
+    Source: Hu, Koren and Volinsky 2008; conjugate gradients after Takacs, Pilaszy and Tikk 2011. The default size, weight and
+    reg are this project's: one rule that is near the best on sparse data and on dense (docs/recommenders.md).
     """
 
-    embedding_size: int = 64
+    embedding_size: int | None = None
     solver: Literal["als", "adam"] = "als"
     epochs: int = 20
     positive_weight: float | None = None
@@ -92,7 +100,8 @@ class WRMF(Settings):
         """See `Recommender`. O(nnz d + (n + m) d^2) a sweep."""
         pattern = Pattern.from_csr(train)
         weights = asdict(self.least_squares(train))
-        users, items = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
+        size = size_for(train) if self.embedding_size is None else self.embedding_size
+        users, items = initial_factors(*pattern.shape, size, self.init_std, seed)
         training = Training("WRMF", self.epochs, self.check_every, self.patience, 0, train, valid)
 
         def model() -> FactorModel:

@@ -87,13 +87,20 @@ class WRMFSurrogate(Settings):
         moments = tuple(Moments.zeros(part) for part in theta)
         adam = Adam(learning_rate=self.learning_rate)
         tape: list[Step] = []
+        unrolled = min(self.unrolled_epochs, self.epochs)
+        # The tape lies in four blocks: tensors of its own for each step would leave holes in the heap, outer epoch after outer
+        # epoch, until the process holds twice what it uses.
+        room = [[part.new_empty((unrolled, *part.shape)) for part in theta] for _ in ("theta", "grads")]
         plain = ExactLoss(pattern, self.weights)
         for t in range(1, self.epochs + 1):
             loss = self._loss_at(t, plain, theta, genuine.shape[0])
             grads = loss.gradient(theta)
-            if t > self.epochs - self.unrolled_epochs:
-                tape.append(Step(t, theta, grads, loss))
-                theta = tuple(part.clone() for part in theta)
+            if t > self.epochs - unrolled:
+                used = (
+                    tuple(block[len(tape)].copy_(part) for block, part in zip(blocks, parts, strict=True))
+                    for blocks, parts in zip(room, (theta, grads), strict=True)
+                )
+                tape.append(Step(t, *used, loss))
             for part, moment, grad in zip(theta, moments, grads, strict=True):
                 adam.step(part, moment, grad, t)
         if not all(bool(torch.isfinite(part).all()) for part in theta):
@@ -186,8 +193,7 @@ class TrainedWRMF:
     ) -> WRMFProfileGradient:
         """Reverse the unrolled steps; see `TrainedSurrogate`. O((n + m) d K) memory.
 
-        The tape is used up: what only one step needs goes as soon as that step is passed, so that the terms that rows are
-        made from later take its place instead of lying beside it.
+        The tape is used up: the terms that rows are made from later take the place of what only a step that is passed needed.
         """
         settings, num_genuine = self.settings, grad.users.shape[0]
         device = self.fake_users.device
@@ -210,7 +216,8 @@ class TrainedWRMF:
             if extra is not None:
                 theta_bar[0][:num_genuine] += extra.users.to(device)
                 theta_bar[1] += extra.items.to(device)
-            terms.append((step.theta[0][fakes].clone(), step.theta[1], bars[0][fakes].clone(), bars[1]))
+            items_bar = step.grads[1].copy_(bars[1])
+            terms.append((step.theta[0][fakes].clone(), step.theta[1], bars[0][fakes].clone(), items_bar))
             del step, bars
         return WRMFProfileGradient(settings.weights["positive_weight"], settings.negative_weight, terms)
 
