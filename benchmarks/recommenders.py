@@ -3,9 +3,11 @@
     python benchmarks/recommenders.py --data ml-100k
     python benchmarks/recommenders.py --data ml-1m --short --seeds 3     # fixed lengths and a decaying rate, as paper/ml-1m has
     python benchmarks/recommenders.py --data gowalla --models lightgcn --full    # the published protocol: no validation part
+    python benchmarks/recommenders.py --data amazon-book --models wrmf,bpr-mf,lightgcn --tuned [--full]
 
 Recall@20 and NDCG@20 (and NDCG@10) of held-out test interactions, training items masked, full ranking. With --full the
-validation interactions go back into training and LightGCN runs a fixed number of epochs, 800 at rate 0.01 by default.
+validation interactions go back into training and LightGCN runs a fixed number of epochs, 800 at rate 0.01 by default. With
+--tuned models have the settings of src/sharpap/tuned, and nothing of implicit's stands beside them.
 Figures are means over seeds; seconds are processor seconds of one training.
 """
 
@@ -26,6 +28,8 @@ from sharpap.data import load
 from sharpap.metrics import evaluate
 from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN
 from sharpap.recommenders.calls import fit
+from sharpap.recommenders.wrmf import size_for
+from sharpap.tuned import tuned
 
 
 def by_implicit(model: object, train: csr_array) -> FactorModel:
@@ -44,12 +48,17 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--short", action="store_true", help="the victims of recipe paper/ml-1m")
+    parser.add_argument(
+        "--tuned", action="store_true", help="the settings that were chosen on this data's validation part"
+    )
     parser.add_argument("--full", action="store_true", help="train on the validation part as well")
     parser.add_argument("--epochs", type=int, default=800, help="of LightGCN with --full")
     parser.add_argument("--rate", type=float, default=0.01, help="learning rate of LightGCN with --full")
     args = parser.parse_args()
     dataset = load(args.data)
     short = read_recipe("paper/ml-1m")["victims"] if args.short else {}
+    if args.tuned:
+        short = {name: found.settings for name, found in tuned(args.data).items()}
     train, valid = dataset.train.matrix, dataset.valid.matrix
     if args.full:
         train, valid = csr_array(train + valid), None
@@ -57,7 +66,8 @@ def main() -> None:
         "wrmf-100": WRMF(positive_weight=20.0, reg=100.0),
         "lightgcn-full": LightGCN(epochs=args.epochs, learning_rate=args.rate),
     }
-    names = [f"{name}-full" if args.full and name == "lightgcn" else name for name in args.models.split(",")]
+    fixed = args.full and not args.tuned
+    names = [f"{name}-full" if fixed and name == "lightgcn" else name for name in args.models.split(",")]
     models = {
         name: others[name] if name in others else build("victim", {"name": name} | short.get(name, {}))
         for name in names
@@ -83,12 +93,14 @@ def main() -> None:
     for name, model in models.items():
         row(name, lambda seed, model=model: fit(model, train, held, seed=seed), lambda made: made.log.get("epochs"))
         theirs = None
+        if args.tuned:
+            continue
         if isinstance(model, WRMF):
             from implicit.als import AlternatingLeastSquares
 
             theirs = partial(
                 AlternatingLeastSquares,
-                factors=64,
+                factors=model.embedding_size or size_for(train),
                 regularization=model.reg,
                 alpha=model.least_squares(train).positive_weight,
                 iterations=15,

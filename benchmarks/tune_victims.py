@@ -3,7 +3,8 @@
     python benchmarks/tune_victims.py --data ml-100k [--victims wrmf,bpr-mf] [--trials 20] [--seeds 1] [--space KEY=RANGE]
 
 Each victim is searched by `sharpap tune` in its space of src/sharpap/tuned/spaces.toml, or in that of --space (a range
-or choices for each setting; a single choice is fixed), on validation NDCG@20. The best
+or choices for each setting; a single choice is fixed), on validation NDCG@20. With --grid every combination of these choices
+is tried, and no search is needed: what suits large data, where few trials are affordable. The best
 settings are then trained once more on the seeds of a run, and their NDCG on test interactions is written beside them. Victims
 that are in the file already and not named keep their entries.
 """
@@ -11,21 +12,25 @@ that are in the file already and not named keep their entries.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tomli_w
 
 import sharpap
+from sharpap.assess.candidates import VictimCandidates
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.tune import tune
 from sharpap.config import build, read_toml
-from sharpap.data import load
+from sharpap.data import Dataset, load
 from sharpap.metrics import evaluate
 from sharpap.recommenders.calls import fit
+from sharpap.seeds import derive_seed
 from sharpap.tuned import spaces
 
 KS = (10, 20, 50)
@@ -39,6 +44,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--space", action="append", default=[], metavar="KEY=RANGE", help="LOW:HIGH[:log] or [a, b]")
+    parser.add_argument("--grid", action="store_true", help="all combinations of the choices of --space")
     parser.add_argument("--work", type=Path, default=Path("results/tuned"), help="folder of the searches")
     args = parser.parse_args()
     file = Path(sharpap.__file__).parent / "tuned" / f"{args.data}.toml"
@@ -50,10 +56,15 @@ def main() -> None:
         space = own or spaces()[name]
         fixed = {key: value[0] for key, value in space.items() if isinstance(value, list) and len(value) == 1}
         ranges = {f"victim.{key}": value for key, value in space.items() if key not in fixed}
-        recipe = {"data": {"source": args.data}, "victims": {name: fixed}}
-        folder = args.work / args.data / name
-        found = tune(recipe, ranges, out=folder, judges=(name,), trials=args.trials, seeds=args.seeds)
-        settings = fixed | {path.removeprefix("victim."): _short(value) for path, value in found.values.items()}
+        if args.grid:
+            tried = grid(dataset, {"name": name, **fixed}, ranges, args.seeds)
+            trials, (values, score) = len(tried), max(tried, key=lambda each: each[1])
+        else:
+            recipe = {"data": {"source": args.data}, "victims": {name: fixed}}
+            folder = args.work / args.data / name
+            found = tune(recipe, ranges, out=folder, judges=(name,), trials=args.trials, seeds=args.seeds)
+            trials, values, score = args.trials, found.values, found.value
+        settings = fixed | {path.removeprefix("victim."): _short(value) for path, value in values.items()}
         recommender = build("victim", {"name": name, **settings})
         experiment = Experiment(dataset=dataset, attacks={}, victims={name: recommender})
         rows = []
@@ -61,18 +72,36 @@ def main() -> None:
             model = fit(recommender, dataset.train.matrix, dataset.valid.matrix, seed=experiment.victim_seed(seed))
             rows.append(evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=KS).ndcg)
         test = {str(k): round(float(np.mean([row[k] for row in rows])), 4) for k in KS}
+        how = " ".join(
+            ["--grid" if args.grid else f"--trials {trials}", f"--seeds {args.seeds}"]
+            + [f"--space {shlex.quote(each)}" for each in args.space]
+        )
         made = read_toml(file) if file.is_file() else {}
         made[name] = {
-            "settings": settings, "space": space, "trials": args.trials, "seeds": args.seeds,
-            "valid": round(found.value, 4), "test": test,
-            "command": f"python benchmarks/tune_victims.py --data {args.data} --victims {name}"
-            f" --trials {args.trials} --seeds {args.seeds}" + "".join(f" --space {shlex.quote(each)}" for each in args.space),
+            "settings": settings, "space": space, "trials": trials, "seeds": args.seeds,
+            "valid": round(score, 4), "test": test,
+            "command": f"python benchmarks/tune_victims.py --data {args.data} --victims {name} {how}",
         }  # fmt: skip
         order = [each for each in spaces() if each in made]
         file.write_text(tomli_w.dumps({each: made[each] for each in order}), "utf-8")
-        print(
-            f"{name}: valid {found.value:.4f}, test {test}, {settings}, {time.perf_counter() - start:.0f} s", flush=True
-        )
+        print(f"{name}: valid {score:.4f}, test {test}, {settings}, {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def grid(
+    dataset: Dataset, table: dict[str, Any], choices: dict[str, list[Any]], seeds: int
+) -> list[tuple[dict[str, Any], float]]:
+    """Every combination of choices by dotted path, with its NDCG@20 on validation interactions."""
+    experiment = Experiment(
+        dataset=dataset, attacks={}, victims={"victim": build("victim", table)}, ks=(20,), seeds=seeds,
+        seed=derive_seed(0, "tuning"),
+    )  # fmt: skip
+    candidates = VictimCandidates(tables={"victim": table}, experiment=experiment)
+    tried = []
+    for combination in itertools.product(*choices.values()):
+        values = dict(zip(choices, combination, strict=True))
+        tried.append((values, candidates.score(values, lambda step, value: None)))
+        print(f"{tried[-1][1]:.4f} {values}", flush=True)
+    return tried
 
 
 def _short(value: object) -> object:

@@ -1,8 +1,9 @@
-"""WRMF's default beside the best of a grid of weights and regularisations, on validation interactions.
+"""WRMF's default beside the best of a grid of sizes, weights and regularisations, on validation interactions.
 
-    python benchmarks/wrmf_default.py ml-100k lastfm ml-1m amazon-books-small
+    python benchmarks/wrmf_default.py ml-100k lastfm ml-1m
+    python benchmarks/wrmf_default.py amazon-books-small gowalla amazon-book --weights 20,40,80 --regs 10,30
 
-One seed, d 64, early stopping; a file or folder of the user's own may stand for a name.
+One seed, early stopping; a file or folder of the user's own may stand for a name.
 """
 
 from __future__ import annotations
@@ -13,21 +14,27 @@ import itertools
 from sharpap.data import load
 from sharpap.recommenders import WRMF
 from sharpap.recommenders.calls import fit
-from sharpap.recommenders.wrmf import weight_for
+from sharpap.recommenders.wrmf import size_for, weight_for
 
-WEIGHTS = (2.0, 5.0, 10.0, 20.0, 40.0)
-REGS = (5.0, 20.0, 40.0, 80.0)
+
+def numbers(text: str) -> list[float]:
+    """A list given as 1,2,3."""
+    return [float(each) for each in text.split(",")]
 
 
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+")
+    parser.add_argument("--sizes", type=numbers, default="64,128")
+    parser.add_argument("--weights", type=numbers, default="2,5,10,20,40")
+    parser.add_argument("--regs", type=numbers, default="5,20,40,80")
     args = parser.parse_args()
     print(
-        "| data | density | default weight | NDCG@20 | best of the grid | at weight, reg | default behind | (20, 20) behind |"
+        "| data | density | default d, weight | NDCG@20 | best of the grid | at d, weight, reg | default behind "
+        "| best of the first d | (64, 20, 20) behind |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
     for source in args.data:
         dataset = load(source)
         train, valid = dataset.train.matrix, dataset.valid.matrix
@@ -36,15 +43,17 @@ def main() -> None:
             return fit(model, train, valid, seed=0).log["valid_ndcg"]
 
         own = reached(WRMF())
+        before = reached(WRMF(embedding_size=64, positive_weight=20.0, reg=20.0))
         found = {
-            (weight, reg): reached(WRMF(positive_weight=weight, reg=reg))
-            for weight, reg in itertools.product(WEIGHTS, REGS)
+            (int(size), weight, reg): reached(WRMF(embedding_size=int(size), positive_weight=weight, reg=reg))
+            for size, weight, reg in itertools.product(args.sizes, args.weights, args.regs)
         }
         at, best = max(found.items(), key=lambda each: each[1])
+        narrow = max(value for (size, _, _), value in found.items() if size == args.sizes[0])
         weight = weight_for(train)
         print(
-            f"| {dataset.name} | {(0.8 / weight) ** 2:.2%} | {weight:.1f} | {own:.4f} | {best:.4f} | {at[0]:g}, {at[1]:g} | "
-            f"{1 - own / best:.1%} | {1 - found[20.0, 20.0] / best:.1%} |",
+            f"| {dataset.name} | {(0.8 / weight) ** 2:.2%} | {size_for(train)}, {weight:.1f} | {own:.4f} | {best:.4f} | "
+            f"{at[0]}, {at[1]:g}, {at[2]:g} | {1 - own / best:.1%} | {narrow:.4f} | {1 - before / best:.1%} |",
             flush=True,
         )
 

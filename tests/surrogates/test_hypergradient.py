@@ -151,6 +151,9 @@ def test_the_tape_is_given_up_step_by_step(data):
     """What held it is small in comparison: a second gradient has nothing to go through, and says so."""
     trained = SURROGATE.train(*data, seed=1)
     assert len(trained.tape) == SURROGATE.unrolled_epochs
+    parts = [part for step in trained.tape for part in (*step.theta, *step.grads)]
+    assert len({part.untyped_storage().data_ptr() for part in parts}) == 4  # one block each, not one for every step
+    del parts
     trained.profile_gradient(attack_direction(trained.embeddings))
     assert not trained.tape
     again = trained.profile_gradient(attack_direction(trained.embeddings))

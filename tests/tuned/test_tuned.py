@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import sharpap
-from sharpap.assess.recipe import experiment_from
+from sharpap.assess.recipe import experiment_from, read_recipe
 from sharpap.assess.standing import BEHIND, standings
 from sharpap.config import build
 from sharpap.config.registry import REGISTRY
@@ -14,7 +16,7 @@ from sharpap.data import TargetPool
 from sharpap.metrics import evaluate
 from sharpap.recommenders import EASE, WRMF, Popularity
 from sharpap.recommenders.calls import fit
-from sharpap.recommenders.wrmf import weight_for
+from sharpap.recommenders.wrmf import size_for, weight_for
 from sharpap.tuned import spaces, tuned
 
 
@@ -26,11 +28,15 @@ def test_a_usual_space_is_one_of_the_victim_s_settings(name):
             build("victim", {"name": name, dimension.path.removeprefix("victim."): value})
 
 
-@pytest.mark.parametrize("name", tuned("ml-100k"))
-def test_tuned_settings_lie_in_the_space_that_was_searched(name):
-    found = tuned("ml-100k")[name]
+@pytest.mark.parametrize(
+    ("data", "name"), [(data, name) for data in ("ml-100k", "amazon-book") for name in tuned(data)]
+)
+def test_tuned_settings_lie_in_the_space_that_was_searched(data, name):
+    found = tuned(data)[name]
     assert set(found.settings) == set(found.space)
-    for dimension in read_space((key, value) for key, value in found.space.items()):
+    fixed = {key for key, value in found.space.items() if isinstance(value, list) and len(value) == 1}
+    assert all(found.space[key] == [found.settings[key]] for key in fixed)
+    for dimension in read_space((key, value) for key, value in found.space.items() if key not in fixed):
         assert dimension.holds(found.settings[dimension.path])
     assert 0 < found.valid < 1
     assert set(found.test) == {"10", "20", "50"}
@@ -64,6 +70,24 @@ def test_the_weight_follows_the_density(ml100k):
     few = train[:40, :60]  # on little data 30 would be above all that there is to learn
     assert WRMF().least_squares(few).reg < 7
     assert WRMF(reg=3.0).least_squares(few).reg == 3
+
+
+def test_wrmf_has_more_factors_on_sparse_data(ml100k):
+    draw = np.random.default_rng(0)
+    sparse = csr_array((np.ones(3_000, np.float32), draw.integers(0, 2_000, (2, 3_000))), shape=(2_000, 2_000))
+    assert size_for(ml100k.train.matrix) == 64
+    assert WRMF(epochs=1).fit(sparse, seed=0).user_factors.shape[1] == size_for(sparse) == 128
+    assert WRMF(epochs=1, embedding_size=8).fit(sparse, seed=0).user_factors.shape[1] == 8
+    assert build("victim", "wrmf-paper").embedding_size == 64  # what its tables were made with
+
+
+def test_the_recipe_of_amazon_book_has_its_tuned_victims(data_home):
+    recipe = read_recipe("paper/amazon-book")
+    experiment, config = experiment_from(recipe)
+    assert experiment.dataset.name == "amazon-book"
+    assert set(experiment.victims) == {"wrmf", "bpr-mf", "lightgcn"} == set(tuned("amazon-book"))
+    for name, found in tuned("amazon-book").items():
+        assert config["victims"][name].items() >= found.settings.items()
 
 
 def test_a_recipe_that_asks_gets_them_and_its_own_settings_come_first():

@@ -96,11 +96,11 @@ class WRMFSurrogate(Settings):
             loss = self._loss_at(t, plain, theta, genuine.shape[0])
             grads = loss.gradient(theta)
             if t > self.epochs - unrolled:
-                used = (
+                before, used = (
                     tuple(block[len(tape)].copy_(part) for block, part in zip(blocks, parts, strict=True))
                     for blocks, parts in zip(room, (theta, grads), strict=True)
                 )
-                tape.append(Step(t, *used, loss))
+                tape.append(Step(t, before, used, loss))
             for part, moment, grad in zip(theta, moments, grads, strict=True):
                 adam.step(part, moment, grad, t)
         if not all(bool(torch.isfinite(part).all()) for part in theta):
