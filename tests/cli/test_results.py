@@ -161,3 +161,48 @@ def test_control_characters_of_names_reach_no_file(tmp_path):
         assert text.count("x1b") == 3
     export(table, tmp_path / "t.parquet")
     assert pl.read_parquet(tmp_path / "t.parquet").equals(table)
+
+
+def test_hits_stand_beside_the_bound_on_any_attack(sharpap, folders):
+    code, text, err = sharpap("results", folders / "small", folders / "large", "--bound", "--k", 10, "--json")
+    assert code == 0, err
+    found = pl.DataFrame(json.loads(text))
+    assert found.select("run", "attack", "victim").rows() == [
+        (run, attack, "ease") for run in ("small", "large") for attack in ("random", "bandwagon")
+    ]
+    by_hand = measured(folders / "large").filter((pl.col("k") == 10) & (pl.col("victim") == "ease"))
+    for column, metric, attack in (("bound", "reach", "none"), ("hits", "H", "bandwagon")):
+        mean = by_hand.filter((pl.col("metric") == metric) & (pl.col("attack") == attack))["value"].mean()
+        assert found.row(3, named=True)[column] == pytest.approx(mean)
+    code, text, err = sharpap("results", folders / "small", "--bound", "--victim", "popularity")
+    assert code == 2
+    assert "no victim 'popularity'" in err
+
+
+def test_how_far_any_attack_could_get_without_one(sharpap, tmp_path):
+    """The same targets, seed and data as a run's: the same bound."""
+    data = ["--data", "synthetic", *GRID[3:9]]
+    run = [
+        "run",
+        *data,
+        "--attack",
+        "random",
+        "--victim",
+        "item-knn",
+        "--draws",
+        2,
+        "--set",
+        "victims.item-knn.shrinkage=3",
+    ]
+    assert sharpap(*run, "-o", tmp_path / "r", "-q")[0] == 0
+    shares = json.loads((tmp_path / "r" / "provenance.json").read_text())["reach"]["shares"]["item-knn"]
+    asked = ["reach", "item-knn", *data, "--draws", 2, "--set", "shrinkage=3"]
+    found = json.loads(sharpap(*asked, "--json")[1])["reach"]["shares"]["item-knn"]
+    assert 0 < shares["10"][0] < 1
+    assert found["10"] == shares["10"]
+    text = sharpap(*asked)[1]
+    assert "10 % (8)" in text
+    assert "as long as the other items keep the scores" in text
+    code, text, _ = sharpap("reach", "popularity", *data)
+    assert code == 0
+    assert "no bound is known" in text

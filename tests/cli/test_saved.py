@@ -168,6 +168,10 @@ ODD_PROVENANCE = [
     {"wall_seconds": float("nan")}, {"wall_seconds": 10**400}, {"interrupted": {}}, {"peak_memory_mib": -1},
     {"figures": {"genuine": None, "attacks": {"random": {"popularity": [], "sizes": [], "history": []}}, "targets": {}}},
     {"figures": {"genuine": None, "attacks": {}, "targets": {"1": "x"}}},
+    {"reach": 3}, {"reach": None}, {"reach": {"users": 9, "budget": 1, "fakes": [1, 2], "shares": {"ease": {"5": [0.1]}}}},
+    {"reach": {"users": 9, "budget": 1, "fakes": [2, 1], "shares": {}}},
+    {"reach": {"users": 9, "budget": 1, "fakes": [1], "shares": {"ease": {"5": [1.5]}}}},
+    {"reach": {"users": 9, "budget": 1, "fakes": [1], "shares": {"ease": {"x": [0.5]}}}},
     {"dataset": {"name": "x", "users": 10**30, "items": 1, "train": 1, "fingerprint": "", "source": {}}},
 ]  # fmt: skip
 

@@ -172,6 +172,7 @@ class _Auditor:
             curve=[figures.exposure(key) for key in curve], pools=[figures.exposure(key) for key in pools],
             groups=figures.groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
             paths=[figures.path(setting, victims, worst) for setting, victims in self.paths.items()],
+            cliff=figures.cliff(curve[-1], self.name),
             settings={
                 "attacks": list(settings.attacks), "budgets": list(settings.budgets), "draws": settings.draws,
                 "size": settings.size, "pools": list(settings.pools), "k": settings.k, "seed": settings.seed,

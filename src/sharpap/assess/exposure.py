@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from sharpap.assess.cliff import Cliffs
 from sharpap.assess.detection import Detection
 from sharpap.metrics import Interval
 
@@ -156,6 +157,7 @@ class AuditReport:
         screening: every attack with about 1 % fakes on the first pool.
         strongest: the attack with most hits there; of equal ones, that which leaves the targets highest.
         curve: the strongest attack over budgets, on the first pool.
+        cliff: the bound on any attack by number of fakes, means over draws; None where none is known.
         pools: the strongest attack with the breaking budget on each pool.
         groups: users by activity, quarters of equal size, on the first pool, where the strongest attack gets through.
         breaking: the smallest budget of the curve with which the strongest attack reaches the first of LEVELS; the largest
@@ -185,6 +187,7 @@ class AuditReport:
     remedies: list[Remedy]
     paths: list[Path] = field(default_factory=list)
     origin: str = ""
+    cliff: Cliffs | None = None
     LEVELS: ClassVar[tuple[float, ...]] = (0.01, 0.05, 0.10)
 
     def needed(self, level: float) -> tuple[int | None, int | None]:

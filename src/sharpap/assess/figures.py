@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sharpap.assess.cliff import Cliffs, cliffs
 from sharpap.assess.experiment import CLEAN
 from sharpap.assess.exposure import Exposure, Group, Path, Step, Value
 from sharpap.attacks import Poison
@@ -92,6 +93,11 @@ class Figures:
             own = sizes[users[rows]]
             groups.append(Group(low=int(own.min()), high=int(own.max()), users=len(rows), hits=float(np.mean(hits))))
         return groups
+
+    def cliff(self, key: Key, name: str) -> Cliffs | None:
+        """The bound on any attack by number of fakes, under the recommender's name, as far as the fakes of a place."""
+        clean = {(name, draw): found for draw, found in enumerate(self.seen(none(key[1])))}
+        return cliffs(clean, self.poisons[key, 0].num_fake)
 
     def path(self, setting: str, victims: Iterable[tuple[Value, str]], key: Key) -> Path:
         """The victims with each value of a setting, on the profiles of one place."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from sharpap.assess.cliff import Cliffs
+
 MOST = 1e15  # what is measured stays far below
 _Whole = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 _Number = Annotated[float, Field(strict=True, ge=-MOST, le=MOST)]
@@ -85,6 +87,7 @@ class _Provenance:
     machine: _Machine = _ABSENT
     capabilities: dict[str, _Capabilities] = field(default_factory=dict)
     figures: _Figures = _ABSENT
+    reach: Cliffs = _ABSENT
 
 
 @dataclass
@@ -118,6 +121,11 @@ def check_config(found: Any) -> None:
     for name, table in found.get("victims", {}).items():
         if not isinstance(table.get("recommender", {}), dict):
             raise ValueError(f"victims.{name}.recommender is no table")
+
+
+def cliffs_in(provenance: dict[str, Any]) -> Cliffs | None:
+    """The bounds by number of fakes; None where a run of an older version did not keep them, or none is known."""
+    return _PROVENANCES.validate_python({"reach": provenance["reach"]}).reach if "reach" in provenance else None
 
 
 def check_provenance(found: Any) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 
 from sharpap.assess import summary
+from sharpap.assess.cliff import Cliffs, beside_bound
 from sharpap.assess.experiment import CLEAN, Experiment, leading_k
+from sharpap.assess.forms import cliffs_in
 from sharpap.assess.landscape import Landscape, transfer_drops
 from sharpap.assess.reported import Reported, compare
 from sharpap.attacks import Poison
@@ -202,6 +204,16 @@ class Results:
             return pl.DataFrame()
         found = pl.concat(parts)
         return found.with_columns(p_holm=pl.Series(holm(found["p"].to_numpy())))
+
+    @property
+    def cliffs(self) -> Cliffs | None:
+        """The most that any fakes could do to each victim, by their number; None where no bound is known."""
+        return cliffs_in(self.provenance)
+
+    @property
+    def beside_bound(self) -> pl.DataFrame:
+        """Every attack's hits beside the bound on any attack; see `cliff.beside_bound`."""
+        return beside_bound(self.frame)
 
     @property
     def sharpness_table(self) -> pl.DataFrame:

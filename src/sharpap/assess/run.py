@@ -14,6 +14,7 @@ from sharpap import progress
 from sharpap.assess.backends import backend as chosen
 from sharpap.assess.backends import work_through
 from sharpap.assess.cells import CellStore
+from sharpap.assess.cliff import cliffs
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.landscape import Landscape
 from sharpap.assess.provenance import Watch
@@ -197,6 +198,8 @@ class _Grid:
         made.provenance["capabilities"] = {
             name: asdict(can) for name, can in sorted(self.capabilities.items()) if can != Capabilities()
         }
+        bounds = cliffs(self.clean, max(map(self.experiment.fakes, self.goals), default=0))
+        made.provenance |= {"reach": bounds.facts()} if bounds else {}
         made.sharpness = [self.landscapes[place] for place in places if place in self.landscapes]
         return made
 

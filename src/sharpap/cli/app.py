@@ -230,6 +230,23 @@ def audit(
 
 
 @app.command()
+def reach(
+    target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
+    data: Data = None,
+    threshold: Threshold = None,
+    draws: Annotated[int, typer.Option(min=1, help="Target draws.")] = 3,
+    seed: Seed = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """How far any attack could get, by number of fakes, where a bound is known; nothing is attacked."""
+    from sharpap.cli.reach import show_reach
+
+    show_reach(target, data, threshold, draws, seed, settings or [], quiet, as_json)
+
+
+@app.command()
 def detect(
     folder: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
     detector: Annotated[
@@ -279,6 +296,7 @@ def results(
     compare: Annotated[
         bool, typer.Option("--compare", help="The second folder minus the first, draw by draw.")
     ] = False,
+    bound: Annotated[bool, typer.Option("--bound", help="H beside the most that any attack could do.")] = False,
     rows: Annotated[bool, typer.Option("--rows", help="Every measurement instead of means over draws.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a .csv, .parquet or .tex instead.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
@@ -287,7 +305,8 @@ def results(
     """Ask results folders: filter, pivot, compare two runs, export."""
     from sharpap.cli.results import Query, show_results
 
-    shapes = [name for name, wanted in (("pivot", pivot), ("compare", compare), ("rows", rows)) if wanted]
+    asked = {"pivot": pivot, "compare": compare, "bound": bound, "rows": rows}
+    shapes = [name for name, wanted in asked.items() if wanted]
     if len(shapes) > 1:
         raise ConfigError(f"--{shapes[0]} and --{shapes[1]} exclude each other.")
     metrics = () if "all" in (metric or ()) else tuple(metric or ["H"])

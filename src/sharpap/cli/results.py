@@ -67,7 +67,7 @@ def show_results(
     Args:
         folders: results folders.
         query: which measurements.
-        shape: "means" over target draws, "rows" as measured, "pivot" (a column a victim), or "compare" (two folders).
+        shape: "means" over target draws, "rows" as measured, "pivot" (a column a victim), "compare" (two folders), or "bound".
         out: .csv, .parquet or .tex; None: print.
         overwrite: replace `out`.
         as_json: print rows as JSON.
@@ -79,6 +79,8 @@ def show_results(
     runs = _loaded(folders)
     if shape == "compare":
         table = compare(runs, query)
+    elif shape == "bound":
+        table = bounds(runs, query)
     elif shape == "rows":
         table = query.of(rows(runs))
     else:
@@ -120,6 +122,17 @@ def means(runs: dict[str, Results], query: Query) -> pl.DataFrame:
     if not parts:
         raise ConfigError("These results hold no measurement.", hint="`sharpap report` says what failed.")
     return pl.concat(parts)
+
+
+def bounds(runs: dict[str, Results], query: Query) -> pl.DataFrame:
+    """Hits beside the bound on any attack (`cliff.beside_bound`); raises `ConfigError` where no bound is known."""
+    found = pl.concat([made.beside_bound.select(pl.lit(name).alias("run"), pl.all()) for name, made in runs.items()])
+    if not found.height:
+        hint = (
+            "docs/reach.md says for which recommenders one is; the command of an older run, given again, measures it."
+        )
+        raise ConfigError("These results hold no bound on any attack.", hint=hint)
+    return query.of(found.with_columns(metric=pl.lit("H"))).drop("metric")
 
 
 def pivot(table: pl.DataFrame) -> pl.DataFrame:

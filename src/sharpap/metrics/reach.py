@@ -62,6 +62,12 @@ class Reach:
             raise ValueError(f"{fakes} fakes are more than the bound was made for ({self.fakes[-1]}).")
         return self.most[self.ks.index(k), place]
 
+    @property
+    def mean(self) -> Array:
+        """(ks, f) means over the targets that somebody does not own; NaN where everybody owns all of them."""
+        known = ~np.isnan(self.most[0, 0])
+        return self.most[..., known].mean(-1) if known.any() else self.most[..., 0]
+
     def only(self, columns: Array) -> Reach:
         """The part of some targets."""
         return replace(self, most=self.most[..., columns], together=self.together[..., columns])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from sharpap.assess.standing import BEHIND
 from sharpap.report import advice
-from sharpap.report.charts import Bar, intervals
+from sharpap.report.charts import Bar, Mark, Series, intervals, lines
 from sharpap.report.markdown import escaped, table
 from sharpap.report.shares import change, in_brackets, percent, share_of
 from sharpap.report.template import render
@@ -45,7 +48,8 @@ def audit_html(found: AuditReport) -> str:
         levels=[(100 * level, *found.needed(level), needed(found, level)) for level in found.LEVELS], curve=curve,
         attacks=attacks, data=data(found), origin=found.origin, reading=reading(found),
         verdict=verdict(found).replace("**", ""),
-        opening=opening(found), standing=standing(found), bound=bound(found), breaking=found.breaking,
+        opening=opening(found), standing=standing(found), bound=bound(found), cliff=cliff(found), at_most=at_most,
+        breaking=found.breaking,
         cost=cost(found), visibility=visibility(found), auc=auc, detector_columns=DETECTOR_COLUMNS,
         detector_rows=detector_rows(found), limits=LIMITS, advice=advice.lines(found),
         paths=advice.paths(found), same=advice.same_profiles(found),
@@ -138,7 +142,41 @@ def bound(found: AuditReport) -> str:
     if not known:
         return "For this kind of model no bound is known on what other attacks could do."
     shares = ", ".join(f"{100 * (each.reach or 0):.1f} % with {each.fakes:,}" for each in known)
-    return f"Whatever the fakes are, they cannot be in more lists than: {shares}."
+    above = [
+        each for each in found.screening + found.curve if each.hits.mean > (1 if each.reach is None else each.reach)
+    ]
+    what = (
+        "The measured hits lie above it: the fakes lower those scores, too."
+        if above
+        else "No attack tried got above it."
+    )
+    return (
+        "Whatever the fakes are, they cannot be in more lists than this, as long as the other items keep their scores: "
+        f"{shares}. {what}"
+    )
+
+
+def cliff(found: AuditReport) -> Markup:
+    """The bound by number of fakes, and the strongest attack's hits at each budget; nothing where no bound is known."""
+    if found.cliff is None:
+        return Markup("")
+    bounds = found.cliff.curve(found.recommender, found.settings["k"])
+    series = [
+        Series(
+            label="bound, any attack", style="genuine", points=[(0.0, nan), *((f, 100 * share) for f, share in bounds)]
+        ),
+        Series(label=found.strongest, style="s0", points=[(each.fakes, 100 * each.hits.mean) for each in found.curve]),
+    ]
+    dots = [
+        Mark(label=f"{each.fakes:,} fakes: {percent(each.hits.mean)}", style="s0", x=each.fakes, y=100 * each.hits.mean)
+        for each in found.curve
+    ]
+    return lines(series, x_label="fake users", y_label="% of lists", y_max=100, dots=dots)
+
+
+def at_most(each: Exposure) -> str:
+    """The bound of a budget."""
+    return "not known" if each.reach is None else f"{100 * each.reach:.1f} %"
 
 
 def strongest(found: AuditReport) -> Exposure:
@@ -190,10 +228,14 @@ def _of(count: int | None, users: int) -> str:
 
 def _table(found: AuditReport) -> str:
     rows = [
-        [f"{each.fakes:,}", share_of(each.fakes, found.users), in_brackets(each.hits), change(each.accuracy)]
+        [
+            f"{each.fakes:,}", share_of(each.fakes, found.users), in_brackets(each.hits), at_most(each),
+            change(each.accuracy),
+        ]
         for each in found.curve
-    ]
-    return table(["fake users", "of genuine users", "lists with a target", "change of NDCG"], rows)
+    ]  # fmt: skip
+    head = ["fake users", "of genuine users", "lists with a target", "at most, any attack", "change of NDCG"]
+    return table(head, rows)
 
 
 def _attacks(points: list[Exposure]) -> str:

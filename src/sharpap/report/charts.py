@@ -36,6 +36,16 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mark:
+    """One dot at a place of a chart."""
+
+    label: str
+    style: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bar:
     """One mean with its interval."""
 
@@ -47,9 +57,10 @@ class Bar:
 
 
 def lines(
-    series: Sequence[Series], *, x_label: str, y_label: str, height: int = 240, y_max: float | None = None
-) -> Markup:
-    """A line chart from 0 upwards."""
+    series: Sequence[Series], *, x_label: str, y_label: str, height: int = 240, y_max: float | None = None,
+    dots: Sequence[Mark] = (),
+) -> Markup:  # fmt: skip
+    """A line chart from 0 upwards, with dots within its range."""
     xs = [x for each in series for x, _ in each.points]
     ys = [y for each in series for _, y in each.points if not isnan(y)]
     if not xs or not ys:
@@ -67,7 +78,7 @@ def lines(
     parts = [_frame(ticks, lambda y: at(x_low, y)[1], height, x_label, y_label)]
     marks = [x_low + tick for tick in _ticks(x_high - x_low) if x_low + tick <= x_high]
     parts += [text(at(x, 0)[0], height - BOTTOM + 18, _short(x), "middle") for x in marks]
-    parts += [polyline(each, at) for each in series]
+    parts += [polyline(each, at) for each in series] + [dot(mark, at) for mark in dots]
     return _svg(parts, height, f"{y_label} by {x_label}") + legend([each for each in series if not each.faint])
 
 
@@ -120,6 +131,12 @@ def polyline(series: Series, at: Callable[[float, float], tuple[float, float]]) 
         f'<polyline class="line {series.style}{" faint" if series.faint else ""}" points="{path}">'
         f"<title>{escape(series.label)}</title></polyline>"
     )
+
+
+def dot(mark: Mark, at: Callable[[float, float], tuple[float, float]]) -> str:
+    """A mark, with its label where the pointer rests on it."""
+    x, y = at(mark.x, mark.y)
+    return f'<g class="{mark.style}"><circle cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escape(mark.label)}</title></circle></g>'
 
 
 def mean_of_draws(label: str, style: str, runs: Sequence[Sequence[tuple[float, float]]]) -> list[Series]:

@@ -10,7 +10,7 @@ import polars as pl
 import tomli_w
 
 from sharpap.files import write_text
-from sharpap.report import matrix, sections, sharpness
+from sharpap.report import matrix, reach, sections, sharpness
 from sharpap.report.matrix import CLEAN
 from sharpap.report.template import island, number, render
 
@@ -38,9 +38,12 @@ def notes(results: Results) -> list[str]:
         found.append(
             "Target draws share items, since the pool holds too few: they are not independent, and the intervals too narrow."
         )
+    from sharpap.assess.cliff import verdict
     from sharpap.assess.standing import remarks, standings
 
     found += remarks(standings(results, results.main_k))
+    beside = results.beside_bound
+    found += [verdict(beside)] if beside["above"].sum() else []
     for victim, can in results.provenance.get("capabilities", {}).items():
         if can["top_k"] is not None:
             found.append(
@@ -99,6 +102,7 @@ def context(results: Results) -> dict[str, Any]:
         "all_bars": sections.fits(results),
         "paired": sections.paired(results, k),
         "inapplicable": inapplicable(results),
+        "reach": reach.section(results, k),
         "reported": results.reported().to_dicts(),
         "utility": sections.utility(results, k),
         "sharpness": sharpness.section(results, drawn),

@@ -8,20 +8,10 @@ from math import ceil, floor, isnan, sqrt
 
 from markupsafe import Markup
 
-from sharpap.report.charts import RIGHT, TOP, WIDTH, Series, legend, polyline, round_step, text
+from sharpap.report.charts import RIGHT, TOP, WIDTH, Mark, Series, dot, legend, polyline, round_step, text
 from sharpap.report.template import escape
 
 LEFT, BOTTOM = 104, 56
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """One dot of a scatter."""
-
-    label: str
-    style: str
-    x: float
-    y: float
 
 
 def curves(
@@ -44,11 +34,7 @@ def scatter(marks: Sequence[Mark], *, x_label: str, y_label: str, title: str, ab
         return Markup("")
     axes = _Axes.around([(mark.x, mark.y) for mark in shown], height)
     parts = [axes.frame(x_label, y_label)]
-    parts += [
-        f'<g class="{mark.style}"><circle cx="{axes.x(mark.x):.1f}" cy="{axes.y(mark.y):.1f}" r="5">'
-        f"<title>{escape(mark.label)}</title></circle></g>"
-        for mark in shown
-    ]
+    parts += [dot(mark, axes.at) for mark in shown]
     return _svg(parts, WIDTH, height, title, about)
 
 

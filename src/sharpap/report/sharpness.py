@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sharpap.report.charts import Series, legend, mean_of_draws, style
-from sharpap.report.planes import Mark, curves, heat_map, scatter
+from sharpap.report.charts import Mark, Series, legend, mean_of_draws, style
+from sharpap.report.planes import curves, heat_map, scatter
 
 if TYPE_CHECKING:
     from sharpap.assess.landscape import Landscape

@@ -1,0 +1,58 @@
+"""`sharpap reach`: the bound on any attack by number of fakes, for one recommender; trained once a seed, nothing attacked."""
+
+from __future__ import annotations
+
+import json
+
+from rich.table import Table
+from rich.text import Text
+
+from sharpap.assess import stress_test
+from sharpap.assess.cliff import Cliffs
+from sharpap.assess.recipe import dataset_from
+from sharpap.cli.console import reporting, stdout
+from sharpap.cli.settings import apply
+from sharpap.config import build, locate
+from sharpap.data import TargetPool
+from sharpap.report.reach import head, rows
+from sharpap.report.width import print_whole
+
+KS = (10, 20, 50)
+
+
+def show_reach(
+    target: str, data: str | None, threshold: float | None, draws: int, seed: int | None, settings: list[str], quiet: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Of a victim by name or ``module:attribute``; `--set` paths outside ``data.`` are its options."""
+    recipe: dict[str, dict[str, object]] = {"options": {}}
+    own = [entry if entry.startswith("data.") else f"options.{entry}" for entry in settings]
+    apply(recipe, {"data.source": data, "data.threshold": threshold}, None, None, own)
+    options = recipe["options"]
+    if locate.is_code(target):
+        made = locate.recommender(target, options, where="options")
+    else:
+        made = build("victim", {"name": target, **options})
+    with reporting(quiet=quiet):
+        dataset, _ = dataset_from(recipe.get("data", {}))
+        pool = TargetPool(draws=draws)
+        found = stress_test(dataset, attacks={}, victims={target: made}, targets=pool, ks=KS, seed=seed or 0).cliffs
+    if as_json:
+        print(json.dumps({"target": target, "data": dataset.name, "reach": found and found.facts()}))
+        return
+    if found is None:
+        stdout().print(Text(f"For {target} no bound is known on what an attack could do (docs/reach.md)."))
+        return
+    print_whole(stdout(), _table(found, f"The most that any attack could do to {target} on {dataset.name}: H@K in %"))
+    stdout().print(
+        Text("Whatever the fakes are, as long as the other items keep the scores that they have without fakes.")
+    )
+
+
+def _table(found: Cliffs, title: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", title_style="bold", min_width=len(title))
+    for name in ("K", *head(found)):
+        table.add_column(name, justify="right")
+    for row in rows(found, list(KS)):
+        table.add_row(str(row["k"]), *row["bounds"])
+    return table
