@@ -22,7 +22,7 @@ from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.surrogates.wrmf import TrainedWRMF
 
 REACH = 0.2
-ASCENT = 0.05  # SharpAP's default radius: the right edge of a plane is where that attack judges itself
+ASCENT = 0.05  # the radius of sharpap-paper: the right edge of a plane is where that attack judges itself
 RIVALS = 100
 EXPLORED = WRMFSurrogate(positive_weight=20.0, reg=20.0)  # around which landscapes are measured: the papers' surrogate
 
