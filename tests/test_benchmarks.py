@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sharpap.data import TargetPool, load
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -28,3 +31,59 @@ def test_it_prints_its_table(command, rows):
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
     assert [line[0] for line in lines[2:]] == rows
     assert {len(line) for line in lines} == {len(lines[0])}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("peers") / "inputs"
+    done = beside_peers("--export", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def beside_peers(*arguments):
+    settings = ["--data", "synthetic", "--draws", "2", "--fakes", "3", "--ours", "bandwagon", "--victims", "ease"]
+    command = [sys.executable, BENCHMARKS / "beside_peers.py", *arguments, *settings]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def write_profiles(folder, inputs, size):
+    """Files of a peer for both draws: three fakes who hold the targets and the first items after them."""
+    facts = json.loads((inputs / "inputs.json").read_text())
+    for draw, targets in enumerate(facts["targets"]):
+        items = [*targets, *(item for item in range(len(facts["item_ids"])) if item not in targets)][:size]
+        lines = [f"{fake},{facts['item_ids'][item]}" for fake in range(3) for item in items]
+        path = folder / f"{draw}.csv"
+        path.write_text("\n".join(["user_id,item_id", *lines]))
+        about = {"attack": "theirs", "seconds": 7, "target_ids": [facts["item_ids"][item] for item in targets]}
+        path.with_name(f"{draw}.csv.json").write_text(json.dumps(about))
+    return facts["profile_size"]
+
+
+def test_peers_get_the_training_data_and_the_targets(inputs):
+    dataset = load("synthetic")
+    for name, part in (("train", dataset.train), ("val", dataset.valid)):
+        lines = [line.split() for line in (inputs / f"{name}.txt").read_text().splitlines()]
+        assert [int(user) for user, *_ in lines] == list(range(part.num_users))
+        assert [int(item) for _, *items in lines for item in items] == part.matrix.indices.tolist()
+    facts = json.loads((inputs / "inputs.json").read_text())
+    drawn = [TargetPool().draw(dataset.train, draw, seed=0) for draw in range(2)]
+    assert [tuple(targets) for targets in facts["targets"]] == drawn
+
+
+def test_profiles_of_peers_are_measured_beside_ours(inputs, tmp_path):
+    write_profiles(tmp_path, inputs, 20)
+    done = beside_peers(tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if line]
+    measured = ["no attack", "bandwagon", "theirs"]
+    assert [row[0] for row in rows if row[0] in measured] == [*measured, *measured, *measured[1:]]
+    assert rows[-1][:5] == ["theirs", "7.0", "3", "20", "5.0"]
+
+
+def test_profiles_of_peers_keep_the_budget(inputs, tmp_path):
+    size = write_profiles(tmp_path, inputs, 60)
+    done = beside_peers(tmp_path)
+    assert done.returncode == 1
+    assert f"60 items into fake profile 0; the budget is {size}." in done.stderr
+    assert "Traceback" not in done.stderr
