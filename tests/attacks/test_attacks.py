@@ -49,6 +49,7 @@ ATTACKS = {
     "bandwagon": Bandwagon(popular_share=0.2),
     "revadv": SMALL,
     "sharpap": replace(SMALL, worst_case=SharpnessAware()),
+    "alike": replace(SMALL, step=SwapStep(alike=True), chosen_by="loss"),
     "global": replace(SMALL, worst_case=SharpnessAware(ball="global", rho=0.01, steps=3)),
     "adaptive": replace(SMALL, worst_case=SharpnessAware(ball="adaptive")),
     "control": replace(SMALL, worst_case=RandomDirection()),
@@ -185,6 +186,38 @@ def test_a_swap_exchanges_the_worst_present_for_the_best_absent():
     assert sorted(moved[0].tolist()) == [1, 2]
     still = mover.move(torch.tensor([[2, 3]]), Given(slope), done=0.0, generator=np.random.default_rng(0))
     assert sorted(still[0].tolist()) == [2, 3]
+
+
+def test_alike_profiles_move_together_by_the_sum_of_their_gradients():
+    slope = torch.tensor(
+        [[5.0, 1.0, -3.0, 0.0, -9.0, 2.0], [-4.0, 6.0, 1.0, 0.0, -9.0, 0.0]]
+    )  # sum 1, 7, -2, 0, -18, 2
+    mover = SwapStep(swap_share=0.5, alike=True).begin(2, 6, torch.tensor([4]), np.ones(6, np.int64))
+    moved = mover.move(torch.tensor([[0, 1], [2, 3]]), Given(slope), done=0.0, generator=np.random.default_rng(0))
+    assert [sorted(row.tolist()) for row in moved] == [[0, 2], [0, 2]]
+
+
+def test_alike_profiles_stay_alike(blocks):
+    made = ATTACKS["alike"].poison(blocks, Goal(targets=(5, 33)), Budget(fake_users=4, profile_size=8), seed=0)
+    assert len({tuple(row) for row in made.profiles.toarray()}) == 1
+
+
+def test_the_finalist_with_the_least_loss_is_chosen_where_that_is_asked_for(blocks, monkeypatch):
+    """A first epoch that has a hit by luck loses to the later ones, whose loss is less."""
+    look, seen = RevAdv._look, []
+
+    def lucky(self, *args):
+        seen.append(args[3])
+        return replace(look(self, *args), hit_ratio=float(len(seen) == 1))
+
+    monkeypatch.setattr(RevAdv, "_look", lucky)
+    first = {}
+    for chosen_by in ("hits", "loss"):
+        seen.clear()
+        attack = replace(SMALL, epochs=6, finalists=1, chosen_by=chosen_by)
+        made = attack.poison(blocks, Goal(targets=(5, 33)), Budget(fake_users=4, profile_size=8), seed=0)
+        first[chosen_by] = np.array_equal(made.profiles.toarray(), seen[0].toarray())
+    assert first == {"hits": True, "loss": False}
 
 
 def test_memory_of_an_outer_step_grows_with_users_plus_items_not_with_their_product():

@@ -7,6 +7,7 @@ import heapq
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from sharpap import checkpoints, progress
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import copied_profiles, kept_rows, pinned_items, to_csr
-from sharpap.attacks.scan import check_movable, scan
+from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.step import Mover, Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
 from sharpap.errors import ConfigError, ContractError
@@ -56,6 +57,7 @@ class RevAdv(Settings):
         users_per_epoch: genuine users the loss averages over in one epoch, drawn anew; None: all. A sample costs strength
             (docs/performance.md).
         finalists, final_seeds: this many best profiles are compared on this many fresh surrogates at the end.
+        chosen_by: "hits", H@k on them, or "loss", the attack loss on them. Where a surrogate can hardly be won, hits are luck.
         known_share: share of genuine interactions the attacker sees, drawn once; the loss still averages over all users.
 
     Source: Tang, Wen and Wang 2020 (RevAdv); Xie et al. 2026 (SharpAP), section 4.
@@ -79,6 +81,7 @@ class RevAdv(Settings):
     users_per_epoch: int | None = None
     finalists: int = 4
     final_seeds: int = 2
+    chosen_by: Literal["hits", "loss"] = "hits"
     known_share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -88,6 +91,8 @@ class RevAdv(Settings):
         for name in ("epochs", "k", "rivals", "finalists", "final_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 1 or more.")
+        if self.chosen_by not in ("hits", "loss"):
+            raise ConfigError(f"chosen_by={self.chosen_by!r} is neither hits nor loss.")
         if not 0 < self.known_share <= 1:
             raise ConfigError(f"known_share={self.known_share} must lie above 0 and at most at 1.")
         every = self.worst_case.every_step
@@ -136,7 +141,7 @@ class RevAdv(Settings):
                     float(np.mean([getattr(each, name) for each in seen])) for name in ("value", "hit_ratio")
                 )
                 sign = 1.0 if goal.direction == "promote" else -1.0
-                heapq.heappush(best, (sign * hits, -value, -epoch, fillers))
+                heapq.heappush(best, (sign * hits if self.chosen_by == "hits" else 0.0, -value, -epoch, fillers))
                 if len(best) > self.finalists:
                     heapq.heappop(best)
                 history.append({"epoch": epoch, "attack_loss": value, "surrogate_hit_ratio": hits})
@@ -152,7 +157,8 @@ class RevAdv(Settings):
                     checkpoints.save(
                         place, {"epoch": epoch + 1, "seconds": seconds} | _state(fillers, best, history, mover, moves)
                     )
-        chosen, hit_ratio = self._choose([entry[3] for entry in sorted(best, reverse=True)], train, goal, pinned, seed)
+        finalists = [entry[3] for entry in sorted(best, reverse=True)]
+        chosen, hit_ratio = self._choose(finalists, train, clean, goal, pinned, seed)
         return Poison(
             profiles=self._profiles(chosen, pinned, num_items),
             goal=goal,
@@ -191,9 +197,7 @@ class RevAdv(Settings):
     ) -> _Seen:  # fmt: skip
         """Train one surrogate and take the attack loss's gradient at its worst case, or the worst cases of its states."""
         trained = surrogate.train(train, fake, seed=derive_seed(seed, "surrogate", epoch if self.reseed else 0))
-        found = scan(trained.embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
-        if clean is not None:
-            found = replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
+        found = self._scanned(trained.embeddings, clean, train, goal, users)
         loss = partial(self.objective.value_and_grad, scan=found)
         states = trained.states(self.worst_case.every_step)
         values, grads = [], {}
@@ -204,6 +208,14 @@ class RevAdv(Settings):
             values.append(value)
             grads[back] = grad if len(states) == 1 else grad.times(1 / len(states))
         return _Seen(trained, grads.pop(0), grads, float(np.mean(values)), found.hit_ratio)
+
+    def _scanned(
+        self, embeddings: Embeddings, clean: Embeddings | None, train: csr_array, goal: Goal, users: np.ndarray | None
+    ) -> Scan:
+        found = scan(embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
+        if clean is None:
+            return found
+        return replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
 
     @property
     def members(self) -> tuple[Surrogate, ...]:
@@ -223,26 +235,28 @@ class RevAdv(Settings):
         return to_csr(list(torch.cat([pinned.expand(len(fillers), -1), fillers], dim=1).numpy()), num_items)
 
     def _choose(
-        self, candidates: list[Tensor], train: csr_array, goal: Goal, pinned: Tensor, seed: int
-    ) -> tuple[Tensor, float]:
-        """The candidate with the best mean H@k over fresh surrogates, all candidates on the same ones."""
+        self, candidates: list[Tensor], train: csr_array, clean: list[Embeddings | None], goal: Goal, pinned: Tensor, seed: int
+    ) -> tuple[Tensor, float]:  # fmt: skip
+        """The best candidate over fresh surrogates, all candidates on the same ones, and its mean H@k on them."""
         users = self._users(train, seed, self.epochs)
-        scores = []
+        sign = 1.0 if goal.direction == "promote" else -1.0
+        hits, scores = [], []
         with progress.task("Comparing the best profiles", len(candidates)) as task:
             for fillers in candidates:
                 fake = self._profiles(fillers, pinned, train.shape[1])
-                found = [
-                    scan(
-                        member.train(train, fake, seed=derive_seed(seed, "final", trial)).embeddings,
-                        train, goal, k=self.k, rivals=self.k, users=users,
-                    ).hit_ratio
-                    for trial in range(self.final_seeds)
-                    for member in self.members
-                ]  # fmt: skip
-                scores.append(float(np.mean(found)))
+                seen = []
+                for trial in range(self.final_seeds):
+                    for member, base in zip(self.members, clean, strict=True):
+                        state = member.train(train, fake, seed=derive_seed(seed, "final", trial)).embeddings
+                        found = self._scanned(state, base, train, goal, users)
+                        loss = self.objective.value_and_grad(state, found)[0] if self.chosen_by == "loss" else 0.0
+                        seen.append((found.hit_ratio, loss))
+                hit_ratio, loss = np.mean(seen, axis=0).tolist()
+                hits.append(hit_ratio)
+                scores.append(-loss if self.chosen_by == "loss" else sign * hit_ratio)
                 task.advance()
-        index = int(np.argmax(scores) if goal.direction == "promote" else np.argmin(scores))
-        return candidates[index], scores[index]
+        index = int(np.argmax(scores))
+        return candidates[index], hits[index]
 
 
 Best = list[tuple[float, float, int, Tensor]]

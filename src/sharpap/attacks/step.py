@@ -58,6 +58,8 @@ class SwapStep(Settings):
         swap_share: share of a profile's fillers exchanged at most, at the start.
         row_share: share of the profiles that move in one epoch.
         anneal: lower `swap_share` linearly to a single swap at the end.
+        alike: all profiles have the same fillers and move together, by the sum of their gradients (`row_share` is idle).
+            For few fakes (docs/attacks.md).
 
     Source: this project. Row-normalised gradient descent with top-n projection, the original's step (`MomentumStep`), seldom
     changes an entry (docs/attacks.md).
@@ -66,6 +68,7 @@ class SwapStep(Settings):
     swap_share: float = 0.2
     row_share: float = 0.5
     anneal: bool = True
+    alike: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,22 +97,27 @@ class _Swaps:
         swaps = min(max(1, round(share * size)), size, absent)
         if swaps < 1:
             return fillers
+        if settings.alike:
+            blocks = torch.arange(num_fake).split(ROW_BLOCK)
+            slope = torch.stack([gradient.rows(rows).sum(0) for rows in blocks]).sum(0, keepdim=True)
+            return self._swapped(fillers[:1], slope, swaps).repeat(num_fake, 1)
         moving = torch.from_numpy(
             np.sort(generator.choice(num_fake, max(1, round(settings.row_share * num_fake)), replace=False))
         )
         fillers = fillers.clone()
         for rows in moving.split(ROW_BLOCK):
-            slope = gradient.rows(rows)
-            present = fillers[rows]
-            harm = slope.gather(1, present)
-            slope.scatter_(1, present, torch.inf)
-            slope[:, self.forbidden] = torch.inf
-            arrivals, gain = (torch.from_numpy(part) for part in topk_scores((-slope).numpy(), swaps))
-            worst, leavers = harm.topk(swaps, dim=1)
-            helps = -gain < worst
-            kept = present.gather(1, leavers)
-            fillers[rows] = present.scatter(1, leavers, torch.where(helps, arrivals.long(), kept))
+            fillers[rows] = self._swapped(fillers[rows], gradient.rows(rows), swaps)
         return fillers
+
+    def _swapped(self, present: Tensor, slope: Tensor, swaps: int) -> Tensor:
+        """The rows of fillers with up to `swaps` exchanged each; `slope` is overwritten."""
+        harm = slope.gather(1, present)
+        slope.scatter_(1, present, torch.inf)
+        slope[:, self.forbidden] = torch.inf
+        arrivals, gain = (torch.from_numpy(part) for part in topk_scores((-slope).numpy(), swaps))
+        worst, leavers = harm.topk(swaps, dim=1)
+        kept = present.gather(1, leavers)
+        return present.scatter(1, leavers, torch.where(-gain < worst, arrivals.long(), kept))
 
     def state(self) -> dict[str, Array]:
         return {}

@@ -71,6 +71,7 @@ PAPER: dict[str, Any] = {
 RAPU_G: dict[str, Any] = PAPER | {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
 DADA: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
 PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
+ALIKE: dict[str, Any] = {"step": {"name": "swap", "alike": True}, "chosen_by": "loss"}
 GRAPH: dict[str, Any] = {
     "name": "lightgcn", "layers": 3, "reg": 1e-4, "epochs": 60, "learning_rate": 0.05, "unrolled_epochs": 30,
 }  # fmt: skip
@@ -84,6 +85,8 @@ REGISTRY: dict[str, Names] = {
         "bandwagon": (Bandwagon, {}),
         "revadv": (RevAdv, {}),
         "sharpap": (RevAdv, {"worst_case": {"name": "sharpness-aware"}}),
+        "revadv-alike": (RevAdv, ALIKE),
+        "sharpap-alike": (RevAdv, ALIKE | {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-ensemble": (RevAdv, ENSEMBLE),
         "sharpap-ensemble": (RevAdv, ENSEMBLE | {"worst_case": {"name": "sharpness-aware"}}),
         "portfolio": (Portfolio, {}),
