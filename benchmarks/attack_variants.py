@@ -51,22 +51,22 @@ VARIANTS = {
     ),
     "revadv": paper(),
     "sharpap, row ball, rho 0.02": paper(worst_case=SharpnessAware(rho=0.02)),
-    "sharpap, row ball, rho 0.05": paper(worst_case=SharpnessAware()),
+    "sharpap, row ball, rho 0.05": paper(worst_case=SharpnessAware(rho=0.05)),
     "sharpap, row ball, rho 0.1": paper(worst_case=SharpnessAware(rho=0.1)),
-    "sharpap, worst case at every 5th unrolled step": paper(worst_case=SharpnessAware(every_step=5)),
+    "sharpap, worst case at every 5th unrolled step": paper(worst_case=SharpnessAware(rho=0.05, every_step=5)),
     "control: mean of every 5th unrolled step, rho 0": paper(worst_case=SharpnessAware(rho=0, every_step=5)),
     "sharpap, global ball, rho 0.02": paper(worst_case=SharpnessAware(ball="global", rho=0.02)),
-    "random direction, rho 0.05": paper(worst_case=RandomDirection()),
+    "random direction, rho 0.05": paper(worst_case=RandomDirection(rho=0.05)),
     "revadv, bandwidth 0.05": paper(objective=SmoothHits(bandwidth=0.05)),
-    "sharpap, bandwidth 0.05": paper(objective=SmoothHits(bandwidth=0.05), worst_case=SharpnessAware()),
+    "sharpap, bandwidth 0.05": paper(objective=SmoothHits(bandwidth=0.05), worst_case=SharpnessAware(rho=0.05)),
     "revadv, bandwidth 0.2": paper(objective=SmoothHits(bandwidth=0.2)),
     "revadv, one surrogate seed": paper(reseed=False),
     "dpa2dl": DPA2DL(),
-    "dpa2dl, worst case": DPA2DL(worst_case=SharpnessAware()),
+    "dpa2dl, worst case": DPA2DL(worst_case=SharpnessAware(rho=0.05)),
     "revadv, 10 unrolled steps": paper(surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=10)),
     **{
         f"sharpap, {steps} unrolled steps": paper(
-            worst_case=SharpnessAware(), surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=steps)
+            worst_case=SharpnessAware(rho=0.05), surrogate=WRMFSurrogate(**WEIGHTS, unrolled_epochs=steps)
         )
         for steps in (5, 10, 15, 20, 45)
     },

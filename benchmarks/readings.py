@@ -31,7 +31,7 @@ from sharpap.recommenders.calls import fit
 from sharpap.threat import Budget, Goal
 
 VICTIMS = {"wrmf": WRMF(), "sampled MF": BiasedMF()}
-WORST_CASE = {"name": "sharpness-aware"}
+WORST_CASE = {"name": "sharpness-aware", "rho": 0.05}
 ALS = {"name": "revadv-als"}
 # Hits among 100 candidates are hits in the first tenth of the catalogue: profiles made for that length.
 LONG = {"name": "revadv-als", "k": 300, "rivals": 600}

@@ -57,6 +57,7 @@ def test_scan_with_fewer_items_than_the_list_is_long():
         SmoothHits(),
         SmoothHits(bandwidth=0.5),
         SmoothHits(longer=6, longer_bandwidth=0.4),
+        SmoothHits(longer=6, longer_bandwidth=0.4, geometric=True),
         CrossEntropy(),
         WilcoxonMannWhitney(bandwidth=0.5),
         MeanScore(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -14,6 +15,9 @@ from sharpap.errors import ConfigError, ContractError
 from sharpap.kernels import Pattern, block_rows, sddmm, spmm, spmm_t
 from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
+
+# Far below any count of hits that float32 can tell from none.
+_TINY = 1e-30
 
 
 @runtime_checkable
@@ -40,6 +44,9 @@ class SmoothHits(Settings):
             pairs, a constant in the gradient: one setting then fits models whose scores differ in scale (WRMF, LightGCN).
         longer: length of a second list that is counted as well; 0: none.
         longer_bandwidth, longer_share: its width, and its part of the loss.
+        geometric: the loss is minus the sum of share * log(count) instead of minus the sum of share * count. A step then
+            weighs a *relative* gain in either list. Without it the wide count, which is never small, decides everything where
+            the narrow one is: at small budgets no list of ten is won (docs/attacks.md).
 
     Source: this project. RAPU-G's Wilcoxon-Mann-Whitney loss (Zhang et al. 2021) compares with all of the top 50 instead.
     Deviations: at embeddings away from where `scan` was made, the threshold is exact as long as the top K stays within
@@ -51,6 +58,7 @@ class SmoothHits(Settings):
     longer: int = 0
     longer_bandwidth: float = 0.1
     longer_share: float = 0.3
+    geometric: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,12 +85,14 @@ class SmoothHits(Settings):
             margin = own - (users * items[edge]).sum(1, keepdim=True)
             width = bandwidth * (_spread(margin, weights) if self.relative else 1.0)
             hit = torch.sigmoid(margin / width)
-            slope = -scan.sign * share * weights * hit * (1 - hit) / width
+            count = float((weights * hit).sum())
+            scale = share / max(count, _TINY) if self.geometric else share
+            slope = -scan.sign * scale * weights * hit * (1 - hit) / width
             total = slope.sum(1, keepdim=True)
             user_grad[scan.users] += slope @ wanted - total * items[edge]
             item_grad.index_add_(0, edge, total * users, alpha=-1)
             item_grad.index_add_(0, scan.targets, slope.T @ users)
-            value -= scan.sign * share * float((weights * hit).sum())
+            value -= scan.sign * share * (math.log(max(count, _TINY)) if self.geometric else count)
         return value, Embeddings(user_grad, item_grad)
 
 

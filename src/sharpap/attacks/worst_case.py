@@ -102,7 +102,7 @@ class SharpnessAware(Settings):
     the end of training.
     """
 
-    rho: float = 0.05
+    rho: float = 0.02
     relative: bool = True
     ball: Ball = "row"
     steps: int = 1
@@ -156,7 +156,7 @@ class RandomDirection(Settings):
     Attributes: as `SharpnessAware`.
     """
 
-    rho: float = 0.05
+    rho: float = 0.02
     relative: bool = True
     ball: Ball = "row"
     clean_share: float = 0.0

@@ -68,6 +68,8 @@ PAPER: dict[str, Any] = {
     "epochs": 60,
     "rivals": 50,
 }
+# The radius that everything with the papers' surrogate was measured with.
+WIDE: dict[str, Any] = {"worst_case": {"name": "sharpness-aware", "rho": 0.05}}
 RAPU_G: dict[str, Any] = PAPER | {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
 DADA: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
 PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
@@ -88,12 +90,12 @@ REGISTRY: dict[str, Names] = {
         "revadv-alike": (RevAdv, ALIKE),
         "sharpap-alike": (RevAdv, ALIKE | {"worst_case": {"name": "sharpness-aware"}}),
         "revadv-ensemble": (RevAdv, ENSEMBLE),
-        "sharpap-ensemble": (RevAdv, ENSEMBLE | {"worst_case": {"name": "sharpness-aware"}}),
+        "sharpap-ensemble": (RevAdv, ENSEMBLE | WIDE),
         "portfolio": (Portfolio, {}),
         "revadv-paper": (RevAdv, PAPER),
-        "sharpap-paper": (RevAdv, PAPER | {"worst_case": {"name": "sharpness-aware"}}),
+        "sharpap-paper": (RevAdv, PAPER | WIDE),
         "revadv-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}}),
-        "sharpap-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}, "worst_case": {"name": "sharpness-aware"}}),
+        "sharpap-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}, **WIDE}),
         "revadv-bpr": (
             RevAdv, PAPER | {"surrogate": {"name": "bpr-mf"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
         ),
@@ -101,14 +103,14 @@ REGISTRY: dict[str, Names] = {
             RevAdv, PAPER | {"surrogate": {"name": "lightgcn"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
         ),
         "rapu-g": (RevAdv, RAPU_G),
-        "rapu-g-sharpap": (RevAdv, RAPU_G | {"worst_case": {"name": "sharpness-aware"}}),
+        "rapu-g-sharpap": (RevAdv, RAPU_G | WIDE),
         "rapu-r": (RAPUR, {}),
         "dada": (RevAdv, DADA),
-        "dada-sharpap": (RevAdv, DADA | {"worst_case": {"name": "sharpness-aware"}}),
+        "dada-sharpap": (RevAdv, DADA | WIDE),
         "pga": (RevAdv, PGA),
-        "pga-sharpap": (RevAdv, PGA | {"worst_case": {"name": "sharpness-aware"}}),
+        "pga-sharpap": (RevAdv, PGA | WIDE),
         "dpa2dl": (DPA2DL, {}),
-        "dpa2dl-sharpap": (DPA2DL, {"worst_case": {"name": "sharpness-aware"}}),
+        "dpa2dl-sharpap": (DPA2DL, WIDE),
         "revadv-original": (
             RevAdv,
             PAPER | {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False},
