@@ -116,6 +116,19 @@ def test_a_longer_list_is_counted_by_its_share(trained):
     torch.testing.assert_close(grad.items, 0.75 * short[1].items + 0.25 * long[1].items)
 
 
+def test_a_geometric_loss_weighs_relative_gains(trained):
+    """By hand: each list's gradient is divided by its own count, so that a list nobody is won in yet is not drowned."""
+    embeddings, found = trained
+    options = {"bandwidth": 0.02, "longer": 6, "longer_bandwidth": 0.7, "longer_share": 0.25}
+    value, grad = SmoothHits(**options, geometric=True).value_and_grad(embeddings, found)
+    short = SmoothHits(bandwidth=0.02).value_and_grad(embeddings, found)
+    long = SmoothHits(bandwidth=0.7).value_and_grad(embeddings, replace(found, k=6))
+    assert value == pytest.approx(-0.75 * np.log(-short[0]) - 0.25 * np.log(-long[0]))
+    torch.testing.assert_close(grad.items, 0.75 * short[1].items / -short[0] + 0.25 * long[1].items / -long[0])
+    far = Embeddings(-embeddings.users * 1e4, embeddings.items)
+    assert np.isfinite(SmoothHits(bandwidth=1e-3, geometric=True).value_and_grad(far, found)[0])
+
+
 def test_users_without_interactions_are_nobody_a_scan_looks_at(trained, blocks):
     """An evaluation leaves them out, and so do the attack losses: rows of zeros behind the genuine users change nothing."""
     embeddings, found = trained
