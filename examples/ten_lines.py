@@ -4,7 +4,7 @@ import sharpap as sp
 
 results = sp.stress_test(
     "ml-100k",
-    attacks={"random": sp.RandomAttack(), "sharpap": sp.RevAdv(worst_case=sp.SharpnessAware(rho=0.05))},
+    attacks={"random": sp.RandomAttack(), "sharpap": sp.RevAdv(worst_case=sp.SharpnessAware(rho=0.02))},
     victims={"wrmf": sp.WRMF(), "lightgcn": sp.LightGCN()},
     targets=sp.TargetPool(kind="unpopular", size=5, draws=2),
     out="results/ten-lines",
