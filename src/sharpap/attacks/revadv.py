@@ -31,9 +31,7 @@ from sharpap.threat import Budget, Goal
 
 def default_objective() -> SmoothHits:
     """Hits in short lists and, with a wider step, in long ones, each counted by its own scale."""
-    return SmoothHits(
-        bandwidth=0.2, relative=True, longer=50, longer_bandwidth=0.8, longer_share=0.7, geometric=True
-    )
+    return SmoothHits(bandwidth=0.2, relative=True, longer=50, longer_bandwidth=0.8, longer_share=0.7, geometric=True)
 
 
 @dataclass(frozen=True, kw_only=True)
