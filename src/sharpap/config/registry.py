@@ -73,7 +73,15 @@ WIDE: dict[str, Any] = {"worst_case": {"name": "sharpness-aware", "rho": 0.05}}
 RAPU_G: dict[str, Any] = PAPER | {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
 DADA: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
 PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
-ALIKE: dict[str, Any] = {"step": {"name": "swap", "alike": True}, "chosen_by": "loss"}
+# For lists of fifty with few fakes: a plain sum of counts, which lists of fifty decide.
+ALIKE: dict[str, Any] = {
+    "step": {"name": "swap", "alike": True},
+    "chosen_by": "loss",
+    "objective": {
+        "name": "smooth-hits", "bandwidth": 0.15, "relative": True,
+        "longer": 50, "longer_bandwidth": 0.6, "longer_share": 0.3,
+    },
+}  # fmt: skip
 GRAPH: dict[str, Any] = {
     "name": "lightgcn", "layers": 3, "reg": 1e-4, "epochs": 60, "learning_rate": 0.05, "unrolled_epochs": 30,
 }  # fmt: skip
