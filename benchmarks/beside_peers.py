@@ -15,6 +15,7 @@ where they are among ours; and what the profiles look like. Seconds are of the p
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
@@ -118,12 +119,13 @@ def brought(folder: Path, experiment: Experiment) -> Made:
 
 
 def crafted(experiment: Experiment, folder: Path) -> Made:
-    """Ours, with processor seconds; those that the folder has are taken from there."""
+    """Ours, with processor seconds; those that the folder has, of the same settings, data and targets, are taken from there."""
     folder.mkdir(parents=True, exist_ok=True)
     train, made = experiment.dataset.train, {}
     for name, attack in experiment.attacks.items():
         for draw, goal in enumerate(experiment.goals()):
-            path = folder / f"{name}-{experiment.fakes(goal)}-{draw}.npz"
+            made_of = repr((attack, train.fingerprint, goal, experiment.budget, experiment.attack_seed(draw)))
+            path = folder / f"{name}-{draw}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.npz"
             if not path.exists():
                 start = time.process_time()
                 assert not isinstance(attack, Poison)

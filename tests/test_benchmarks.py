@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sharpap.assess import Experiment
+from sharpap.attacks import Bandwagon
 from sharpap.data import TargetPool, load
+from sharpap.recommenders import EASE
+from sharpap.threat import Budget
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -87,3 +93,18 @@ def test_profiles_of_peers_keep_the_budget(inputs, tmp_path):
     assert done.returncode == 1
     assert f"60 items into fake profile 0; the budget is {size}." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_stored_profiles_of_ours_are_those_of_the_same_settings(tmp_path, monkeypatch):
+    """A default that changed since is crafted anew, not taken for the one of before."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    crafted = importlib.import_module("beside_peers").crafted
+    experiment = Experiment(
+        dataset=load("synthetic"), attacks={"ours": Bandwagon(popular_share=0.2)}, victims={"ease": EASE()},
+        targets=TargetPool(draws=1), budget=Budget(fake_users=3),
+    )  # fmt: skip
+    first = crafted(experiment, tmp_path)
+    other = crafted(replace(experiment, attacks={"ours": Bandwagon(popular_share=0.8)}), tmp_path)
+    assert [*crafted(experiment, tmp_path)] == [("ours", 0)]
+    assert len([*tmp_path.glob("*.npz")]) == 2
+    assert (first["ours", 0].profiles != other["ours", 0].profiles).nnz
