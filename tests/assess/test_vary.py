@@ -122,7 +122,8 @@ def test_a_bound_that_is_not_known_is_no_number_and_a_value_that_failed_says_why
     ])  # fmt: skip
     page = audit_page(replace(found, paths=[path]))
     assert "| not known |" in page
-    assert "| 3 | failed: diverged |" in page
+    assert "| 3 | failed |" in page
+    assert "reg 3 failed: diverged" in page
     assert "No other setting of the recommender was tried" in audit_page(replace(found, paths=[]))
 
 

@@ -21,6 +21,7 @@ def markdown(found: AuditReport) -> list[str]:
     parts = ["\n".join(f"- {escaped(line)}" for line in lines(found))]
     for path, head, rows in paths(found):
         parts += [f"The recommender with other values of {escaped(path.setting)}:", table(head, rows)]
+        parts += [escaped(line) for line in failures(path)]
     parts.append(same_profiles(found))
     if found.remedies:
         parts += [table(list(REMEDIES), remedy_rows(found)), caveat(found)]
@@ -80,6 +81,8 @@ def _removal(found: AuditReport, removals: list[Remedy]) -> str:
     half = [each for each in removals if _taken(found, each) > 0.5]
     if not half:
         best = max(removals, key=lambda each: _taken(found, each))
+        if _taken(found, best) <= 0:
+            return "Leaving out suspects takes nothing of the exposure away."
         return f"Leaving out suspects does not take away half of the exposure; the most: {best.name}, {_effect(found, best)}."
     best = max(half, key=lambda each: (each.accuracy.mean if each.accuracy else 0.0, -each.lost))
     return f"{best.name}: {_effect(found, best)}, {best.lost} genuine users left out."
@@ -103,20 +106,29 @@ def paths(found: AuditReport) -> list[tuple[Path, list[str], list[list[str]]]]:
         f"NDCG@{k}, validation",
         f"NDCG@{k}, test",
         f"lists with a target, {found.breaking.fakes:,} fakes",
-        "any attack at most",
+        "at most, any attack",
     ]
     return [(path, [path.setting, *head], [_row(each, path.current) for each in path.steps]) for path in found.paths]
+
+
+def failures(path: Path) -> list[str]:
+    """Why values could not be trained."""
+    return [
+        f"{path.setting} {value_of(each.value)} failed: {printable(each.error, 200)}"
+        for each in path.steps
+        if each.error
+    ]
 
 
 def _row(step: Step, own: Step) -> list[str]:
     name = f"{value_of(step.value)} (audited)" if step.current and step.value is not None else value_of(step.value)
     if step.error:
-        return [name, f"failed: {printable(step.error, 80)}", "", "", ""]
+        return [name, "failed", "", "", ""]
     test = "n/a" if step.ndcg is None else f"{step.ndcg:.4f}"
     against = "" if step.current or step.ndcg is None or not own.ndcg else _against(step.ndcg, own.ndcg)
     return [
         name, "n/a" if step.valid is None else f"{step.valid:.4f}", test + against,
-        "" if step.hits is None else in_brackets(step.hits), "not known" if step.reach is None else percent(step.reach),
+        "" if step.hits is None else in_brackets(step.hits), "not known" if step.reach is None else f"{100 * step.reach:.1f} %",
     ]  # fmt: skip
 
 

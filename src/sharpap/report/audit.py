@@ -51,7 +51,7 @@ def audit_html(found: AuditReport) -> str:
         opening=opening(found), standing=standing(found), bound=bound(found), cliff=cliff(found), at_most=at_most,
         breaking=found.breaking,
         cost=cost(found), visibility=visibility(found), auc=auc, detector_columns=DETECTOR_COLUMNS,
-        detector_rows=detector_rows(found), limits=LIMITS, advice=advice.lines(found),
+        detector_rows=detector_rows(found), limits=LIMITS, advice=advice.lines(found), failures=advice.failures,
         paths=advice.paths(found), same=advice.same_profiles(found),
         remedy_columns=advice.REMEDIES, remedies=advice.remedy_rows(found), caveat=advice.caveat(found),
         percent=percent, share_of=share_of, in_brackets=in_brackets, change=change,
