@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 from sharpap.assess import Experiment
 from sharpap.assess.audit import Audit, audit
 from sharpap.assess.cells import CellStore
-from sharpap.assess.exposure import AuditReport, Path, Step
+from sharpap.assess.exposure import AuditReport, Path, Remedy, Step
 from sharpap.assess.vary import Vary, own_value, quick, read, variants
-from sharpap.attacks import Bandwagon
+from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError
 from sharpap.metrics import Interval, evaluate, hit_ratio
@@ -154,6 +154,30 @@ def test_advice_says_what_it_costs_and_whether_it_is_certain(found):
     assert "none leaves the attack fewer lists than the audited one" in page
 
 
+def test_each_remedy_has_its_price_and_one_that_takes_nothing_away_is_no_advice(found):
+    worst = replace(found.breaking, before=0.0, hits=interval_of(0.03))
+    cheap = Remedy(
+        name="leave out 3", removed=3, caught=0.5, lost=2, hits=interval_of(0.01), accuracy=interval_of(-0.04)
+    )
+    dear = replace(cheap, name="leave out 9", removed=9, lost=7, hits=interval_of(0.0), accuracy=interval_of(-0.15))
+    vote = replace(
+        cheap, name="bagging", removed=0, caught=None, lost=0, hits=interval_of(0.02), accuracy=interval_of(-0.1)
+    )
+
+    def advice(*remedies: Remedy) -> str:
+        return audit_page(replace(found, breaking=worst, remedies=list(remedies)))
+
+    page = advice(dear, cheap, vote)
+    lists = f"of the lists instead of 3.00 % with {worst.fakes} fakes; NDCG changes by"
+    assert f"- leave out 3: 1.00 % {lists} -4.0 %, 2 genuine users left out." in page
+    assert f"- bagging: 2.00 % {lists} -10.0 %." in page
+    assert "- leave out 9" not in page
+    page = advice(replace(dear, hits=interval_of(0.02)), replace(vote, hits=interval_of(0.04)))
+    assert "does not take away half of the exposure; the most: leave out 9, 2.00 %" in page
+    assert "bagging takes nothing of the exposure away" in page
+    assert "Leaving out suspects takes nothing of the exposure away" in advice(replace(dear, hits=interval_of(0.03)))
+
+
 def test_nothing_is_trained_twice_and_a_value_that_fails_ends_nothing(dataset, tmp_path):
     own, store = Counting(), CellStore(tmp_path)
     vary = {"power": {1.0: own, 2.0: Counting(2.0), -1.0: Counting(-1.0)}}
@@ -212,7 +236,7 @@ def test_own_values_are_found(dataset):
 def test_values_around_the_own_one():
     asked = Vary(setting="reg")
     made = variants(asked, lambda value: EASE(reg=float(value or 0)), OWN, 50.0, given={})
-    assert list(made) == [5.0, 15.0, 50.0, 150.0, 500.0]
+    assert list(made) == [12.5, 25.0, 50.0, 100.0, 200.0]
     assert made[50.0] is OWN
     given = {2.0: EASE(reg=2.0), 90.0: EASE(reg=90.0)}
     assert list(variants(asked, lambda value: OWN, OWN, 50.0, given=given)) == [2.0, 50.0, 90.0]
@@ -226,10 +250,22 @@ def test_families_that_train_in_a_moment_have_a_path_by_default(dataset):
     own = WRMF(reg=2.0)
     path = quick(own, train)["reg"]
     assert [(value, each.reg) for value, each in path.items()] == [
-        (value, value) for value in (0.2, 0.6, 2.0, 6.0, 20.0)
+        (value, value) for value in (0.5, 1.0, 2.0, 4.0, 8.0)
     ]  # pyright: ignore[reportAttributeAccessIssue]
     assert path[2.0] is own
     assert len(quick(WRMF(), train)["reg"]) == 5
     assert list(quick(ItemKNN(shrinkage=5.0), train)["shrinkage"]) == [0.0, 5.0, 20.0, 100.0, 500.0]
     assert not quick(BPRMF(), train)
     assert not quick(Popularity(), train)
+
+
+def test_attacks_are_compared_with_the_most_fakes_where_none_gets_through_with_few(dataset):
+    """On popularity few fakes move nothing, and who comes nearest with them need not win with many."""
+    plan = replace(
+        PLAN, attacks={"random": RandomAttack(), "bandwagon": Bandwagon()}, budgets=(0.02, 0.9), pools=("unpopular",)
+    )
+    found = audit(dataset, Popularity(), plan)
+    assert {each.share for each in found.screening} == {0.9}
+    assert max(each.hits.mean for each in found.screening) == found.breaking.hits.mean > 0
+    few = audit(dataset, Popularity(), replace(plan, budgets=(0.02,)))
+    assert {each.share for each in few.screening} == {0.02}

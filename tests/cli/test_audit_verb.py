@@ -100,14 +100,14 @@ def test_a_registered_name_takes_the_values_of_its_class(sharpap, tmp_path, monk
     first, second = record(tmp_path / "out")["paths"]
     assert [each["value"] for each in first["steps"]] == [10, 500.0]
     assert all(each["reach"] is not None for each in first["steps"])
-    assert [each["value"] for each in second["steps"]] == [3_000, 9_000, 30_000, 90_000, 300_000]
+    assert [each["value"] for each in second["steps"]] == [7_500, 15_000, 30_000, 60_000, 120_000]
     assert "within 5 % of the most accurate value" in text.replace("\n", " ")
 
 
 def test_quick_families_have_a_path_where_none_is_asked_for(sharpap, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert sharpap("audit", "ease", *DATA, *SHORT, "-o", "default")[0] == 0
-    assert [each["value"] for each in record(tmp_path / "default")["paths"][0]["steps"]] == [50, 150, 500, 1500, 5000]
+    assert [each["value"] for each in record(tmp_path / "default")["paths"][0]["steps"]] == [125, 250, 500, 1000, 2000]
     assert sharpap("audit", "ease", *DATA, *SHORT, "--vary", "none", "-o", "without")[0] == 0
     assert record(tmp_path / "without")["paths"] == []
 

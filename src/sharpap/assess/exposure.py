@@ -154,7 +154,7 @@ class AuditReport:
         ndcg: NDCG@k without attack, mean over draws; None without held-out interactions.
         yardstick: name and NDCG@k of the best of some quick models of this project with their defaults on the same data; None
             without held-out interactions.
-        screening: every attack with about 1 % fakes on the first pool.
+        screening: every attack with about 1 % fakes on the first pool; with the most fakes where none gets through with so few.
         strongest: the attack with most hits there; of equal ones, that which leaves the targets highest.
         curve: the strongest attack over budgets, on the first pool.
         cliff: the bound on any attack by number of fakes, means over draws; None where none is known.

@@ -16,7 +16,7 @@ from sharpap.errors import ConfigError
 from sharpap.recommenders import EASE, WRMF, ItemKNN, Recommender
 from sharpap.untrusted import toml_table
 
-FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SHRINKAGES = (0.0, 20.0, 100.0, 500.0)
 EXAMPLE = "Write e.g. --vary regularization=0.01,0.1,1,10, or --vary regularization for values around its own."
 Variants = dict[str, dict[Value, Recommender]]
@@ -74,7 +74,7 @@ def variants(
 
 
 def around(own: Value, setting: str) -> tuple[Value, ...]:
-    """A tenth to ten times a number; for whole numbers whole ones."""
+    """A quarter to four times a number; for whole numbers whole ones."""
     if isinstance(own, bool) or not isinstance(own, (int, float)) or own <= 0:
         known = "it is not known" if own is None else f"it is {own!r}"
         raise ConfigError(f"--vary {setting}: there are no values around its own, {known}.", hint=EXAMPLE)

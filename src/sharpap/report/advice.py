@@ -47,7 +47,7 @@ def lines(found: AuditReport) -> list[str]:
     if worst.hits.mean > worst.before:
         removals = [each for each in found.remedies if each.removed]
         made += [_removal(found, removals)] if removals else []
-        made += [f"{each.name}: {_effect(found, each)}." for each in found.remedies if not each.removed]
+        made += [_defence(found, each) for each in found.remedies if not each.removed]
     return made
 
 
@@ -86,6 +86,12 @@ def _removal(found: AuditReport, removals: list[Remedy]) -> str:
         return f"Leaving out suspects does not take away half of the exposure; the most: {best.name}, {_effect(found, best)}."
     best = max(half, key=lambda each: (each.accuracy.mean if each.accuracy else 0.0, -each.lost))
     return f"{best.name}: {_effect(found, best)}, {best.lost} genuine users left out."
+
+
+def _defence(found: AuditReport, remedy: Remedy) -> str:
+    if _taken(found, remedy) <= 0:
+        return f"{remedy.name} takes nothing of the exposure away."
+    return f"{remedy.name}: {_effect(found, remedy)}."
 
 
 def _taken(found: AuditReport, remedy: Remedy) -> float:

@@ -180,7 +180,7 @@ def at_most(each: Exposure) -> str:
 
 
 def strongest(found: AuditReport) -> Exposure:
-    """The strongest attack with about 1 % fakes."""
+    """The strongest attack as it was screened: with about 1 % fakes, or with the most."""
     return next(each for each in found.screening if each.attack == found.strongest)
 
 
