@@ -31,7 +31,7 @@ locked:  ## Make .venv from locks/: pip checks the hash of every file (CI; on Li
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## Run the main job on MovieLens-100K, report in results/demo
-	$(BIN)/sharpap run demo --out results/demo --overwrite
+	$(BIN)/sharpap run demo --jobs 2 --out results/demo --overwrite
 
 test: $(STAMP)  ## Run the test suite
 	$(BIN)/python -m pytest -q -n 2
