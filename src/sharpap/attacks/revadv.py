@@ -248,8 +248,11 @@ class RevAdv(Settings):
                 for trial in range(self.final_seeds):
                     for member, base in zip(self.members, clean, strict=True):
                         state = member.train(train, fake, seed=derive_seed(seed, "final", trial)).embeddings
-                        found = self._scanned(state, base, train, goal, users)
-                        loss = self.objective.value_and_grad(state, found)[0] if self.chosen_by == "loss" else 0.0
+                        if self.chosen_by == "loss":
+                            found = self._scanned(state, base, train, goal, users)
+                            loss = self.objective.value_and_grad(state, found)[0]
+                        else:  # hits need no more rivals than a list holds
+                            found, loss = scan(state, train, goal, k=self.k, rivals=self.k, users=users), 0.0
                         seen.append((found.hit_ratio, loss))
                 hit_ratio, loss = np.mean(seen, axis=0).tolist()
                 hits.append(hit_ratio)
