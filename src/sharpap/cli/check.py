@@ -12,9 +12,25 @@ from sharpap.assess.recipe import dataset_from
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.config import build, locate
+from sharpap.recommenders import Recommender
 from sharpap.testing import Report, check_recommender
 
 STYLES = {"ok": "green", "doubt": "yellow", "failed": "bold red", "skipped": "dim"}
+
+
+def named(
+    target: str, data: str | None, threshold: float | None, settings: list[str]
+) -> tuple[dict[str, Any], Recommender]:
+    """The recipe and the recommender of a name or ``module:attribute``; settings outside ``data.`` are its options."""
+    recipe: dict[str, Any] = {"options": {}}
+    own = [entry if entry.startswith("data.") else f"options.{entry}" for entry in settings]
+    apply(recipe, {"data.source": data, "data.threshold": threshold}, None, None, own)
+    options = recipe["options"]
+    if locate.is_code(target):
+        made = locate.recommender(target, options, where="options")
+    else:
+        made = build("victim", {"name": target, **options})
+    return recipe, made
 
 
 def check(
@@ -24,14 +40,7 @@ def check(
 
     `--set` paths outside ``data.`` are its options.
     """
-    recipe: dict[str, Any] = {"options": {}}
-    own = [entry if entry.startswith("data.") else f"options.{entry}" for entry in settings]
-    apply(recipe, {"data.source": data, "data.threshold": threshold}, None, None, own)
-    options = recipe["options"]
-    if locate.is_code(target):
-        made = locate.recommender(target, options, where="options")
-    else:
-        made = build("victim", {"name": target, **options})
+    recipe, made = named(target, data, threshold, settings)
     with reporting(quiet=True):
         dataset = dataset_from(recipe["data"])[0] if "data" in recipe else None
         found = check_recommender(made, None if dataset is None else dataset.train.matrix, seed=seed or 0)

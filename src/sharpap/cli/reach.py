@@ -10,9 +10,8 @@ from rich.text import Text
 from sharpap.assess import stress_test
 from sharpap.assess.cliff import Cliffs
 from sharpap.assess.recipe import dataset_from
+from sharpap.cli.check import named
 from sharpap.cli.console import reporting, stdout
-from sharpap.cli.settings import apply
-from sharpap.config import build, locate
 from sharpap.data import TargetPool
 from sharpap.report.reach import head, rows
 from sharpap.report.width import print_whole
@@ -25,14 +24,7 @@ def show_reach(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Of a victim by name or ``module:attribute``; `--set` paths outside ``data.`` are its options."""
-    recipe: dict[str, dict[str, object]] = {"options": {}}
-    own = [entry if entry.startswith("data.") else f"options.{entry}" for entry in settings]
-    apply(recipe, {"data.source": data, "data.threshold": threshold}, None, None, own)
-    options = recipe["options"]
-    if locate.is_code(target):
-        made = locate.recommender(target, options, where="options")
-    else:
-        made = build("victim", {"name": target, **options})
+    recipe, made = named(target, data, threshold, settings)
     with reporting(quiet=quiet):
         dataset, _ = dataset_from(recipe.get("data", {}))
         pool = TargetPool(draws=draws)
