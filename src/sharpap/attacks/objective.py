@@ -77,7 +77,7 @@ class SmoothHits(Settings):
         lists = [(scan.k, self.bandwidth, 1 - self.longer_share if self.longer else 1.0)]
         if self.longer:
             lists.append((min(self.longer, scan.rivals.shape[1]), self.longer_bandwidth, self.longer_share))
-        best = _rival_scores(users, items, scan.rivals).topk(max(k for k, _, _ in lists), dim=1).indices
+        best = rival_scores(users, items, scan.rivals).topk(max(k for k, _, _ in lists), dim=1).indices
         own, value = users @ wanted.T, 0.0
         user_grad, item_grad = torch.zeros_like(embeddings.users), torch.zeros_like(items)
         for k, bandwidth, share in lists:
@@ -141,7 +141,7 @@ class WilcoxonMannWhitney(Settings):
     def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
         """See `Objective`. O(users rivals targets + users rivals d)."""
         users, items = embeddings.users[scan.users], embeddings.items
-        scores = _rival_scores(users, items, scan.rivals)
+        scores = rival_scores(users, items, scan.rivals)
         wanted = items[scan.targets]
         own = users @ wanted.T
         value, weights = 0.0, scan.weights
@@ -172,7 +172,7 @@ class MeanScore:
         """See `Objective`. O(users targets d)."""
         slope = -scan.sign * scan.weights
         scores = embeddings.users[scan.users] @ embeddings.items[scan.targets].T
-        return float((slope * scores).sum()), _from_target_slope(slope, embeddings, scan)
+        return float((slope * scores).sum()), target_slope_grad(slope, embeddings, scan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,7 @@ class DifficultyDiversity(Settings):
         if scan.clean is None:
             raise ContractError("DADA's loss needs the scores of a clean surrogate in its scan.")
         users, items = embeddings.users[scan.users], embeddings.items
-        edge = _rival_scores(users, items, scan.rivals).topk(scan.k, dim=1).values[:, -1:]
+        edge = rival_scores(users, items, scan.rivals).topk(scan.k, dim=1).values[:, -1:]
         with torch.enable_grad():
             scores = (users @ items[scan.targets].T).detach().requires_grad_()
             outside = (scores.detach() <= edge) if scan.sign > 0 else (scores.detach() > edge)
@@ -219,7 +219,7 @@ class DifficultyDiversity(Settings):
             won = self._won()
             value = -(scan.weights * torch.where(outside, gain, won)).sum()
             (slope,) = torch.autograd.grad(value, scores)
-        return float(value.detach()), _from_target_slope(slope, embeddings, scan)
+        return float(value.detach()), target_slope_grad(slope, embeddings, scan)
 
     def _won(self) -> float:
         """What a pair inside the top K counts: the most that one outside can, so that a win never raises the loss."""
@@ -232,7 +232,7 @@ def _spread(values: Tensor, weights: Tensor) -> float:
     return max(float((weights * (values - mean).square()).sum().sqrt()), 1e-12)
 
 
-def _from_target_slope(slope: Tensor, embeddings: Embeddings, scan: Scan) -> Embeddings:
+def target_slope_grad(slope: Tensor, embeddings: Embeddings, scan: Scan) -> Embeddings:
     """Gradient of a loss that depends on target scores only; `slope` is (u, t)."""
     user_grad, item_grad = torch.zeros_like(embeddings.users), torch.zeros_like(embeddings.items)
     user_grad[scan.users] = slope @ embeddings.items[scan.targets]
@@ -246,6 +246,6 @@ def _listed(rivals: Tensor, num_items: int) -> Pattern:
     return Pattern(ends, rivals.flatten().int(), (len(rivals), num_items))
 
 
-def _rival_scores(users: Tensor, items: Tensor, rivals: Tensor) -> Tensor:
+def rival_scores(users: Tensor, items: Tensor, rivals: Tensor) -> Tensor:
     """(u, c) scores of each user's rivals."""
     return sddmm(_listed(rivals, len(items)), users, items).view(rivals.shape)
