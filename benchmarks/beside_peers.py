@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="profile files")
     parser.add_argument("--export", type=Path, help="write what their code needs into this folder, and stop")
     parser.add_argument("--data", default="ml-100k")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws; the product's recipes have 0")
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--fakes", type=int, default=9)
     parser.add_argument("--ours", default=OURS, help="separated by commas")
@@ -58,7 +59,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     experiment, _ = experiment_from({
-        "seed": 0, "seeds": 1, "ks": [10, 50], "tuned": True, "data": {"source": args.data},
+        "seed": args.seed, "seeds": 1, "ks": [10, 50], "tuned": True, "data": {"source": args.data},
         "targets": {"kind": "unpopular", "size": 5, "draws": args.draws}, "budget": {"fake_users": args.fakes},
         "attacks": args.ours.split(","), "victims": args.victims.split(","),
     })  # fmt: skip
