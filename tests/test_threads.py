@@ -45,7 +45,10 @@ for kind, name in (word.split(":") for word in sys.argv[1:]):
         seen = evaluate(model, train, targets=(3, 5, 7), held_out=data.test.matrix)
         found[name] = [digest(model.score(np.arange(300))), digest(seen.ranks), repr(seen.ndcg)]
     else:
-        grid = Experiment(dataset=data, attacks={name: made}, victims={"popularity": Popularity()})
+        direction = "demote" if name in ("reverse-bandwagon", "love-hate") else "promote"
+        grid = Experiment(
+            dataset=data, attacks={name: made}, victims={"popularity": Popularity()}, direction=direction
+        )
         done = Work(grid, None).do(Craft(attack=name, draw=0, goal=grid.goals()[0]))
         assert not done.error, done.error
         history = [{key: value for key, value in each.items() if "seconds" not in key} for each in done.value.history]

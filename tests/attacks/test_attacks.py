@@ -17,16 +17,24 @@ from sharpap.attacks import (
     DPA2DL,
     RAPUR,
     Attack,
+    AverageAttack,
     Bandwagon,
+    CopyAttack,
     CrossEntropy,
     DifficultyDiversity,
+    LoveHate,
     MeanScore,
     MomentumStep,
     Poison,
     Portfolio,
+    PowerItem,
+    PowerUser,
+    Probe,
     RandomAttack,
     RandomDirection,
     RevAdv,
+    ReverseBandwagon,
+    Segment,
     SharpnessAware,
     SmoothHits,
     SwapStep,
@@ -46,7 +54,16 @@ SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
 SMALL = RevAdv(surrogate=SURROGATE, epochs=3, k=3, rivals=6, finalists=2, final_seeds=1)
 ATTACKS = {
     "random": RandomAttack(),
+    "average": AverageAttack(),
     "bandwagon": Bandwagon(popular_share=0.2),
+    "segment": Segment(),
+    "segment of groups": Segment(groups=((5, 6, 7, 8), (1, 2, 12))),
+    "reverse-bandwagon": ReverseBandwagon(),
+    "love-hate": LoveHate(),
+    "power-user": PowerUser(),
+    "power-item": PowerItem(),
+    "copy": CopyAttack(),
+    "probe": Probe(),
     "revadv": SMALL,
     "sharpap": replace(SMALL, worst_case=SharpnessAware()),
     "alike": replace(SMALL, step=SwapStep(alike=True), chosen_by="loss"),
@@ -75,7 +92,7 @@ ATTACKS = {
     "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
     "pga": replace(SMALL, objective=MeanScore(), surrogate=ALSSurrogate(embedding_size=4, gradient="items")),
 }  # fmt: skip
-PROMOTE_ONLY = {"dpa2dl", "dpa2dl-sharpap"}
+ONLY = {"dpa2dl": "promote", "dpa2dl-sharpap": "promote", "reverse-bandwagon": "demote", "love-hate": "demote"}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -86,7 +103,7 @@ PROMOTE_ONLY = {"dpa2dl", "dpa2dl-sharpap"}
 )  # fmt: skip
 def test_every_attack_keeps_the_budget_and_is_seeded(name, blocks, seed, fakes, size, direction):
     attack = ATTACKS[name]
-    direction = "promote" if name in PROMOTE_ONLY else direction
+    direction = ONLY.get(name, direction)
     goal, budget = Goal(targets=(5, 31, 12), direction=direction), Budget(fake_users=fakes, profile_size=size)
     before = blocks.copy()
     made = attack.poison(blocks, goal, budget, seed=seed)

@@ -2,7 +2,8 @@
 
 from sharpap.attacks.base import Attack, check_poison
 from sharpap.attacks.dpa2dl import DPA2DL
-from sharpap.attacks.heuristics import Bandwagon, RandomAttack
+from sharpap.attacks.genuine import CopyAttack, Probe
+from sharpap.attacks.heuristics import AverageAttack, Bandwagon, LoveHate, RandomAttack, ReverseBandwagon, Segment
 from sharpap.attacks.objective import (
     CrossEntropy,
     DifficultyDiversity,
@@ -12,13 +13,15 @@ from sharpap.attacks.objective import (
 )
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.portfolio import Portfolio
+from sharpap.attacks.power import PowerItem, PowerUser
 from sharpap.attacks.rapu import RAPUR
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.step import MomentumStep, SwapStep
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "DPA2DL", "RAPUR", "Attack", "Bandwagon", "CrossEntropy", "DifficultyDiversity", "Identity", "MeanScore", "MomentumStep",
-    "Poison", "Portfolio", "RandomAttack", "RandomDirection", "RevAdv", "SharpnessAware", "SmoothHits", "SwapStep",
-    "WilcoxonMannWhitney", "check_poison",
+    "DPA2DL", "RAPUR", "Attack", "AverageAttack", "Bandwagon", "CopyAttack", "CrossEntropy", "DifficultyDiversity",
+    "Identity", "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem", "PowerUser", "Probe",
+    "RandomAttack", "RandomDirection", "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware", "SmoothHits",
+    "SwapStep", "WilcoxonMannWhitney", "check_poison",
 ]  # fmt: skip

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from sharpap.threat import Allowance, Goal
+from sharpap.attacks.poison import Poison
+from sharpap.seeds import rng
+from sharpap.threat import Allowance, Budget, Goal
 
 IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
@@ -37,20 +42,48 @@ def kept_rows(rows: IntArray, shape: tuple[int, ...], num_items: int) -> IntArra
     return rows
 
 
+def crafted(
+    name: str, attack: Any, train: csr_array, goal: Goal, budget: Budget, seed: int,
+    rows: Callable[[Allowance, np.random.Generator], Iterable[IntArray]],
+) -> Poison:  # fmt: skip
+    """The poison of an attack, a dataclass of settings, whose profiles one function draws."""
+    start = time.perf_counter()
+    made = list(rows(budget.resolve(train, goal), rng(seed, name)))
+    return Poison(
+        profiles=to_csr(made, train.shape[1]),
+        goal=goal,
+        attack=name,
+        settings=asdict(attack),
+        seed=seed,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def item_counts(train: csr_array) -> IntArray:
+    """(num_items,) interactions of each item."""
+    return np.bincount(train.indices, minlength=train.shape[1])
+
+
 def copied_profiles(
-    train: csr_array, goal: Goal, allowance: Allowance, generator: np.random.Generator
+    train: csr_array,
+    goal: Goal,
+    allowance: Allowance,
+    generator: np.random.Generator,
+    *,
+    sources: IntArray | None = None,
 ) -> list[IntArray]:
     """Full-size profiles: targets, then fillers sampled from one genuine user each, topped up by popularity.
 
-    Genuine users are drawn without replacement as far as they go, the longer profiles preferred to those too short to
-    fill a fake one.
+    The users are `sources`, in turn; None: drawn without replacement as far as they go, the longer profiles preferred to
+    those too short to fill a fake one.
     """
     pinned = pinned_items(goal)
     wanted = allowance.profile_size - len(pinned)
-    lengths = np.diff(train.indptr)
-    admissible = np.flatnonzero(lengths >= min(wanted, np.median(lengths[lengths > 0])))
-    sources = generator.permutation(admissible)
-    popularity = np.bincount(train.indices, minlength=train.shape[1]) + 1e-3
+    if sources is None:
+        lengths = np.diff(train.indptr)
+        admissible = np.flatnonzero(lengths >= min(wanted, np.median(lengths[lengths > 0])))
+        sources = generator.permutation(admissible)
+    popularity = item_counts(train) + 1e-3
     popularity[list(goal.targets)] = 0
     rows = []
     for fake in range(allowance.num_fake):

@@ -2,6 +2,7 @@
 
 from sharpap.data.catalogue import Options, entries, load
 from sharpap.data.dataset import Dataset
+from sharpap.data.groups import item_groups
 from sharpap.data.interactions import Interactions
 from sharpap.data.profile import Profile, profile
 from sharpap.data.read import core, read_interactions
@@ -13,6 +14,6 @@ from sharpap.data.write import write_interactions
 
 __all__ = [
     "Columns", "Dataset", "Interactions", "LeaveOneOut", "Options", "Profile", "RandomSplit", "Split", "TargetPool",
-    "TemporalSplit", "core", "entries", "given", "load", "profile", "read_interactions", "split", "synthetic",
+    "TemporalSplit", "core", "entries", "given", "item_groups", "load", "profile", "read_interactions", "split", "synthetic",
     "write_interactions",
 ]  # fmt: skip
