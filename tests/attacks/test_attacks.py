@@ -47,7 +47,7 @@ from sharpap.data import TargetPool
 from sharpap.errors import BudgetError
 from sharpap.recommenders import WRMF
 from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
-from sharpap.threat import Budget, Goal
+from sharpap.threat import Budget, Direction, Goal
 
 PAPER = WRMFSurrogate(positive_weight=20.0, reg=20.0)
 SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
@@ -92,7 +92,12 @@ ATTACKS = {
     "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
     "pga": replace(SMALL, objective=MeanScore(), surrogate=ALSSurrogate(embedding_size=4, gradient="items")),
 }  # fmt: skip
-ONLY = {"dpa2dl": "promote", "dpa2dl-sharpap": "promote", "reverse-bandwagon": "demote", "love-hate": "demote"}
+ONLY: dict[str, Direction] = {
+    "dpa2dl": "promote",
+    "dpa2dl-sharpap": "promote",
+    "reverse-bandwagon": "demote",
+    "love-hate": "demote",
+}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -244,7 +249,7 @@ import resource, numpy as np
 from scipy.sparse import csr_array
 from sharpap.attacks import RevAdv, SharpnessAware
 from sharpap.surrogates import WRMFSurrogate
-from sharpap.threat import Budget, Goal
+from sharpap.threat import Budget, Direction, Goal
 def go(n):
     rng = np.random.default_rng(0)
     train = csr_array((np.ones(10 * n, np.float32), (np.repeat(np.arange(n), 10), rng.integers(0, n, 10 * n))), shape=(n, n))

@@ -17,12 +17,12 @@ from sharpap.attacks import (
 )
 from sharpap.attacks.profiles import item_counts
 from sharpap.errors import ConfigError
-from sharpap.threat import Budget, Goal
+from sharpap.threat import Budget, Direction, Goal
 
 TARGETS = (27, 33)
 
 
-def poison(attack, train, *, size, fakes=3000, direction="promote"):
+def poison(attack, train, *, size, fakes=3000, direction: Direction = "promote"):
     goal = Goal(targets=TARGETS, direction=direction)
     return attack.poison(train, goal, Budget(fake_users=fakes, profile_size=size), seed=0).profiles.toarray()
 
@@ -129,12 +129,12 @@ def test_power_users_are_copied_most_powerful_first(by, blocks):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("cls", "wrong"),
     [
-        lambda: PowerUser(by="fame"), lambda: PowerItem(by="fame"), lambda: PowerUser(neighbours=0),
-        lambda: PowerItem(power_share=0.0), lambda: Segment(segment_share=1.5), lambda: ReverseBandwagon(disliked_share=0.0),
+        (PowerUser, {"by": "fame"}), (PowerItem, {"by": "fame"}), (PowerUser, {"neighbours": 0}),
+        (PowerItem, {"power_share": 0.0}), (Segment, {"segment_share": 1.5}), (ReverseBandwagon, {"disliked_share": 0.0}),
     ],
 )  # fmt: skip
-def test_options_out_of_range(wrong):
-    with pytest.raises(ConfigError):
-        wrong()
+def test_options_out_of_range(cls, wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        cls(**wrong)

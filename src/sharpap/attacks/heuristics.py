@@ -5,7 +5,7 @@ They have no loss to differentiate, so no worst case applies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class AverageAttack:
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""
-        return fill("average", self, train, goal, budget, seed, item_counts(train))
+        return fill("average", self, train, goal, budget, seed, lambda: item_counts(train))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,10 @@ class Bandwagon(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""
-        popular = best(item_counts(train), self.popular_share)
+
+        def popular() -> FloatArray:
+            return best(item_counts(train), self.popular_share)
+
         return fill("bandwagon", self, train, goal, budget, seed, popular, self.selected_share)
 
 
@@ -98,8 +101,10 @@ class Segment(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Raises `ConfigError` where `groups` are of another catalogue, or none has a target."""
-        weights = self._shared(goal, train.shape[1]) if self.groups else self._near(train, goal)
-        return fill("segment", self, train, goal, budget, seed, weights)
+        return fill("segment", self, train, goal, budget, seed, lambda: self._weights(train, goal))
+
+    def _weights(self, train: csr_array, goal: Goal) -> FloatArray:
+        return self._shared(goal, train.shape[1]) if self.groups else self._near(train, goal)
 
     def _near(self, train: csr_array, goal: Goal) -> FloatArray:
         """1 for the items nearest to the targets by co-occurrence. O(profiles of the targets' owners) time."""
@@ -147,9 +152,12 @@ class ReverseBandwagon(Settings):
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Demotes only: to promote is a `ConfigError`."""
         _demotes("Reverse bandwagon", goal)
-        counts = item_counts(train)
-        liked = np.ones(train.shape[1])
-        liked[np.argsort(counts, kind="stable")[: round(self.disliked_share * len(counts))]] = 0
+
+        def liked() -> FloatArray:
+            chosen = np.ones(train.shape[1])
+            chosen[np.argsort(item_counts(train), kind="stable")[: round(self.disliked_share * len(chosen))]] = 0
+            return chosen
+
         return fill("reverse-bandwagon", self, train, goal, budget, seed, liked)
 
 
@@ -170,18 +178,18 @@ class LoveHate:
 
 def fill(
     name: str, attack: Any, train: csr_array, goal: Goal, budget: Budget, seed: int,
-    weights: FloatArray | IntArray | None = None, share: float = 1.0,
+    weights: Callable[[], FloatArray | IntArray] | None = None, share: float = 1.0,
 ) -> Poison:  # fmt: skip
     """Profiles of the pinned items, a share of the rest drawn by `weights`, and uniform fillers.
 
-    `weights` are (num_items,); None: all zero. Targets are drawn by neither.
+    `weights` gives (num_items,) once the budget and the goal are known to fit the data; None: all zero. Neither draws targets.
     """
-    anything = np.ones(train.shape[1])
-    selectable = 0 * anything if weights is None else weights.astype(np.float64)
-    anything[list(goal.targets)] = selectable[list(goal.targets)] = 0
-    pinned = pinned_items(goal)
 
     def rows(allowance: Allowance, generator: np.random.Generator) -> Iterator[IntArray]:
+        anything = np.ones(train.shape[1])
+        selectable = np.zeros(train.shape[1]) if weights is None else weights().astype(np.float64)
+        anything[list(goal.targets)] = selectable[list(goal.targets)] = 0
+        pinned = pinned_items(goal)
         free = allowance.profile_size - len(pinned)
         for _ in range(allowance.num_fake):
             selected = draw_items(selectable, round(share * free), generator)

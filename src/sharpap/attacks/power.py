@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csr_array
 
-from sharpap.attacks.heuristics import best, check_shares, fill
+from sharpap.attacks.heuristics import FloatArray, best, check_shares, fill
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import IntArray, copied_profiles, crafted, item_counts
 from sharpap.errors import ConfigError
@@ -89,4 +89,8 @@ class PowerItem(Power):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""
-        return fill("power-item", self, train, goal, budget, seed, best(self.of_items(train), self.power_share))
+
+        def powerful() -> FloatArray:
+            return best(self.of_items(train), self.power_share)
+
+        return fill("power-item", self, train, goal, budget, seed, powerful)
