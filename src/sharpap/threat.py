@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,16 +21,42 @@ class Goal(Settings):
     Attributes:
         targets: distinct internal item ids (columns of the interaction matrix), ascending.
         direction: "promote" puts targets into top-K lists, "demote" pushes them out.
+        users: distinct internal numbers (rows of the matrix) of the genuine users whose lists the attacker cares for,
+            ascending; None: everybody's.
     """
 
     targets: tuple[int, ...]
     direction: Direction = "promote"
+    users: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "targets", tuple(sorted({int(t) for t in self.targets})))
         if not self.targets:
             raise BudgetError("The goal has no target item.", hint="Name at least one item.")
+        if self.users is not None:
+            object.__setattr__(self, "users", tuple(sorted({int(user) for user in self.users})))
+            if not self.users:
+                raise BudgetError("The goal names an empty group of users.", hint="Name at least one, or none at all.")
+
+    def audience(self, train: csr_array) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The users whose lists count, ascending: those with an interaction, of the goal's own where it names some.
+
+        Raises:
+            BudgetError: a user outside the matrix, or none with an interaction.
+        """
+        active = np.flatnonzero(np.diff(train.indptr))
+        if self.users is None:
+            return active
+        if self.users[0] < 0 or self.users[-1] >= train.shape[0]:
+            raise BudgetError(
+                f"The goal's users are not all in 0..{train.shape[0] - 1}.",
+                hint="Users are rows of the training matrix.",
+            )
+        found = np.intersect1d(active, self.users)
+        if not len(found):
+            raise BudgetError("None of the goal's users has an interaction.", hint="Name users of the training part.")
+        return found
 
     def check(self, num_items: int) -> None:
         """Raise `BudgetError` when a target lies outside the catalogue."""

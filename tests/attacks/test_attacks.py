@@ -15,7 +15,9 @@ from scipy.sparse import csr_array
 
 from sharpap.attacks import (
     DPA2DL,
+    FEO,
     RAPUR,
+    UBA,
     Attack,
     AverageAttack,
     Bandwagon,
@@ -86,6 +88,16 @@ ATTACKS = {
         embedding_size=4, hidden=(8,), epochs=2, batch_size=512, k=3, rivals=6, poison_steps=3,
         worst_case=SharpnessAware(tau=0.01, clean_share=0.5),
     ),
+    "feo": FEO(embedding_size=4, epochs=2, batch_size=256, k=3, rivals=6, step_user=4),
+    "feo-sharpap": FEO(
+        embedding_size=4, epochs=2, batch_size=256, k=3, rivals=6, filler_limit=1,
+        worst_case=SharpnessAware(tau=0.01, clean_share=0.5),
+    ),
+    "uba": UBA(attack=replace(SMALL, epochs=2), most=2, candidates=20),
+    "uba-retraining": UBA(
+        attack=replace(SMALL, epochs=2), uplift="retraining", most=1, candidates=9, trials=1, k=3,
+        recommender=WRMF(embedding_size=4, epochs=2),
+    ),
     "portfolio": Portfolio(
         attacks=(RandomAttack(), replace(SMALL, epochs=2)), restarts=2, judges=(WRMF(embedding_size=4, epochs=2),), k=3
     ),
@@ -95,6 +107,10 @@ ATTACKS = {
 ONLY: dict[str, Direction] = {
     "dpa2dl": "promote",
     "dpa2dl-sharpap": "promote",
+    "feo": "promote",
+    "feo-sharpap": "promote",
+    "uba": "promote",
+    "uba-retraining": "promote",
     "reverse-bandwagon": "demote",
     "love-hate": "demote",
 }

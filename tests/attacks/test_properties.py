@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from sharpap.attacks import DPA2DL, RAPUR, Portfolio, RandomAttack, RevAdv, check_poison
+from sharpap.attacks import DPA2DL, FEO, RAPUR, UBA, Portfolio, RandomAttack, RevAdv, check_poison
 from sharpap.config import REGISTRY, build
 from sharpap.data.interactions import canonical_csr
 from sharpap.errors import SharpAPError
@@ -43,6 +43,11 @@ def cheap(name: str) -> Any:
         return replace(attack, surrogate=small(attack.surrogate))
     if isinstance(attack, DPA2DL):
         return replace(attack, embedding_size=3, hidden=(4,), epochs=2, batch_size=64, k=3, rivals=5, poison_steps=2)
+    if isinstance(attack, FEO):
+        return replace(attack, embedding_size=3, epochs=2, batch_size=64, k=3, rivals=5)
+    if isinstance(attack, UBA):
+        quick = cheap("revadv" if isinstance(attack.attack, RevAdv) and attack.attack.name == "revadv" else "sharpap")
+        return replace(attack, attack=quick, most=2, trials=1, k=3, recommender=WRMF(embedding_size=3, epochs=2))
     if isinstance(attack, Portfolio):
         quick = (RandomAttack(), cheap("revadv"))
         return replace(attack, attacks=quick, restarts=1, judges=(WRMF(embedding_size=3, epochs=2),), k=3)

@@ -41,6 +41,7 @@ class _Crafted:
     notes: dict[str, Any]
     targets: list[int]
     direction: Direction
+    users: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class CellStore(RecordStore):
                 raise ValueError("its profiles do not fit the data and the budget")
             found = Poison(
                 profiles=from_lists(indices, indptr, train.num_items), data_fingerprint=train.fingerprint,
-                history=tuple(made.history), goal=Goal(targets=tuple(made.targets), direction=made.direction),
+                history=tuple(made.history),
+                goal=Goal(targets=tuple(made.targets), direction=made.direction, users=made.users),
                 **{name: getattr(made, name) for name in ("attack", "settings", "seed", "seconds", "notes")},
             )  # fmt: skip
             if found.goal != goal:
@@ -94,6 +96,7 @@ class CellStore(RecordStore):
         """Store a checked poison."""
         facts = {name: getattr(poison, name) for name in ("attack", "settings", "seed", "seconds", "history", "notes")}
         facts |= {"targets": poison.goal.targets, "direction": poison.goal.direction}
+        facts |= {} if poison.goal.users is None else {"users": poison.goal.users}
         csr = poison.profiles
         self.put("poison", key, _packed(facts, indices=csr.indices, indptr=csr.indptr))
 

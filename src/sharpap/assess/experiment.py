@@ -73,11 +73,13 @@ class Experiment:
                     hint="Assess them one by one.",
                 )
             return finished
-        train = self.dataset.train
-        return [
-            Goal(targets=self.targets.draw(train, draw, seed=self.seed), direction=self.direction)
-            for draw in range(self.targets.num_draws)
-        ]
+        return [self.goal(draw) for draw in range(self.targets.num_draws)]
+
+    def goal(self, draw: int) -> Goal:
+        """The goal of one draw of `targets`."""
+        train, targets = self.dataset.train, self.targets
+        drawn, users = targets.draw(train, draw, seed=self.seed), targets.audience(train)
+        return Goal(targets=drawn, direction=self.direction, users=users)
 
     def _finished(self) -> list[Goal]:
         """The different goals of finished profiles among the attacks."""

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from sharpap import progress
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
-from sharpap.attacks import Attack
+from sharpap.attacks import Attack, Poison
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import allowing, build, construct, describe, locate, read_toml
 from sharpap.data import Dataset, Options, TargetPool, load, synthetic
@@ -103,6 +103,7 @@ def experiment_from(
         victims=victims, targets=targets, budget=budget, **settings,
     )  # fmt: skip
     _compare_targets(experiment, tuning.get("tuned_on", []))
+    _compare_users(experiment)
     return experiment, {
         **title, **experiment.facts(), "data": data, "targets": describe(targets), "budget": describe(budget),
         "attacks": described, "victims": described_victims,
@@ -152,6 +153,21 @@ def _compare_targets(experiment: Experiment, tuned_on: Any) -> None:
     if both:
         message = f"{len(both)} of the targets are among those the settings were tuned on: {', '.join(both[:5])}."
         progress.event("warning", message=message)
+
+
+def _compare_users(experiment: Experiment) -> None:
+    """Warn of attacks that do not look at the users the recipe aims at."""
+    if experiment.targets.users is None and experiment.targets.fans_of is None:
+        return
+    blind = [
+        name
+        for name, attack in experiment.attacks.items()
+        if not isinstance(attack, Poison) and not getattr(attack, "aims_at_users", False)
+    ]
+    if blind:
+        progress.event(
+            "warning", message=f"These attacks aim at everybody, not at the users named: {', '.join(blind)}."
+        )
 
 
 def _reported(value: Any) -> list[Reported]:

@@ -96,9 +96,10 @@ class Results:
     def frame(self) -> pl.DataFrame:
         """All measurements: attack ("none": clean), victim, draw, seed, metric, k, target (-1: mean over targets), value.
 
-        Metrics: H, anyH, N (at k), rank and rank_shift (k = 0; 1-based, negative shift is upwards), and for genuine users
-        Recall, NDCG (at k). The clean run's accuracy does not depend on the draw and stands under draw 0. A null value is not
-        available: the victim gives only lists, and shorter ones.
+        Metrics: H, anyH, N (at k), rank and rank_shift (k = 0; 1-based, negative shift is upwards), where the goal names users
+        segmentH and segmentN, H and N among them, and for genuine users Recall, NDCG (at k). The clean run's accuracy does not
+        depend on the draw and stands under draw 0. A null value is not available: the victim gives only lists, and shorter
+        ones.
         """
         if self._frame is None or self._frame.height != len(self.rows):  # rows are only ever added
             self._frame = pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
@@ -255,11 +256,12 @@ def _names(table: Any, option: str) -> bool:
 
 
 def rows_of(
-    found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool, fakes: int = 0
-) -> list[Row]:
+    found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool, fakes: int = 0,
+    segment: np.ndarray | None = None,
+) -> list[Row]:  # fmt: skip
     """The measurements of one evaluation; `clean` gives the rank shift, `fakes` the number that "reach" is for.
 
-    What the victim cannot tell is None.
+    `segment` are the rows of the evaluated users that the goal names, if it does. What the victim cannot tell is None.
     """
     rows: list[Row] = []
     can = found.capabilities
@@ -277,6 +279,9 @@ def rows_of(
         per_target("H", k, hit_ratio(found.ranks, k) if known else None)
         per_target("N", k, ndcg(found.ranks, k) if known else None)
         rows.append(("anyH", k, ALL, any_hit_ratio(found.ranks, k) if known else None))
+        if segment is not None:
+            per_target("segmentH", k, hit_ratio(found.ranks[segment], k) if known else None)
+            per_target("segmentN", k, ndcg(found.ranks[segment], k) if known else None)
         if found.reach is not None and fakes <= found.reach.fakes[-1]:
             per_target("reach", k, found.reach.share(fakes, k))
     ranks = mean_rank(found.ranks) if can.top_k is None else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from sharpap import progress
 from sharpap.assess.backends import backend as chosen
@@ -135,6 +136,7 @@ class _Grid:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.goals = experiment.goals()
+        self.segments = [_segment(goal, experiment.dataset.train.matrix) for goal in self.goals]
         self.cells: dict[tuple[str, int, str, int], Cell] = {}
         self.rows: dict[tuple[str, int, str, int], list[Row]] = {}
         self.poisons: dict[tuple[str, int], Poison] = {}
@@ -235,7 +237,8 @@ class _Grid:
             self.early = [each for each in self.early if (each[0].victim, each[0].seed) != own]
             if found is not None:
                 for draw, goal in enumerate(self.goals):
-                    rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0, self.experiment.fakes(goal))
+                    fakes, segment = self.experiment.fakes(goal), self.segments[draw]
+                    rows = rows_of(_only(found, goal), None, self.experiment.ks, draw == 0, fakes, segment)
                     self.rows[CLEAN, draw, piece.victim, piece.seed] = rows
                     progress.offer("rows", rows, **piece.place | {"draw": draw})
             for each in waiting:
@@ -247,9 +250,16 @@ class _Grid:
 
     def _rows(self, piece: Train, found: Evaluation, clean: Evaluation | None) -> None:
         before = clean and _only(clean, self.goals[piece.draw])
-        rows = rows_of(found, before, self.experiment.ks, True)
+        rows = rows_of(found, before, self.experiment.ks, True, segment=self.segments[piece.draw])
         self.rows[piece.attack, piece.draw, piece.victim, piece.seed] = rows
         progress.offer("rows", rows, **piece.place)
+
+
+def _segment(goal: Goal, train: csr_array) -> np.ndarray | None:
+    """Where the goal's users stand among the evaluated ones; None where it names none."""
+    return (
+        None if goal.users is None else np.searchsorted(replace(goal, users=None).audience(train), goal.audience(train))
+    )
 
 
 def _only(found: Evaluation, goal: Goal) -> Evaluation:

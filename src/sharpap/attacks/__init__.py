@@ -2,6 +2,7 @@
 
 from sharpap.attacks.base import Attack, check_poison
 from sharpap.attacks.dpa2dl import DPA2DL
+from sharpap.attacks.feo import FEO
 from sharpap.attacks.genuine import CopyAttack, Probe
 from sharpap.attacks.heuristics import AverageAttack, Bandwagon, LoveHate, RandomAttack, ReverseBandwagon, Segment
 from sharpap.attacks.objective import (
@@ -17,11 +18,13 @@ from sharpap.attacks.power import PowerItem, PowerUser
 from sharpap.attacks.rapu import RAPUR
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.step import MomentumStep, SwapStep
+from sharpap.attacks.uba import UBA
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "DPA2DL", "RAPUR", "Attack", "AverageAttack", "Bandwagon", "CopyAttack", "CrossEntropy", "DifficultyDiversity",
-    "Identity", "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem", "PowerUser", "Probe",
-    "RandomAttack", "RandomDirection", "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware", "SmoothHits",
+    "DPA2DL", "FEO", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CopyAttack", "CrossEntropy",
+    "DifficultyDiversity", "Identity", "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem",
+    "PowerUser", "Probe", "RandomAttack", "RandomDirection", "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware",
+    "SmoothHits",
     "SwapStep", "WilcoxonMannWhitney", "check_poison",
 ]  # fmt: skip

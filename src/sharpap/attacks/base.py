@@ -16,7 +16,10 @@ IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 @runtime_checkable
 class Attack(Protocol):
-    """Anything that crafts fake profiles. SharpAP's own attacks are frozen dataclasses of settings."""
+    """Anything that crafts fake profiles. SharpAP's own attacks are frozen dataclasses of settings.
+
+    One with a true `aims_at_users` looks at the goal's users alone, where it names some (`Goal.audience`).
+    """
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """Fake profiles within `budget`; `train` is (num_users, num_items) binary CSR and is not changed."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -87,6 +88,7 @@ class DPA2DL(Settings):
     learning_rate: float = 0.005
     reg: float = 1e-4
     worst_case: WorstCase = field(default_factory=Identity)
+    aims_at_users: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.worst_case is None:
@@ -202,7 +204,7 @@ class DPA2DL(Settings):
         optimizer = Adam(net.parameters, self.learning_rate)
         record: dict[str, float] = {}
         found: Scan | None = None
-        active = np.flatnonzero(np.diff(train.indptr))
+        active = goal.audience(train)
         for step, others in enumerate(islice(self._batches(data, draw), self.poison_steps)):
             batch = self._with_group(others, group, goal, train.shape[1], draw)
             if found is None or step % self.scan_every == 0:

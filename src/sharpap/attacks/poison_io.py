@@ -26,7 +26,8 @@ SUFFIXES = (".npz", ".parquet", ".csv", ".inter")
 _FACTS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "attack": (str, "a name"), "seed": (int, "a whole number"), "seconds": ((int, float), "a number"),
     "direction": (str, "a text"), "target_ids": (list, "a list"), "settings": (dict, "an object"),
-    "history": (list, "a list"), "notes": (dict, "an object"), "data_fingerprint": (str, "a text"),
+    "user_ids": (list, "a list"), "history": (list, "a list"), "notes": (dict, "an object"),
+    "data_fingerprint": (str, "a text"),
 }  # fmt: skip
 
 
@@ -79,12 +80,14 @@ def provenance(poison: Poison, train: Interactions) -> dict[str, Any]:
     """JSON-ready account of how the profiles were made."""
     from sharpap import __version__
 
+    users = poison.goal.users
     return {
         "sharpap": __version__, "attack": poison.attack, "settings": poison.settings, "seed": poison.seed,
         "seconds": poison.seconds, "direction": poison.goal.direction, "targets": list(poison.goal.targets),
         "target_ids": [str(train.item_ids[target]) for target in poison.goal.targets],
         "data_fingerprint": poison.data_fingerprint, "history": list(poison.history), "notes": poison.notes,
         "num_fake": poison.num_fake, "profile_size": int(poison.profile_sizes.max(initial=0)),
+        **({} if users is None else {"user_ids": [str(train.user_ids[user]) for user in users]}),
     }  # fmt: skip
 
 
@@ -109,8 +112,12 @@ def load_poison(path: Path, train: Interactions, goal: Goal | None = None) -> Po
                 "The file does not say which items it promotes.", path=path,
                 hint="Name them: --targets ITEM,ITEM or goal=Goal(targets=...).",
             )  # fmt: skip
-        numbers = _numbers(wanted, train, path)
-        goal = Goal(targets=tuple(numbers.tolist()), direction=facts.get("direction") or "promote")
+        targets, users = _numbers(wanted, train.item_ids, path), facts.get("user_ids") or None
+        goal = Goal(
+            targets=tuple(targets.tolist()),
+            direction=facts.get("direction") or "promote",
+            users=None if users is None else tuple(_numbers(users, train.user_ids, path, "user").tolist()),
+        )
     poison = Poison(profiles=profiles, goal=goal, attack=facts.get("attack") or path.stem)
     return replace(
         poison,
@@ -146,20 +153,20 @@ def _profiles(path: Path, train: Interactions) -> csr_array:
             )  # fmt: skip
         return read.matrix
     rows, columns = read.entries()
-    items = _numbers(read.item_ids.tolist(), train, path)[columns]
+    items = _numbers(read.item_ids.tolist(), train.item_ids, path)[columns]
     ones = np.ones(len(rows), np.float32)
     return csr_array((ones, (rows, items)), shape=(read.num_users, train.num_items))
 
 
-def _numbers(ids: list[Any], train: Interactions, path: Path) -> np.ndarray:
-    known = {str(item): number for number, item in enumerate(train.item_ids.tolist())}
-    missing = [str(item) for item in ids if str(item) not in known]
+def _numbers(ids: list[Any], own: np.ndarray, path: Path, what: str = "item") -> np.ndarray:
+    known = {str(each): number for number, each in enumerate(own.tolist())}
+    missing = [str(each) for each in ids if str(each) not in known]
     if missing:
         raise DataError(
-            f"Items the data does not have: {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}.", path=path,
-            hint="Profiles must use the item ids of the data.",
+            f"{what.title()}s the data does not have: {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}.",
+            path=path, hint=f"Profiles must use the {what} ids of the data.",
         )  # fmt: skip
-    return np.array([known[str(item)] for item in ids], dtype=np.int64)
+    return np.array([known[str(each)] for each in ids], dtype=np.int64)
 
 
 def _facts(path: Path) -> dict[str, Any]:

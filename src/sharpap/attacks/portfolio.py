@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -67,6 +67,7 @@ class Portfolio(Settings):
     judge_seeds: int = 2
     k: int = 20
     by: Literal["mean", "least"] = "mean"
+    aims_at_users: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,7 +127,7 @@ class Portfolio(Settings):
         ]
 
     def _hits(self, model: Scorer, train: csr_array, goal: Goal) -> float:
-        users = np.flatnonzero(np.diff(train.indptr))
+        users = goal.audience(train)
         blocks = score_blocks(model, users, train.shape[1])
         return scan_scores(blocks, users, train, goal, k=self.k, rivals=self.k, dtype=torch.float32).hit_ratio
 

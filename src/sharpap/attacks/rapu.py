@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -22,8 +23,9 @@ from sharpap.threat import Budget, Goal
 class RAPUR(Settings):
     """A fake user that likes one target on top of what everybody likes, filled with the popular items it would rank first.
 
-    p = mean of the genuine users' embeddings + q_t, for each target t in turn; its fillers are the best by p . q among the
-    most popular items. It has no attack loss to differentiate, so no worst case applies.
+    p = mean of the genuine users' embeddings (of the goal's users, if it names some) + q_t, for each target t in turn; its
+    fillers are the best by p . q among the most popular items. It has no attack loss to differentiate, so no worst case
+    applies.
 
     Attributes:
         surrogate: the model trained on the genuine data.
@@ -35,6 +37,7 @@ class RAPUR(Settings):
 
     surrogate: Surrogate = field(default_factory=WRMFSurrogate)
     popular_share: float = 0.1
+    aims_at_users: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,6 +51,7 @@ class RAPUR(Settings):
         none = to_csr([], train.shape[1])
         trained = self.surrogate.train(train, none, seed=derive_seed(seed, "surrogate")).embeddings
         users, items = trained.users.numpy(), trained.items.numpy()
+        middle = (users if goal.users is None else users[goal.audience(train)]).mean(0)
         pinned = pinned_items(goal)
         wanted = allowance.profile_size - len(pinned)
         allowed = np.setdiff1d(np.arange(train.shape[1]), goal.targets)
@@ -58,7 +62,7 @@ class RAPUR(Settings):
         rows = []
         for fake in range(allowance.num_fake):
             target = goal.targets[fake % len(goal.targets)]
-            score = items[popular] @ (users.mean(0) + sign * items[target])
+            score = items[popular] @ (middle + sign * items[target])
             rows.append(np.concatenate([pinned, popular[np.argsort(-score, kind="stable")[:wanted]]]).astype(np.int64))
         return Poison(
             profiles=to_csr(rows, train.shape[1]),

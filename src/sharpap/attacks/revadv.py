@@ -7,7 +7,7 @@ import heapq
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from sharpap import checkpoints, progress
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
-from sharpap.attacks.profiles import copied_profiles, kept_rows, pinned_items, to_csr
+from sharpap.attacks.profiles import IntArray, copied_profiles, kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.step import Mover, Step, SwapStep
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
@@ -83,6 +83,7 @@ class RevAdv(Settings):
     final_seeds: int = 2
     chosen_by: Literal["hits", "loss"] = "hits"
     known_share: float = 1.0
+    aims_at_users: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.worst_case is None:
@@ -104,8 +105,10 @@ class RevAdv(Settings):
                     hint="Lower every_step, or take the worst case at the end of training (every_step 0).",
                 )
 
-    def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
-        """See `Attack`."""
+    def poison(
+        self, train: csr_array, goal: Goal, budget: Budget, *, seed: int, templates: IntArray | None = None
+    ) -> Poison:
+        """See `Attack`. Profiles start from the rows of `templates`, one user each; None: of users drawn."""
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)
@@ -113,7 +116,7 @@ class RevAdv(Settings):
         train = self._known(train, seed)
         clean = self._clean(train, seed)
         pinned = torch.from_numpy(pinned_items(goal))
-        first = copied_profiles(train, goal, allowance, rng(seed, "initial"))
+        first = copied_profiles(train, goal, allowance, rng(seed, "initial"), sources=templates)
         fillers = torch.from_numpy(np.stack(first))[:, len(pinned) :]
         popularity = np.bincount(train.indices, minlength=num_items)
         mover = self.step.begin(allowance.num_fake, num_items, torch.tensor(goal.targets), popularity)
@@ -132,7 +135,7 @@ class RevAdv(Settings):
             task.advance(first_epoch)
             for epoch in range(first_epoch, self.epochs):
                 fake = self._profiles(fillers, pinned, num_items)
-                users = self._users(train, seed, epoch)
+                users = self._users(train, goal, seed, epoch)
                 seen = [
                     self._look(member, base, train, fake, goal, users, seed, epoch)
                     for member, base in zip(self.members, clean, strict=True)
@@ -222,10 +225,10 @@ class RevAdv(Settings):
         """All surrogates."""
         return (self.surrogate, *self.others)
 
-    def _users(self, train: csr_array, seed: int, epoch: int) -> np.ndarray | None:
+    def _users(self, train: csr_array, goal: Goal, seed: int, epoch: int) -> np.ndarray | None:
         if self.users_per_epoch is None:
             return None
-        active = np.flatnonzero(np.diff(train.indptr))
+        active = goal.audience(train)
         if self.users_per_epoch >= len(active):
             return None
         return np.sort(rng(seed, "users", epoch).choice(active, self.users_per_epoch, replace=False))
@@ -238,7 +241,7 @@ class RevAdv(Settings):
         self, candidates: list[Tensor], train: csr_array, clean: list[Embeddings | None], goal: Goal, pinned: Tensor, seed: int
     ) -> tuple[Tensor, float]:  # fmt: skip
         """The best candidate over fresh surrogates, all candidates on the same ones, and its mean H@k on them."""
-        users = self._users(train, seed, self.epochs)
+        users = self._users(train, goal, seed, self.epochs)
         sign = 1.0 if goal.direction == "promote" else -1.0
         hits, scores = [], []
         with progress.task("Comparing the best profiles", len(candidates)) as task:

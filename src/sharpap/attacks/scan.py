@@ -29,6 +29,7 @@ class Scan:
         k: list length.
         hit_ratio: H@k on the surrogate: mean over targets of the share of eligible users with the target in the top k,
             each target alone against the rivals.
+        won: (u, t) whether the user has the target in the top k in that way.
         sign: +1 to promote, -1 to demote.
         clean: (u, t) target scores of a surrogate trained without fakes, for objectives that compare with it.
     """
@@ -39,6 +40,7 @@ class Scan:
     targets: Tensor
     k: int
     hit_ratio: float
+    won: Tensor
     sign: float
     clean: Tensor | None = None
 
@@ -49,7 +51,7 @@ class Scan:
 
 
 def check_movable(train: csr_array, goal: Goal) -> None:
-    """Raise `BudgetError` where no ranking could change: no user lacks a target and has another item to be shown.
+    """Raise `BudgetError` where no ranking could change: no user of the goal lacks a target and has another item to be shown.
 
     O(interactions) time.
     """
@@ -58,7 +60,8 @@ def check_movable(train: csr_array, goal: Goal) -> None:
     rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
     held = np.bincount(rows[wanted[train.indices]], minlength=train.shape[0])
     others = np.diff(train.indptr) - held
-    if not ((held < wanted.sum()) & (others < train.shape[1] - wanted.sum())).any():
+    movable = (held < wanted.sum()) & (others < train.shape[1] - wanted.sum())
+    if not (movable.any() if goal.users is None else movable[goal.audience(train)].any()):
         raise BudgetError(
             "No user lacks a target and has another item that it competes with, so there is no ranking to change.",
             hint="Choose other targets.",
@@ -70,11 +73,11 @@ def scan(
 ) -> Scan:
     """The best rivals of the given users by inner product; `topk` says what it costs.
 
-    None: all that have an interaction. The others are nobody an evaluation counts, and a model knows nothing of them: with
-    factors near 0 all their margins are near 0, where the attack losses are steepest.
+    None: the goal's audience, all that have an interaction where it names none. The others are nobody an evaluation counts,
+    and a model knows nothing of them: with factors near 0 all their margins are near 0, where the attack losses are steepest.
     """
     U, V, targets = embeddings.users, embeddings.items, np.array(goal.targets)
-    chosen = np.flatnonzero(np.diff(genuine.indptr)) if users is None else users
+    chosen = goal.audience(genuine) if users is None else users
     wanted = (U[torch.from_numpy(chosen)] @ V[torch.from_numpy(targets)].T).numpy()
     kept = min(max(rivals, k), genuine.shape[1])
     items, values = topk(U, V, kept, exclude=genuine, users=chosen, without=targets)
@@ -108,13 +111,14 @@ def _scan(
     if items.shape[1] < k:  # a catalogue shorter than the list: everything fits
         more = ((0, 0), (0, k - items.shape[1]))
         items, values = np.pad(items, more, constant_values=-1), np.pad(values, more, constant_values=-np.inf)
-    hits = ((wanted > values[:, [k - 1]]) & free).sum(0)
+    won = (wanted > values[:, [k - 1]]) & free
     return Scan(
         users=torch.from_numpy(chosen),
         rivals=torch.from_numpy(np.where(items < 0, np.maximum(items[:, :1], 0), items).astype(np.int64)),
         eligible=torch.from_numpy(free & (items[:, :1] >= 0)).to(dtype),
         targets=torch.from_numpy(np.array(goal.targets)),
         k=k,
-        hit_ratio=float((hits / np.maximum(free.sum(0), 1)).mean()),
+        hit_ratio=float((won.sum(0) / np.maximum(free.sum(0), 1)).mean()),
+        won=torch.from_numpy(won),
         sign=1.0 if goal.direction == "promote" else -1.0,
     )

@@ -270,7 +270,9 @@ def report(
         int | None,
         typer.Option(help="List length of the tables; default: 10 where it was measured, else the shortest."),
     ] = None,
-    metric: Annotated[str, typer.Option(help="Of the targets: H, N or anyH.")] = "H",
+    metric: Annotated[
+        str, typer.Option(help="Of the targets: H, N, anyH; segmentH, segmentN where users are named.")
+    ] = "H",
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -289,7 +291,7 @@ def results(
     victim: Annotated[list[str] | None, typer.Option(help="Only these victims; repeatable.")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="H, anyH, N, rank, rank_shift, Recall, NDCG, or all; repeatable. Default: H."),
+        typer.Option(help="H, anyH, N, segmentH, rank, rank_shift, Recall, NDCG, or all; repeatable. Default: H."),
     ] = None,
     k: Annotated[list[int] | None, typer.Option("--k", help="Only these list lengths; repeatable.")] = None,
     pivot: Annotated[bool, typer.Option("--pivot", help="A column a victim.")] = False,

@@ -18,7 +18,6 @@ from sharpap.cli.settings import apply
 from sharpap.errors import ConfigError
 from sharpap.files import refuse_link
 from sharpap.threads import for_work_of
-from sharpap.threat import Goal
 
 
 def craft(
@@ -43,9 +42,7 @@ def craft(
     with reporting(quiet=quiet):
         experiment, _ = experiment_from(recipe)
         dataset = experiment.dataset
-        goal = Goal(
-            targets=experiment.targets.draw(dataset.train, draw, seed=experiment.seed), direction=experiment.direction
-        )
+        goal = experiment.goal(draw)
         train = dataset.train.matrix
         attack = experiment.attacks[name]
         if isinstance(attack, Poison):

@@ -24,7 +24,7 @@ from sharpap.errors import ConfigError, suggest
 from sharpap.folders import MARKER, is_ours
 from sharpap.report import markdown, show, write_html
 
-TARGET_METRICS = ("H", "N", "anyH")
+TARGET_METRICS = ("H", "N", "anyH", "segmentH", "segmentN")
 
 
 def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_json: bool) -> None:
@@ -39,6 +39,10 @@ def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_
         raise ConfigError(
             f"--metric {metric}: there is no such metric of targets.",
             hint=f"Choose one of {', '.join(TARGET_METRICS)}.",
+        )
+    if metric.startswith("segment") and all(row[4] != metric for row in results.rows):
+        raise ConfigError(
+            f"--metric {metric}: these results are of no group of users.", hint="Name one in the recipe: targets.users."
         )
     ours = is_ours(folder, "results")
     if ours:

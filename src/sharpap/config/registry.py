@@ -10,7 +10,9 @@ from sharpap.adapters.isolated import RecBoleRecommender, RecToolsRecommender
 from sharpap.adapters.remote import RemoteRecommender
 from sharpap.attacks import (
     DPA2DL,
+    FEO,
     RAPUR,
+    UBA,
     AverageAttack,
     Bandwagon,
     CopyAttack,
@@ -135,6 +137,12 @@ REGISTRY: dict[str, Names] = {
         "pga-sharpap": (RevAdv, PGA | WIDE),
         "dpa2dl": (DPA2DL, {}),
         "dpa2dl-sharpap": (DPA2DL, WIDE),
+        "feo": (FEO, {}),
+        "feo-sharpap": (FEO, WIDE),
+        "uba": (UBA, {}),
+        "uba-sharpap": (UBA, {"attack": {"name": "sharpap"}}),
+        "uba-retraining": (UBA, {"uplift": "retraining"}),
+        "feo-original": (FEO, {"filler_limit": 1, "batch_size": 16_384}),
         "revadv-original": (
             RevAdv,
             PAPER | {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False},

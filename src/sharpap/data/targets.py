@@ -35,6 +35,9 @@ class TargetPool(Settings):
         min_count: items with fewer training interactions are in no pool. The default of 1 leaves out items that nobody
             has: before the attack a recommender knows nothing of them, so there is no clean rank to compare with.
         items: external ids to attack instead of a pool; then there is one draw.
+        users: external ids of the users whose lists the attacker cares for; None: everybody's. Attacks that know how to aim
+            do (docs/attacks.md), and hits among these users are measured beside those among all.
+        fans_of: external item ids: the same for the users who have one of them in training.
     """
 
     kind: Kind = "unpopular"
@@ -42,6 +45,8 @@ class TargetPool(Settings):
     draws: int = 3
     min_count: int = 1
     items: tuple[str | int, ...] = ()
+    users: tuple[str | int, ...] | None = None
+    fans_of: tuple[str | int, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,6 +54,8 @@ class TargetPool(Settings):
             raise ConfigError(f"There is no target pool {self.kind!r}.", hint=f"Choose one of {', '.join(RANGES)}.")
         if self.size < 1 or self.draws < 1:
             raise ConfigError(f"size={self.size} and draws={self.draws} must be 1 or more.")
+        if self.users is not None and self.fans_of is not None:
+            raise ConfigError("users and fans_of both say who is aimed at.", hint="Give one of them.")
 
     @property
     def num_draws(self) -> int:
@@ -63,6 +70,22 @@ class TargetPool(Settings):
         low, high = (round(bound * len(order)) for bound in RANGES[self.kind])
         return order[low:high]
 
+    def audience(self, train: Interactions) -> tuple[int, ...] | None:
+        """The user numbers that `users` or `fans_of` stand for, ascending; None where neither is given.
+
+        Raises:
+            DataError: an unknown id, or nobody has an item of `fans_of`.
+        """
+        if self.users is not None:
+            return _by_id(train.user_ids, self.users, "Users")
+        if self.fans_of is None:
+            return None
+        rows, columns = train.entries()
+        fans = np.unique(rows[np.isin(columns, _by_id(train.item_ids, self.fans_of, "Items"))])
+        if not len(fans):
+            raise DataError("No user has an item of fans_of in training.", hint="Name items with more interactions.")
+        return tuple(fans.tolist())
+
     def draw(self, train: Interactions, draw: int, *, seed: int) -> tuple[int, ...]:
         """The targets of one draw, ascending. Draws of one seed share no item as long as the pool lasts.
 
@@ -70,7 +93,7 @@ class TargetPool(Settings):
             DataError: a named item is unknown, or the pool is smaller than `size`.
         """
         if self.items:
-            return _by_id(train, self.items)
+            return _by_id(train.item_ids, self.items, "Target items")
         pool = self.pool(train)
         if len(pool) < self.size:
             raise DataError(
@@ -114,12 +137,11 @@ class TuningPool(TargetPool):
         return super().draw(train, parts - 1 - draw, seed=self.root)
 
 
-def _by_id(train: Interactions, wanted: tuple[str | int, ...]) -> tuple[int, ...]:
-    number = {str(item): index for index, item in enumerate(train.item_ids.tolist())}
-    missing = [str(item) for item in wanted if str(item) not in number]
+def _by_id(ids: np.ndarray, wanted: tuple[str | int, ...], what: str) -> tuple[int, ...]:
+    number = {str(each): index for index, each in enumerate(ids.tolist())}
+    missing = [str(each) for each in wanted if str(each) not in number]
     if missing:
-        examples = ", ".join(str(item) for item in train.item_ids[:3].tolist())
-        raise DataError(
-            f"Target items not in the data: {', '.join(missing[:5])}.", hint=f"Item ids look like: {examples}."
-        )
-    return tuple(sorted({number[str(item)] for item in wanted}))
+        kind = "User" if what == "Users" else "Item"
+        examples = ", ".join(str(each) for each in ids[:3].tolist())
+        raise DataError(f"{what} not in the data: {', '.join(missing[:5])}.", hint=f"{kind} ids look like: {examples}.")
+    return tuple(sorted({number[str(each)] for each in wanted}))
