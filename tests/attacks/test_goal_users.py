@@ -12,7 +12,7 @@ import pytest
 from sharpap import progress
 from sharpap.assess import Experiment, run
 from sharpap.assess.recipe import experiment_from
-from sharpap.attacks import DPA2DL, FEO, RAPUR, RandomAttack, RevAdv
+from sharpap.attacks import DPA2DL, FEO, RAPUR, CopyAttack, RandomAttack, RevAdv, Segment
 from sharpap.attacks.poison_io import load_poison, provenance, save_poison
 from sharpap.attacks.scan import check_movable, scan
 from sharpap.config import describe
@@ -27,6 +27,8 @@ from sharpap.threat import Budget, Goal
 SURROGATE = WRMFSurrogate(embedding_size=4, epochs=20, unrolled_epochs=4)
 AIMING = {
     "revadv": RevAdv(surrogate=SURROGATE, epochs=8, k=3, rivals=6, finalists=2, final_seeds=1),
+    "copy": CopyAttack(),
+    "segment": Segment(segment_share=0.2),
     "rapu-r": RAPUR(surrogate=SURROGATE, popular_share=1.0),
     "dpa2dl": DPA2DL(embedding_size=4, hidden=(8, 4), epochs=20, batch_size=256, k=3, rivals=6, poison_steps=60, group_size=3),
     "feo": FEO(embedding_size=4, epochs=20, batch_size=256, k=3, rivals=8, attack_weight=30.0, step_user=3),

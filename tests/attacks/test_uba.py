@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -10,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharpap.attacks import UBA, Poison, RandomAttack, RevAdv
-from sharpap.attacks.profiles import copied_profiles, to_csr
+from sharpap.attacks import UBA, CopyAttack, Poison, RandomAttack, RevAdv
 from sharpap.attacks.uba import allocate, three_hops
 from sharpap.errors import ConfigError
 from sharpap.recommenders import WRMF
@@ -22,17 +20,6 @@ GOAL = Goal(targets=(12, 31))
 QUICK = RevAdv(
     surrogate=WRMFSurrogate(embedding_size=4, epochs=4, unrolled_epochs=2), epochs=1, finalists=1, final_seeds=1
 )
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Templates as they are."""
-
-    def poison(self, train, goal, budget, *, seed, templates=None):
-        allowance = budget.resolve(train, goal)
-        assert len(templates) == allowance.num_fake
-        rows = copied_profiles(train, goal, allowance, np.random.default_rng(seed), sources=templates)
-        return Poison(profiles=to_csr(rows, train.shape[1]), goal=goal, attack="copies")
 
 
 def numbers(made: Poison) -> dict[int, int]:
@@ -68,7 +55,7 @@ def test_paths_are_entries_of_the_third_power_of_the_adjacency(blocks):
 
 def test_uplift_by_paths_grows_with_the_fakes_and_is_nothing_for_owners(blocks):
     users = np.arange(60)
-    gains = replace(UBA(), most=3).gains(blocks, GOAL, users, 8, np.random.default_rng(0), seed=0)
+    gains = UBA(most=3).gains(blocks, GOAL, users, 8, np.random.default_rng(0), seed=0)
     assert gains.shape == (60, 3)
     owners = blocks.toarray()[:, list(GOAL.targets)].all(1)
     assert (np.diff(gains[~owners]) > 0).all()
@@ -87,13 +74,13 @@ def test_uplift_by_retraining_is_what_retraining_gives(blocks):
 
 def test_the_fakes_go_to_the_users_with_uplift_within_the_bound(blocks):
     goal = Goal(targets=GOAL.targets, users=tuple(range(30)))
-    made = UBA(attack=Copies(), most=3).poison(blocks, goal, Budget(fake_users=8, profile_size=8), seed=0)
+    made = UBA(attack=CopyAttack(), most=3).poison(blocks, goal, Budget(fake_users=8, profile_size=8), seed=0)
     found = numbers(made)
     assert sum(found.values()) == 8
     assert max(found.values()) <= 3
     assert set(found) <= set(range(30))
-    assert made.attack == "uba-copies"
-    again = UBA(attack=Copies(), most=3).poison(blocks, goal, Budget(fake_users=8, profile_size=8), seed=0)
+    assert made.attack == "uba-copy"
+    again = UBA(attack=CopyAttack(), most=3).poison(blocks, goal, Budget(fake_users=8, profile_size=8), seed=0)
     assert (made.profiles != again.profiles).nnz == 0
     gains = UBA(most=3).gains(blocks, goal, np.arange(30), 8, np.random.default_rng(0), seed=0)
     rich = np.argsort(gains[:, -1])[-10:]
@@ -102,7 +89,7 @@ def test_the_fakes_go_to_the_users_with_uplift_within_the_bound(blocks):
 
 def test_fakes_beyond_what_uplift_asks_for_are_still_made(blocks):
     goal = Goal(targets=GOAL.targets, users=(3, 4))
-    made = UBA(attack=Copies(), most=1).poison(blocks, goal, Budget(fake_users=5, profile_size=8), seed=0)
+    made = UBA(attack=CopyAttack(), most=1).poison(blocks, goal, Budget(fake_users=5, profile_size=8), seed=0)
     assert made.num_fake == 5
     assert set(numbers(made)) <= {3, 4}
 

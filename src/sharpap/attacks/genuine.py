@@ -6,6 +6,7 @@ They have no loss to differentiate, so no worst case applies.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
@@ -35,12 +36,20 @@ class CopyAttack:
 
     Source: Fan et al. 2021, *Attacking black-box recommendations via copying cross-domain user profiles*, for the idea.
     Deviations: the users are of the same data and drawn at random, without replacement and none with hardly an item; there
-    they are of another domain, chosen by reinforcement learning.
+    they are of another domain, chosen by reinforcement learning. `UBA` chooses them by uplift.
     """
 
-    def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
-        """See `Attack`."""
-        return crafted("copy", self, train, goal, budget, seed, lambda *drawn: copied_profiles(train, goal, *drawn))
+    aims_at_users: ClassVar[bool] = True
+
+    def poison(
+        self, train: csr_array, goal: Goal, budget: Budget, *, seed: int, templates: IntArray | None = None
+    ) -> Poison:
+        """See `Attack`. `templates` are the users that are copied; None: drawn, of the goal's where it names some."""
+
+        def rows(allowance: Allowance, generator: np.random.Generator) -> list[IntArray]:
+            return copied_profiles(train, goal, allowance, generator, sources=templates)
+
+        return crafted("copy", self, train, goal, budget, seed, rows)
 
 
 @dataclass(frozen=True, kw_only=True)

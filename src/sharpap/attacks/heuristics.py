@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -83,7 +83,8 @@ class Segment(Settings):
         groups: columns of the items of each category, e.g. of each genre (`data.item_groups` makes them). An item is drawn by
             how many categories it shares with targets. Empty: the segment is found by co-occurrence.
         segment_share: share of the catalogue that the segment is without groups: the items nearest to the targets by the
-            cosine of their users, summed over targets. Each is as likely as the others.
+            cosine of their users, summed over targets; where the goal names users, those nearest to these users instead.
+            Each is as likely as the others.
         shrinkage: added to that cosine's denominator, against items with hardly a user.
 
     Source: Mobasher et al. 2007, section 3.2. Deviations: fillers outside the segment have the lowest rating there, which in
@@ -94,6 +95,7 @@ class Segment(Settings):
     groups: tuple[tuple[int, ...], ...] = ()
     segment_share: float = 0.05
     shrinkage: float = 10.0
+    aims_at_users: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +106,16 @@ class Segment(Settings):
         return fill("segment", self, train, goal, budget, seed, lambda: self._weights(train, goal))
 
     def _weights(self, train: csr_array, goal: Goal) -> FloatArray:
+        if goal.users is not None:
+            return self._of_users(train, goal)
         return self._shared(goal, train.shape[1]) if self.groups else self._near(train, goal)
+
+    def _of_users(self, train: csr_array, goal: Goal) -> FloatArray:
+        """1 for the items whose users are nearest to the goal's, by the same cosine. O(profiles of these users) time."""
+        users = goal.audience(train)
+        near = item_counts(train[users]) / (np.sqrt(len(users) * item_counts(train)) + self.shrinkage).clip(1e-12)
+        near[list(goal.targets)] = 0
+        return best(near, self.segment_share)
 
     def _near(self, train: csr_array, goal: Goal) -> FloatArray:
         """1 for the items nearest to the targets by co-occurrence. O(profiles of the targets' owners) time."""

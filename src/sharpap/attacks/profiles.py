@@ -74,15 +74,15 @@ def copied_profiles(
 ) -> list[IntArray]:
     """Full-size profiles: targets, then fillers sampled from one genuine user each, topped up by popularity.
 
-    The users are `sources`, in turn; None: drawn without replacement as far as they go, the longer profiles preferred to
-    those too short to fill a fake one.
+    The users are `sources`, in turn; None: drawn without replacement as far as they go, among the goal's users where it names
+    some, the longer profiles preferred to those too short to fill a fake one.
     """
     pinned = pinned_items(goal)
     wanted = allowance.profile_size - len(pinned)
     if sources is None:
-        lengths = np.diff(train.indptr)
-        admissible = np.flatnonzero(lengths >= min(wanted, np.median(lengths[lengths > 0])))
-        sources = generator.permutation(admissible)
+        users = goal.audience(train)
+        lengths = np.diff(train.indptr)[users]
+        sources = generator.permutation(users[lengths >= min(wanted, np.median(lengths))])
     popularity = item_counts(train) + 1e-3
     popularity[list(goal.targets)] = 0
     rows = []
