@@ -38,7 +38,7 @@ class RandomAttack:
 class AverageAttack:
     """Targets plus fillers drawn by their popularity, as a genuine user's items are.
 
-    Source: Lam and Riedl 2004 (AverageBot); Mobasher et al. 2007, section 3.2. Deviations: there fillers are drawn
+    Source: Lam and Riedl 2004 (AverageBot); Mobasher et al. 2007. Deviations: there fillers are drawn
     uniformly and rated by each item's mean. Binary feedback has no ratings, and an item's mean over all users is its
     popularity: that is how likely a fake is to have it. Fillers run over to uniform ones where too few items have users.
     """
@@ -87,7 +87,7 @@ class Segment(Settings):
             Each is as likely as the others.
         shrinkage: added to that cosine's denominator, against items with hardly a user.
 
-    Source: Mobasher et al. 2007, section 3.2. Deviations: fillers outside the segment have the lowest rating there, which in
+    Source: Mobasher et al. 2007, segment attack. Deviations: fillers outside the segment have the lowest rating there, which in
     binary feedback is none, so all but the targets are of the segment; the rule for data without categories is ours. Where a
     segment is too small the rest are uniform fillers.
     """
@@ -149,7 +149,7 @@ class ReverseBandwagon(Settings):
     Attributes:
         disliked_share: share of the catalogue, by training count, that counts as disliked: the least popular.
 
-    Source: Mobasher et al. 2007, section 3.3: targets and widely disliked items get the lowest rating, fillers others.
+    Source: Mobasher et al. 2007, nuke attacks: targets and widely disliked items get the lowest rating, fillers others.
     Deviations: in binary feedback the lowest rating is none, and disliked is what few have. What is left of the fillers is
     drawn uniformly; where there are too few of them, from the disliked.
     """
@@ -176,7 +176,7 @@ class ReverseBandwagon(Settings):
 class LoveHate:
     """Demotes: uniform fillers, loved, and no target, hated.
 
-    Source: Mobasher et al. 2007, section 3.3: fillers get the highest rating, targets the lowest. Deviations: in binary
+    Source: Mobasher et al. 2007, nuke attacks: fillers get the highest rating, targets the lowest. Deviations: in binary
     feedback the lowest rating is none, and any filler has the highest. So it draws from the same distribution as the random
     attack does when demoting; it is here under the name that others give it.
     """
