@@ -10,7 +10,7 @@ import pytest
 from sharpap import checkpoints, progress
 from sharpap.assess import Experiment, run
 from sharpap.assess import cells as cells_module
-from sharpap.attacks import DPA2DL, MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
+from sharpap.attacks import DPA2DL, FEO, MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.attacks.profiles import kept_rows
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import WRMF, Popularity
@@ -23,6 +23,7 @@ ATTACKS = {
     "sharpap": RevAdv(**SMALL, worst_case=SharpnessAware()),
     "momentum": RevAdv(**SMALL, step=MomentumStep(latent=True)),
     "dpa2dl": DPA2DL(embedding_size=4, hidden=(8, 4), epochs=2, poison_steps=4, group_size=1, batch_size=100),
+    "feo": FEO(embedding_size=4, epochs=2, batch_size=100, step_user=1, k=3),
     "portfolio": Portfolio(
         attacks=(RevAdv(**SMALL),), restarts=3, judges=(WRMF(embedding_size=4, epochs=2),), judge_seeds=1, k=5
     ),

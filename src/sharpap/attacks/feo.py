@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import islice
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +16,10 @@ from scipy.sparse import csr_array, vstack
 from torch import Tensor
 from torch.nn.functional import embedding, normalize, softplus
 
-from sharpap import progress
+from sharpap import checkpoints, progress
 from sharpap.attacks.objective import rival_scores, target_slope_grad
 from sharpap.attacks.poison import Poison
-from sharpap.attacks.profiles import pinned_items, to_csr
+from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.worst_case import Identity, WorstCase, mixed
 from sharpap.errors import ConfigError
@@ -128,21 +130,30 @@ class FEO(Settings):
         rows: list[np.ndarray] = []
         history = []
         groups = range(0, allowance.num_fake, self.step_user)
+        place = f"{self.name} {seed} {hashlib.sha256(repr(self).encode()).hexdigest()[:16]}"
+        done, spent = 0, 0.0
+        if (kept := checkpoints.load(place)) is not None:
+            done, spent, history = kept["groups"], kept["seconds"], kept["history"]
+            rows = list(kept_rows(kept["rows"], (allowance.profile_size,), num_items))
         with progress.task(f"{self.name}: groups", len(groups)) as task:
-            for number, first in enumerate(groups):
+            task.advance(done)
+            for number, first in islice(enumerate(groups), done, None):
                 size = min(self.step_user, allowance.num_fake - first)
                 data = csr_array(vstack([train, to_csr([*rows, *[pinned] * size], num_items)], format="csr"))
                 scores, record = self.group_scores(train, data, size, goal, derive_seed(seed, "group", number))
                 rows += [np.concatenate([pinned, fillers]) for fillers in self.fillers(scores, pinned, wanted)]
                 history.append({"epoch": number, **record})
                 task.advance(note=f"surrogate H@{self.k} {record['surrogate_hit_ratio']:.4f}")
+                if checkpoints.due():
+                    own = {"rows": np.array(rows), "groups": number + 1, "history": history}
+                    checkpoints.save(place, own | {"seconds": spent + time.perf_counter() - start})
         return Poison(
             profiles=to_csr(rows, num_items),
             goal=goal,
             attack=self.name,
             settings=asdict(self),
             seed=seed,
-            seconds=time.perf_counter() - start,
+            seconds=spent + time.perf_counter() - start,
             history=tuple(history),
             notes={"k": self.k},
         )
