@@ -174,12 +174,13 @@ def test_a_recipe_says_which_attacks_do_not_look_at_its_users():
 def test_command_line_reports_the_segment(sharpap, tmp_path):
     settings = ["--data", "synthetic", "--attack", "random", "--victim", "popularity", "--quiet"]
     out = tmp_path / "out"
-    sharpap("run", "demo", *settings, "--set", "targets.fans_of=[0]", "--out", out)
+    shown = sharpap("run", "demo", *settings, "--set", "targets.fans_of=[0]", "--out", out)[1]
+    assert "segmentH@10" in shown
     code, text, _ = sharpap("report", out, "--metric", "segmentH", "--json")
     assert code == 0
     assert json.loads(text)["metric"] == "segmentH"
     plain = tmp_path / "plain"
-    sharpap("run", "demo", *settings, "--out", plain)
+    assert "segment" not in sharpap("run", "demo", *settings, "--out", plain)[1]
     code, _, err = sharpap("report", plain, "--metric", "segmentH")
     assert code == 2
     assert "no group of users" in err

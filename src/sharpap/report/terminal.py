@@ -23,11 +23,14 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
     """Matrix and paired comparison of a metric of targets, and accuracy, at list length k; names are never read as markup.
 
     Without a k there is a matrix for the longest lists, too: an attack that does nothing in short ones may do much there.
+    Hits in the group of users that the goal names, if it does, have matrices of their own.
     """
     lengths = [k] if k else sorted({results.main_k, *results.ks[-1:]})
     k = lengths[0]
     for length in lengths:
         _print(console, transfer_table(results, metric, length))
+    for length in lengths if metric == "H" and any(row[4] == "segmentH" for row in results.rows) else ():
+        _print(console, transfer_table(results, "segmentH", length))
     for attack, base in results.pairs:
         _print(console, paired_table(results, attack, base, metric, k))
     if left_out := inapplicable(results):
