@@ -21,9 +21,11 @@ from sharpap.attacks import (
     Attack,
     AverageAttack,
     Bandwagon,
+    CLeaR,
     CopyAttack,
     CrossEntropy,
     DifficultyDiversity,
+    GSPAttack,
     LoveHate,
     MeanScore,
     MomentumStep,
@@ -47,7 +49,7 @@ from sharpap.attacks.profiles import to_csr
 from sharpap.attacks.scan import scan
 from sharpap.data import TargetPool
 from sharpap.errors import BudgetError
-from sharpap.recommenders import WRMF
+from sharpap.recommenders import SGL, WRMF, SimGCL
 from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Budget, Direction, Goal
 
@@ -98,6 +100,18 @@ ATTACKS = {
         attack=replace(SMALL, epochs=2), uplift="retraining", most=1, candidates=9, trials=1, k=3,
         recommender=WRMF(embedding_size=4, epochs=2),
     ),
+    "clear": CLeaR(
+        surrogate=SimGCL(embedding_size=4, epochs=4, contrast_size=64), epochs=2, poison_steps=2, tune_steps=2, k=3, rivals=6
+    ),
+    "clear-sharpap": CLeaR(
+        surrogate=SGL(embedding_size=4, epochs=3, contrast_size=64), epochs=2, poison_steps=2, tune_steps=2, k=3, rivals=6,
+        worst_case=SharpnessAware(clean_share=0.5),
+    ),
+    "gspattack": GSPAttack(embedding_size=4, warm_up=3, epochs=3, k=3, rivals=6),
+    "gspattack-sharpap": GSPAttack(
+        embedding_size=4, warm_up=0, epochs=2, k=3, rivals=6, joint=False,
+        worst_case=SharpnessAware(tau=0.01, clean_share=0.5),
+    ),
     "portfolio": Portfolio(
         attacks=(RandomAttack(), replace(SMALL, epochs=2)), restarts=2, judges=(WRMF(embedding_size=4, epochs=2),), k=3
     ),
@@ -107,6 +121,8 @@ ATTACKS = {
 ONLY: dict[str, Direction] = {
     "dpa2dl": "promote",
     "dpa2dl-sharpap": "promote",
+    "clear": "promote",
+    "clear-sharpap": "promote",
     "feo": "promote",
     "feo-sharpap": "promote",
     "uba": "promote",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from sharpap.attacks import DPA2DL, FEO, RAPUR, UBA, Portfolio, RandomAttack, RevAdv, check_poison
+from sharpap.attacks import (
+    DPA2DL,
+    FEO,
+    RAPUR,
+    UBA,
+    CLeaR,
+    GSPAttack,
+    Portfolio,
+    RandomAttack,
+    RevAdv,
+    SharpnessAware,
+    check_poison,
+)
+from sharpap.attacks.worst_case import Identity
 from sharpap.config import REGISTRY, build
 from sharpap.data.interactions import canonical_csr
 from sharpap.errors import SharpAPError
-from sharpap.recommenders import WRMF
-from sharpap.surrogates import ALSSurrogate
+from sharpap.recommenders import WRMF, SimGCL
+from sharpap.surrogates import ALSSurrogate, Embeddings
 from sharpap.threat import Budget, Goal
 
 NAMES = tuple(REGISTRY["attack"])
@@ -48,6 +62,12 @@ def cheap(name: str) -> Any:
     if isinstance(attack, UBA):
         quick = cheap("revadv" if isinstance(attack.attack, RevAdv) and attack.attack.name == "revadv" else "sharpap")
         return replace(attack, attack=quick, most=2, trials=1, k=3, recommender=WRMF(embedding_size=3, epochs=2))
+    if isinstance(attack, CLeaR):
+        assert isinstance(attack.surrogate, SimGCL)
+        quick = replace(attack.surrogate, embedding_size=3, epochs=3, contrast_size=32)
+        return replace(attack, surrogate=quick, epochs=2, poison_steps=2, tune_steps=2, k=3, rivals=5)
+    if isinstance(attack, GSPAttack):
+        return replace(attack, embedding_size=3, warm_up=2, epochs=2, k=3, rivals=5)
     if isinstance(attack, Portfolio):
         quick = (RandomAttack(), cheap("revadv"))
         return replace(attack, attacks=quick, restarts=1, judges=(WRMF(embedding_size=3, epochs=2),), k=3)
@@ -164,3 +184,52 @@ def test_degenerate_data_is_refused_with_a_reason_or_attacked_all_the_same(name,
     dense, targets, budget, expected = DEGENERATE[case]
     found = holds(name, canonical_csr(csr_array(np.asarray(dense, np.float32))), Goal(targets=targets), budget, 0)
     assert expected is None or found is expected
+
+
+def with_a_worst_case(name: str) -> str:
+    """The name of an attack with its worst case, as reports pair them."""
+    return name.replace("revadv", "sharpap", 1) if name.startswith("revadv") else f"{name}-sharpap"
+
+
+WITHOUT = [name for name in NAMES if isinstance(getattr(build("attack", name), "worst_case", None), Identity)]
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_every_attack_that_takes_a_worst_case_has_a_name_with_it(name):
+    wary, base = build("attack", with_a_worst_case(name)), build("attack", name)
+    assert isinstance(wary.worst_case, SharpnessAware)
+    assert replace(wary, worst_case=base.worst_case) == base
+
+
+WARY = sorted({with_a_worst_case(name) for name in NAMES} & set(NAMES))
+
+
+@pytest.mark.parametrize("name", WARY)
+def test_its_perturbation_is_not_zero_and_raises_the_attack_loss(name, blocks, monkeypatch):
+    plain, far, gains = SharpnessAware.__call__, [], []
+
+    def watched(self: SharpnessAware, at: Embeddings, loss: Any, **more: Any) -> Embeddings:
+        worst = plain(self, at, loss, **more)
+        far.append(float(worst.plus(at.times(-1)).norm()))
+        gains.append(loss(worst)[0] - loss(at)[0])
+        return worst
+
+    monkeypatch.setattr(SharpnessAware, "__call__", watched)
+    cheap(name).poison(blocks, Goal(targets=(5, 33)), Budget(fake_users=3, profile_size=8), seed=0)
+    assert far
+    assert min(far) > 0
+    assert np.mean(gains) > 0
+
+
+def test_the_docs_say_of_every_attack_what_its_worst_case_is():
+    text = (Path(__file__).parents[2] / "docs" / "attacks.md").read_text()
+    table = text.split("| attack | source | surrogate | worst case |\n")[1].split("\n\n")[0]
+    said = {}
+    for line in table.splitlines()[1:]:
+        attack, _, _, worst = (cell.strip() for cell in line.strip("|").split(" | "))
+        assert worst.startswith(("not applicable: ", "`")), line
+        said[attack.strip("` ")] = worst
+    assert set(NAMES) - set(WARY) == said.keys()
+    for name, worst in said.items():
+        pair = with_a_worst_case(name)
+        assert worst.startswith(f"`{pair}`" if pair in WARY else "not applicable: "), name

@@ -1,9 +1,11 @@
 """Attacks: from training data, a goal and a budget to fake profiles."""
 
 from sharpap.attacks.base import Attack, check_poison
+from sharpap.attacks.clear import CLeaR
 from sharpap.attacks.dpa2dl import DPA2DL
 from sharpap.attacks.feo import FEO
 from sharpap.attacks.genuine import CopyAttack, Probe
+from sharpap.attacks.gsp import GSPAttack
 from sharpap.attacks.heuristics import AverageAttack, Bandwagon, LoveHate, RandomAttack, ReverseBandwagon, Segment
 from sharpap.attacks.objective import (
     CrossEntropy,
@@ -22,8 +24,8 @@ from sharpap.attacks.uba import UBA
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "DPA2DL", "FEO", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CopyAttack", "CrossEntropy",
-    "DifficultyDiversity", "Identity", "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem",
+    "DPA2DL", "FEO", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CLeaR", "CopyAttack", "CrossEntropy",
+    "DifficultyDiversity", "GSPAttack", "Identity", "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem",
     "PowerUser", "Probe", "RandomAttack", "RandomDirection", "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware",
     "SmoothHits",
     "SwapStep", "WilcoxonMannWhitney", "check_poison",

@@ -19,7 +19,7 @@ from sharpap import checkpoints, progress
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan_scores
-from sharpap.attacks.worst_case import Identity, WorstCase
+from sharpap.attacks.worst_case import Identity, WorstCase, trained_against
 from sharpap.errors import ConfigError
 from sharpap.recommenders.pointwise import batches
 from sharpap.recommenders.resume import Adam, Moving
@@ -210,15 +210,8 @@ class DPA2DL(Settings):
             if found is None or step % self.scan_every == 0:
                 users = np.sort(draw.choice(active, min(self.users_per_step, len(active)), replace=False))
                 found = self.look(net, train, goal, users)
-            offset = self._offset(net, found, batch, train.shape[0], derive_seed(seed, "worst-case", step))
-            share = self.worst_case.clean_share if offset is not None else 1.0
             optimizer.zero_grad()
-            poison = torch.zeros(())
-            if share:
-                poison = poison + share * self.poison_loss(net, net.users, net.items, found)
-            if offset is not None and share < 1:
-                moved = net.users[: train.shape[0]] + offset.users, net.items + offset.items
-                poison = poison + (1 - share) * self.poison_loss(net, *moved, found)
+            poison = self._poison(net, found, batch, train.shape[0], derive_seed(seed, "worst-case", step))
             (net.training_loss(batch, self.reg) + self.poison_weight * poison).backward()
             optimizer.step()
             record.setdefault("surrogate_hit_ratio", found.hit_ratio)
@@ -250,22 +243,19 @@ class DPA2DL(Settings):
         blocks = [(users, net.model().score(users))]
         return scan_scores(blocks, users, train, goal, k=self.k, rivals=self.rivals, dtype=net.items.dtype)
 
-    def _offset(self, net: NeuMFNet, found: Scan, batch: Batch, num_users: int, seed: int) -> Embeddings | None:
-        """How far the worst case lies from the embeddings of genuine users and items; None: nowhere."""
-        here = Embeddings(net.users.detach()[:num_users], net.items.detach())
+    def _poison(self, net: NeuMFNet, found: Scan, batch: Batch, num_users: int, seed: int) -> Tensor:
+        """The poison loss, at the worst case of the embeddings of genuine users and items."""
 
-        def loss(at: Embeddings) -> tuple[float, Embeddings]:
-            tables = at.users.detach().requires_grad_(), at.items.detach().requires_grad_()
-            value = self.poison_loss(net, *tables, found)
-            return float(value.detach()), Embeddings(*torch.autograd.grad(value, tables))
+        def loss(at: Embeddings) -> Tensor:
+            return self.poison_loss(net, at.users, at.items, found)
 
         def fit(at: Embeddings) -> float:
             with torch.no_grad():
                 users = torch.cat([at.users, net.users[num_users:]])
                 return float(net.training_loss(batch, self.reg, (users, at.items)))
 
-        worst = self.worst_case(here, loss, seed=seed, fit=fit)
-        return None if worst is here else Embeddings(worst.users - here.users, worst.items - here.items)
+        here = Embeddings(net.users[:num_users], net.items)
+        return trained_against(self.worst_case, here, loss, seed=seed, fit=fit)
 
     def select(self, scores: np.ndarray, chance: np.ndarray, pinned: np.ndarray, wanted: int) -> np.ndarray:
         """One profile: the targets and the `wanted` best others by predicted score times `chance`, which is updated.

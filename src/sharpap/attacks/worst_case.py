@@ -55,6 +55,33 @@ def mixed(loss: Loss, clean: Embeddings, worst: Embeddings, clean_share: float) 
     )
 
 
+def trained_against(
+    worst_case: WorstCase,
+    here: Embeddings,
+    loss: Callable[[Embeddings], Tensor],
+    *,
+    seed: int,
+    fit: Fit | None = None,
+) -> Tensor:
+    """What an attack that trains by autograd minimises: the loss where `worst_case` puts `here`, `clean_share` of it unmoved.
+
+    The offset is a constant: the gradient goes on to whatever made `here`.
+    """
+    still = Embeddings(here.users.detach(), here.items.detach())
+
+    def both(at: Embeddings) -> tuple[float, Embeddings]:
+        tables = at.users.detach().requires_grad_(), at.items.detach().requires_grad_()
+        value = loss(Embeddings(*tables))
+        return float(value.detach()), Embeddings(*torch.autograd.grad(value, tables))
+
+    worst = worst_case(still, both, seed=seed, fit=fit)
+    share = 1.0 if worst is still else worst_case.clean_share
+    if share == 1:
+        return loss(here)
+    moved = loss(here.plus(Embeddings(worst.users - still.users, worst.items - still.items)))
+    return moved if share == 0 else share * loss(here) + (1 - share) * moved
+
+
 @dataclass(frozen=True, kw_only=True)
 class Identity:
     """No perturbation: the base attack."""

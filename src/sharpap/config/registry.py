@@ -15,9 +15,11 @@ from sharpap.attacks import (
     UBA,
     AverageAttack,
     Bandwagon,
+    CLeaR,
     CopyAttack,
     CrossEntropy,
     DifficultyDiversity,
+    GSPAttack,
     Identity,
     LoveHate,
     MeanScore,
@@ -83,6 +85,15 @@ WIDE: dict[str, Any] = {"worst_case": {"name": "sharpness-aware", "rho": 0.05}}
 RAPU_G: dict[str, Any] = PAPER | {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
 DADA: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
 PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
+# Their own losses and steps, and one surrogate seed.
+FIRST: dict[str, Any] = {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}
+ORIGINAL: dict[str, Any] = PAPER | {"objective": {"name": "cross-entropy"}} | FIRST
+RAPU_G_ORIGINAL: dict[str, Any] = RAPU_G | FIRST | {
+    "step": {"name": "momentum", "popularity_weight": 1.0}, "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20},
+}  # fmt: skip
+PGA_ORIGINAL: dict[str, Any] = PGA | FIRST
+FEO_ORIGINAL: dict[str, Any] = {"filler_limit": 1, "batch_size": 16_384}
+PAIRWISE: dict[str, Any] = PAPER | {"objective": {"name": "smooth-hits", "bandwidth": 0.5}}
 # For lists of fifty with few fakes: a plain sum of counts, which lists of fifty decide.
 ALIKE: dict[str, Any] = {
     "step": {"name": "swap", "alike": True},
@@ -122,12 +133,10 @@ REGISTRY: dict[str, Names] = {
         "sharpap-paper": (RevAdv, PAPER | WIDE),
         "revadv-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}}),
         "sharpap-als": (RevAdv, PAPER | {"surrogate": {"name": "als"}, **WIDE}),
-        "revadv-bpr": (
-            RevAdv, PAPER | {"surrogate": {"name": "bpr-mf"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
-        ),
-        "revadv-lightgcn": (
-            RevAdv, PAPER | {"surrogate": {"name": "lightgcn"}, "objective": {"name": "smooth-hits", "bandwidth": 0.5}}
-        ),
+        "revadv-bpr": (RevAdv, PAIRWISE | {"surrogate": {"name": "bpr-mf"}}),
+        "sharpap-bpr": (RevAdv, PAIRWISE | {"surrogate": {"name": "bpr-mf"}, **WIDE}),
+        "revadv-lightgcn": (RevAdv, PAIRWISE | {"surrogate": {"name": "lightgcn"}}),
+        "sharpap-lightgcn": (RevAdv, PAIRWISE | {"surrogate": {"name": "lightgcn"}, **WIDE}),
         "rapu-g": (RevAdv, RAPU_G),
         "rapu-g-sharpap": (RevAdv, RAPU_G | WIDE),
         "rapu-r": (RAPUR, {}),
@@ -142,17 +151,19 @@ REGISTRY: dict[str, Names] = {
         "uba": (UBA, {}),
         "uba-sharpap": (UBA, {"attack": {"name": "sharpap"}}),
         "uba-retraining": (UBA, {"uplift": "retraining"}),
-        "feo-original": (FEO, {"filler_limit": 1, "batch_size": 16_384}),
-        "revadv-original": (
-            RevAdv,
-            PAPER | {"objective": {"name": "cross-entropy"}, "step": {"name": "momentum"}, "epochs": 30, "reseed": False},
-        ),
-        "rapu-g-original": (
-            RevAdv,
-            RAPU_G | {"step": {"name": "momentum", "popularity_weight": 1.0}, "epochs": 30, "reseed": False,
-                      "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20}},
-        ),
-        "pga-original": (RevAdv, PGA | {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}),
+        "uba-retraining-sharpap": (UBA, {"uplift": "retraining", "attack": {"name": "sharpap"}}),
+        "feo-original": (FEO, FEO_ORIGINAL),
+        "feo-original-sharpap": (FEO, FEO_ORIGINAL | WIDE),
+        "clear": (CLeaR, {}),
+        "clear-sharpap": (CLeaR, WIDE),
+        "gspattack": (GSPAttack, {}),
+        "gspattack-sharpap": (GSPAttack, WIDE),
+        "revadv-original": (RevAdv, ORIGINAL),
+        "sharpap-original": (RevAdv, ORIGINAL | WIDE),
+        "rapu-g-original": (RevAdv, RAPU_G_ORIGINAL),
+        "rapu-g-original-sharpap": (RevAdv, RAPU_G_ORIGINAL | WIDE),
+        "pga-original": (RevAdv, PGA_ORIGINAL),
+        "pga-original-sharpap": (RevAdv, PGA_ORIGINAL | WIDE),
     },
     "victim": {
         "popularity": (Popularity, {}),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -77,43 +79,93 @@ class Pairwise(Settings):
         training = Training(
             type(self).__name__, self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
         )
-        device = resolve(self.device)
+        learner = Learner.new(self, train, seed)
+        for _ in training.run(learner.model, learner.moving(seed)):
+            learner.step()
+        return training.model(learner.model())
+
+
+@dataclass(eq=False, kw_only=True)
+class Learner:
+    """A model in training: its parameters and optimiser, on a graph that may be another from step to step.
+
+    Attributes:
+        settings: of the model.
+        pattern: the interactions at hand.
+        encoder: the forward pass on them.
+        theta: layer-0 embeddings of users and items, trained in place.
+        optimizer, draw: what else moves.
+    """
+
+    settings: Pairwise
+    pattern: Pattern
+    encoder: Encoder
+    theta: list[Any]
+    optimizer: Adam
+    draw: np.random.Generator
+
+    @classmethod
+    def new(cls, settings: Pairwise, train: csr_array, seed: int) -> Learner:
+        """Fresh parameters."""
+        device = resolve(settings.device)
         pattern = Pattern.from_csr(train, device=device)
-        encoder = self.encoder(pattern, seed)
-        counts = (
+        encoder = settings.encoder(pattern, seed)
+        theta = [
+            torch.from_numpy(part).to(device).requires_grad_()
+            for part in initial_factors(*pattern.shape, settings.embedding_size, settings.init_std, seed)
+        ]
+        decay_over = settings.epochs if settings.decay else None
+        optimizer = Adam([*theta, *encoder.weights], settings.learning_rate, decay_over=decay_over)
+        draw = rng(seed, "training")
+        return cls(settings=settings, pattern=pattern, encoder=encoder, theta=theta, optimizer=optimizer, draw=draw)
+
+    def moving(self, seed: int) -> Moving:
+        """What checkpoints keep."""
+        parts = [*self.theta, *self.encoder.weights]
+        return Moving(
+            settings=self.settings, seed=seed, parts=parts, optimizer=self.optimizer, draw=self.draw, more=self.encoder
+        )
+
+    def on(self, train: csr_array) -> Learner:
+        """The same parameters, trained further in place, on other interactions of the same users and items.
+
+        Of what an encoder has, its weights stay, but no other state (`Encoder.state`).
+        """
+        pattern = Pattern.from_csr(train, device=self.pattern.indices.device)
+        encoder = self.settings.encoder(pattern, 0)
+        encoder.weights = self.encoder.weights
+        return replace(self, pattern=pattern, encoder=encoder)
+
+    @cached_property
+    def counts(self) -> tuple[Tensor, Tensor]:
+        """Triples of each user and item, see `Pairwise`."""
+        pattern = self.pattern
+        return (
             pattern.indptr.diff().float(),
             torch.bincount(pattern.indices, minlength=pattern.shape[1]).float() + pattern.nnz / pattern.shape[1],
         )
-        draw = rng(seed, "training")
-        theta: list[Any] = [
-            torch.from_numpy(part).to(device).requires_grad_()
-            for part in initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
-        ]
-        parts = [*theta, *encoder.weights]
-        optimizer = Adam(parts, self.learning_rate, decay_over=self.epochs if self.decay else None)
-        moving = Moving(settings=self, seed=seed, parts=parts, optimizer=optimizer, draw=draw, more=encoder)
 
-        def model() -> FactorModel:
-            with torch.no_grad():
-                users, items = encoder.final(*theta)
-            return FactorModel(
-                user_factors=users.detach().cpu().numpy(), item_factors=items.detach().cpu().numpy(), log={}
-            )
+    def step(self) -> None:
+        """One step of training."""
+        pattern, reg = self.pattern, self.settings.reg
+        pair, second = self.encoder.training(self.theta[0], self.theta[1], self.draw)
+        grads: list[Any] = list(bpr_gradient(Negatives.draw(pattern, self.draw), pair[0].detach(), pair[1].detach()))
+        ends = list(pair)
+        if second is not None:
+            ends.append(second)
+            grads.append(second.new_tensor(float(pattern.nnz)))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(ends, grads)
+        with torch.no_grad():
+            for part, count in zip(self.theta, self.counts, strict=True):
+                part.grad.addcmul_(part, count[:, None], value=reg)
+            for weight in self.encoder.weights:
+                if weight.grad is not None:
+                    weight.grad.add_(weight, alpha=reg * pattern.nnz)
+        self.optimizer.step()
 
-        for _ in training.run(model, moving):
-            pair, second = encoder.training(theta[0], theta[1], draw)
-            grads: list[Any] = list(bpr_gradient(Negatives.draw(pattern, draw), pair[0].detach(), pair[1].detach()))
-            ends = list(pair)
-            if second is not None:
-                ends.append(second)
-                grads.append(second.new_tensor(float(pattern.nnz)))
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(ends, grads)
-            with torch.no_grad():
-                for part, count in zip(theta, counts, strict=True):
-                    part.grad.addcmul_(part, count[:, None], value=self.reg)
-                for weight in encoder.weights:
-                    if weight.grad is not None:
-                        weight.grad.add_(weight, alpha=self.reg * pattern.nnz)
-            optimizer.step()
-        return training.model(model())
+    def model(self) -> FactorModel:
+        """The current state as a recommender."""
+        with torch.no_grad():
+            users, items = self.encoder.final(*self.theta)
+        return FactorModel(user_factors=users.detach().cpu().numpy(), item_factors=items.detach().cpu().numpy(), log={})
