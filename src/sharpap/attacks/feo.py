@@ -66,13 +66,13 @@ class FEO(Settings):
 
     Source: the project WuYunfan/FEOAttack, `attacker/feo_attacker.py`, its settings for Gowalla.
 
-    Deviations, each with its effect in docs/attacks.md or none that we saw: (1) There is no filler limit, which is 1 in the
-    source: no two fakes of a group share a filler, and on accurate models nothing is won. Batches hold 2,048 interactions
+    Deviations, with what they do in docs/peers.md: (1) There is no filler limit, which is 1 in the source: no two fakes of a
+    group share a filler, and on accurate models nothing is won. Batches hold 2,048 interactions
     instead of 16,384, which are three steps an epoch on a small set. Recipe "feo-original" has both. (2) The K-th score is
     that of the items a user could be shown; the source counts the user's own among them. (3) All genuine users are looked at
     in one step an epoch, instead of batches of 2,048 with a step on the divergence for each. (4) A user's own items are not
-    left out of the negatives. (5) Lists come from scores of the final embeddings, as there; items over the limit
-    and targets are left out of them rather than scored 0.
+    left out of the negatives, and batches are shuffled; there they come in the order of the users. (5) Items over the limit
+    and targets are left out of the fakes' lists; there they are scored 0.
     """
 
     expected_hit_ratio: float = 0.05
