@@ -48,7 +48,7 @@ from sharpap.attacks import (
 from sharpap.attacks.profiles import to_csr
 from sharpap.attacks.scan import scan
 from sharpap.data import TargetPool
-from sharpap.errors import BudgetError
+from sharpap.errors import BudgetError, ConfigError
 from sharpap.recommenders import SGL, WRMF, SimGCL
 from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Budget, Direction, Goal
@@ -70,7 +70,7 @@ ATTACKS = {
     "probe": Probe(),
     "revadv": SMALL,
     "sharpap": replace(SMALL, worst_case=SharpnessAware()),
-    "alike": replace(SMALL, step=SwapStep(alike=True), chosen_by="loss"),
+    "alike": replace(SMALL, step=SwapStep(group_size=16), chosen_by="loss"),
     "global": replace(SMALL, worst_case=SharpnessAware(ball="global", rho=0.01, steps=3)),
     "adaptive": replace(SMALL, worst_case=SharpnessAware(ball="adaptive")),
     "control": replace(SMALL, worst_case=RandomDirection()),
@@ -242,18 +242,33 @@ def test_a_swap_exchanges_the_worst_present_for_the_best_absent():
     assert sorted(still[0].tolist()) == [2, 3]
 
 
-def test_alike_profiles_move_together_by_the_sum_of_their_gradients():
+def test_profiles_of_a_group_move_together_by_the_sum_of_their_gradients():
     slope = torch.tensor(
         [[5.0, 1.0, -3.0, 0.0, -9.0, 2.0], [-4.0, 6.0, 1.0, 0.0, -9.0, 0.0]]
     )  # sum 1, 7, -2, 0, -18, 2
-    mover = SwapStep(swap_share=0.5, alike=True).begin(2, 6, torch.tensor([4]), np.ones(6, np.int64))
+    mover = SwapStep(swap_share=0.5, group_size=2).begin(2, 6, torch.tensor([4]), np.ones(6, np.int64))
     moved = mover.move(torch.tensor([[0, 1], [2, 3]]), Given(slope), done=0.0, generator=np.random.default_rng(0))
     assert [sorted(row.tolist()) for row in moved] == [[0, 2], [0, 2]]
 
 
-def test_alike_profiles_stay_alike(blocks):
+def test_half_of_the_groups_move_at_once_and_each_is_of_one_kind():
+    slope = torch.tensor([[9.0, 9.0, -1.0, 0.0]]).repeat(5, 1)
+    mover = SwapStep(swap_share=0.5, group_size=2).begin(5, 4, torch.tensor([3]), np.ones(4, np.int64))
+    first = torch.tensor([[0], [1], [0], [1], [0]])
+    moved = mover.move(first, Given(slope), done=0.0, generator=np.random.default_rng(0))[:, 0].tolist()
+    groups = [moved[:3], moved[3:]]  # 5 / 2 is nearest to two groups
+    assert all(len(set(group)) == 1 for group in groups)
+    assert sorted(2 in group for group in groups) == [False, True]
+
+
+def test_profiles_of_a_group_stay_alike(blocks):
     made = ATTACKS["alike"].poison(blocks, Goal(targets=(5, 33)), Budget(fake_users=4, profile_size=8), seed=0)
     assert len({tuple(row) for row in made.profiles.toarray()}) == 1
+
+
+def test_a_group_has_a_profile():
+    with pytest.raises(ConfigError, match="group_size=0"):
+        SwapStep(group_size=0)
 
 
 def test_the_finalist_with_the_least_loss_is_chosen_where_that_is_asked_for(blocks, monkeypatch):

@@ -58,8 +58,8 @@ class SwapStep(Settings):
         swap_share: share of a profile's fillers exchanged at most, at the start.
         row_share: share of the profiles that move in one epoch.
         anneal: lower `swap_share` linearly to a single swap at the end.
-        alike: all profiles have the same fillers and move together, by the sum of their gradients (`row_share` is idle).
-            For few fakes (docs/attacks.md).
+        group_size: profiles that share their fillers, from the first step on, and move together, by the sum of their gradients.
+            The number of groups comes as near to it as it can, and `row_share` of them move at once. 1: each on its own.
 
     Source: this project. Row-normalised gradient descent with top-n projection, the original's step (`MomentumStep`), seldom
     changes an entry (docs/attacks.md).
@@ -68,13 +68,15 @@ class SwapStep(Settings):
     swap_share: float = 0.2
     row_share: float = 0.5
     anneal: bool = True
-    alike: bool = False
+    group_size: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("swap_share", "row_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie above 0 and at most at 1.")
+        if self.group_size < 1:
+            raise ConfigError(f"group_size={self.group_size} must be 1 or more.")
 
     def begin(self, num_fake: int, num_items: int, forbidden: Tensor, popularity: IntArray) -> Mover:
         """See `Step`."""
@@ -97,16 +99,19 @@ class _Swaps:
         swaps = min(max(1, round(share * size)), size, absent)
         if swaps < 1:
             return fillers
-        if settings.alike:
-            blocks = torch.arange(num_fake).split(ROW_BLOCK)
-            slope = torch.stack([gradient.rows(rows).sum(0) for rows in blocks]).sum(0, keepdim=True)
-            return self._swapped(fillers[:1], slope, swaps).repeat(num_fake, 1)
-        moving = torch.from_numpy(
-            np.sort(generator.choice(num_fake, max(1, round(settings.row_share * num_fake)), replace=False))
-        )
+        groups = max(1, round(num_fake / settings.group_size))
+        moving = np.sort(generator.choice(groups, max(1, round(settings.row_share * groups)), replace=False))
         fillers = fillers.clone()
-        for rows in moving.split(ROW_BLOCK):
-            fillers[rows] = self._swapped(fillers[rows], gradient.rows(rows), swaps)
+        if groups == num_fake:
+            for rows in torch.from_numpy(moving).split(ROW_BLOCK):
+                fillers[rows] = self._swapped(fillers[rows], gradient.rows(rows), swaps)
+            return fillers
+        for group, members in enumerate(torch.arange(num_fake).tensor_split(groups)):
+            shared = fillers[members[:1]]
+            if group in moving:
+                slope = torch.stack([gradient.rows(rows).sum(0) for rows in members.split(ROW_BLOCK)])
+                shared = self._swapped(shared, slope.sum(0, keepdim=True), swaps)
+            fillers[members] = shared
         return fillers
 
     def _swapped(self, present: Tensor, slope: Tensor, swaps: int) -> Tensor:

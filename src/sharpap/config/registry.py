@@ -94,9 +94,9 @@ RAPU_G_ORIGINAL: dict[str, Any] = RAPU_G | FIRST | {
 PGA_ORIGINAL: dict[str, Any] = PGA | FIRST
 FEO_ORIGINAL: dict[str, Any] = {"filler_limit": 1, "batch_size": 16_384}
 PAIRWISE: dict[str, Any] = PAPER | {"objective": {"name": "smooth-hits", "bandwidth": 0.5}}
-# For lists of fifty with few fakes: a plain sum of counts, which lists of fifty decide.
+# For lists of fifty: fakes that share fillers, and a plain sum of counts, which lists of fifty decide.
 ALIKE: dict[str, Any] = {
-    "step": {"name": "swap", "alike": True},
+    "step": {"name": "swap", "group_size": 16},
     "chosen_by": "loss",
     "objective": {
         "name": "smooth-hits", "bandwidth": 0.15, "relative": True,
