@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from sharpap.attacks import (
+    AUSH,
     DPA2DL,
     FEO,
+    GOAT,
+    GSAGAN,
     RAPUR,
     UBA,
     Attack,
@@ -26,6 +30,7 @@ from sharpap.attacks import (
     CrossEntropy,
     DifficultyDiversity,
     GSPAttack,
+    LegUP,
     LoveHate,
     MeanScore,
     MomentumStep,
@@ -56,6 +61,8 @@ from sharpap.threat import Budget, Direction, Goal
 PAPER = WRMFSurrogate(positive_weight=20.0, reg=20.0)
 SURROGATE = WRMFSurrogate(embedding_size=4, epochs=8, unrolled_epochs=4)
 SMALL = RevAdv(surrogate=SURROGATE, epochs=3, k=3, rivals=6, finalists=2, final_seeds=1)
+GAN: dict[str, Any] = {"rounds": 2, "warm_up": 1, "batch_size": 16, "hidden": 4, "discriminator": (4,)}
+STEPS: dict[str, Any] = {"attack_steps": 1, "surrogate": SURROGATE, "k": 3, "rivals": 6}
 ATTACKS = {
     "random": RandomAttack(),
     "average": AverageAttack(),
@@ -112,6 +119,11 @@ ATTACKS = {
         embedding_size=4, warm_up=0, epochs=2, k=3, rivals=6, joint=False,
         worst_case=SharpnessAware(tau=0.01, clean_share=0.5),
     ),
+    "aush": AUSH(**GAN),
+    "goat": GOAT(**GAN, neighbours=5, embedding_size=3),
+    "leg-up": LegUP(**GAN, **STEPS, pretrain_steps=2),
+    "leg-up-sharpap": LegUP(**GAN, **STEPS, pretrain_steps=2, worst_case=SharpnessAware(tau=0.01, every_step=2)),
+    "gsa-gan": GSAGAN(**GAN, **STEPS),
     "portfolio": Portfolio(
         attacks=(RandomAttack(), replace(SMALL, epochs=2)), restarts=2, judges=(WRMF(embedding_size=4, epochs=2),), k=3
     ),

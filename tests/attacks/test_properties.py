@@ -19,12 +19,15 @@ from sharpap.attacks import (
     UBA,
     CLeaR,
     GSPAttack,
+    LegUP,
     Portfolio,
     RandomAttack,
     RevAdv,
     SharpnessAware,
     check_poison,
 )
+from sharpap.attacks.generators.gan import Rounds
+from sharpap.attacks.generators.guided import Guided
 from sharpap.attacks.worst_case import Identity
 from sharpap.config import REGISTRY, build
 from sharpap.data.interactions import canonical_csr
@@ -68,6 +71,12 @@ def cheap(name: str) -> Any:
         return replace(attack, surrogate=quick, epochs=2, poison_steps=2, tune_steps=2, k=3, rivals=5)
     if isinstance(attack, GSPAttack):
         return replace(attack, embedding_size=3, warm_up=2, epochs=2, k=3, rivals=5)
+    if isinstance(attack, Rounds):
+        attack = replace(attack, rounds=2, warm_up=1, batch_size=4, hidden=4, discriminator=(4,))
+    if isinstance(attack, LegUP):
+        attack = replace(attack, pretrain_steps=2)
+    if isinstance(attack, Guided):
+        return replace(attack, surrogate=small(attack.surrogate), attack_steps=1, k=3, rivals=5)
     if isinstance(attack, Portfolio):
         quick = (RandomAttack(), cheap("revadv"))
         return replace(attack, attacks=quick, restarts=1, judges=(WRMF(embedding_size=3, epochs=2),), k=3)

@@ -4,6 +4,7 @@ from sharpap.attacks.base import Attack, check_poison
 from sharpap.attacks.clear import CLeaR
 from sharpap.attacks.dpa2dl import DPA2DL
 from sharpap.attacks.feo import FEO
+from sharpap.attacks.generators import AUSH, GOAT, GSAGAN, LegUP
 from sharpap.attacks.genuine import CopyAttack, Probe
 from sharpap.attacks.gsp import GSPAttack
 from sharpap.attacks.heuristics import AverageAttack, Bandwagon, LoveHate, RandomAttack, ReverseBandwagon, Segment
@@ -24,9 +25,9 @@ from sharpap.attacks.uba import UBA
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "DPA2DL", "FEO", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CLeaR", "CopyAttack", "CrossEntropy",
-    "DifficultyDiversity", "GSPAttack", "Identity", "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem",
-    "PowerUser", "Probe", "RandomAttack", "RandomDirection", "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware",
-    "SmoothHits",
-    "SwapStep", "WilcoxonMannWhitney", "check_poison",
+    "AUSH", "DPA2DL", "FEO", "GOAT", "GSAGAN", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CLeaR",
+    "CopyAttack", "CrossEntropy", "DifficultyDiversity", "GSPAttack", "Identity", "LegUP", "LoveHate", "MeanScore",
+    "MomentumStep", "Poison", "Portfolio", "PowerItem", "PowerUser", "Probe", "RandomAttack", "RandomDirection",
+    "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware", "SmoothHits", "SwapStep", "WilcoxonMannWhitney",
+    "check_poison",
 ]  # fmt: skip

@@ -89,13 +89,16 @@ def copied_profiles(
     for fake in range(allowance.num_fake):
         user = sources[fake % len(sources)]
         own = np.setdiff1d(train.indices[train.indptr[user] : train.indptr[user + 1]], goal.targets)
-        fillers = generator.permutation(own)[:wanted]
-        if len(fillers) < wanted:
-            fillers = np.concatenate(
-                [fillers, draw_items(popularity, wanted - len(fillers), generator, without=fillers)]
-            )
-        rows.append(np.concatenate([pinned, fillers]).astype(np.int64))
+        rows.append(np.concatenate([pinned, cut_to_size(own, wanted, popularity, generator)]).astype(np.int64))
     return rows
+
+
+def cut_to_size(own: IntArray, wanted: int, weights: np.ndarray, generator: np.random.Generator) -> IntArray:
+    """`wanted` of a user's own items, drawn; topped up by `weights` where there are too few."""
+    items = generator.permutation(own)[:wanted]
+    if len(items) == wanted:
+        return items
+    return np.concatenate([items, draw_items(weights, wanted - len(items), generator, without=items)])
 
 
 def draw_items(

@@ -6,7 +6,6 @@ import hashlib
 import heapq
 import time
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,16 +14,17 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap import checkpoints, progress
+from sharpap.attacks.gradient import Seen, see
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import IntArray, copied_profiles, kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.step import Mover, Step, SwapStep
-from sharpap.attacks.worst_case import Identity, WorstCase, mixed
+from sharpap.attacks.worst_case import Identity, WorstCase
 from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
 from sharpap.settings import Settings
-from sharpap.surrogates.base import Embeddings, ProfileGradient, Surrogate, TrainedSurrogate
+from sharpap.surrogates.base import Embeddings, ProfileGradient, Surrogate
 from sharpap.surrogates.wrmf import WRMFSurrogate
 from sharpap.threat import Budget, Goal
 
@@ -150,7 +150,7 @@ class RevAdv(Settings):
                 history.append({"epoch": epoch, "attack_loss": value, "surrogate_hit_ratio": hits})
                 task.advance(note=f"surrogate H@{self.k} {hits:.4f}")
                 if epoch + 1 < self.epochs:
-                    gradients = [each.trained.profile_gradient(each.grad, each.earlier) for each in seen]
+                    gradients = [each.profile_gradient() for each in seen]
                     gradient = gradients[0] if len(gradients) == 1 else MeanGradient(gradients, goal.targets)
                     fillers = mover.move(fillers, gradient, done=epoch / self.epochs, generator=moves)
                     del gradients, gradient  # with `seen` the largest things there are: not beside the next epoch's
@@ -197,20 +197,11 @@ class RevAdv(Settings):
     def _look(
         self, surrogate: Surrogate, clean: Embeddings | None, train: csr_array, fake: csr_array, goal: Goal,
         users: np.ndarray | None, seed: int, epoch: int,
-    ) -> _Seen:  # fmt: skip
+    ) -> Seen:  # fmt: skip
         """Train one surrogate and take the attack loss's gradient at its worst case, or the worst cases of its states."""
         trained = surrogate.train(train, fake, seed=derive_seed(seed, "surrogate", epoch if self.reseed else 0))
         found = self._scanned(trained.embeddings, clean, train, goal, users)
-        loss = partial(self.objective.value_and_grad, scan=found)
-        states = trained.states(self.worst_case.every_step)
-        values, grads = [], {}
-        for back, state in states.items():
-            stream = derive_seed(seed, "worst-case", epoch, *([back] if back else []))
-            worst = self.worst_case(state, loss, seed=stream, fit=trained.training_loss)
-            value, grad = mixed(loss, state, worst, self.worst_case.clean_share)
-            values.append(value)
-            grads[back] = grad if len(states) == 1 else grad.times(1 / len(states))
-        return _Seen(trained, grads.pop(0), grads, float(np.mean(values)), found.hit_ratio)
+        return see(trained, found, self.objective, self.worst_case, seed=seed, epoch=epoch)
 
     def _scanned(
         self, embeddings: Embeddings, clean: Embeddings | None, train: csr_array, goal: Goal, users: np.ndarray | None
@@ -288,17 +279,6 @@ def _restored(
     scored = zip(kept["scores"], torch.from_numpy(kept["finalists"]), strict=True)
     best = [(hits, value, epoch, fillers) for (hits, value, epoch), fillers in scored]
     return torch.from_numpy(kept["fillers"]), best, kept["history"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """One surrogate in one outer epoch."""
-
-    trained: TrainedSurrogate
-    grad: Embeddings
-    earlier: dict[int, Embeddings]
-    value: float
-    hit_ratio: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,11 @@ from sharpap.adapters.command import CommandRecommender
 from sharpap.adapters.isolated import RecBoleRecommender, RecToolsRecommender
 from sharpap.adapters.remote import RemoteRecommender
 from sharpap.attacks import (
+    AUSH,
     DPA2DL,
     FEO,
+    GOAT,
+    GSAGAN,
     RAPUR,
     UBA,
     AverageAttack,
@@ -21,6 +24,7 @@ from sharpap.attacks import (
     DifficultyDiversity,
     GSPAttack,
     Identity,
+    LegUP,
     LoveHate,
     MeanScore,
     MomentumStep,
@@ -164,6 +168,16 @@ REGISTRY: dict[str, Names] = {
         "rapu-g-original-sharpap": (RevAdv, RAPU_G_ORIGINAL | WIDE),
         "pga-original": (RevAdv, PGA_ORIGINAL),
         "pga-original-sharpap": (RevAdv, PGA_ORIGINAL | WIDE),
+        "aush": (AUSH, {}),
+        "goat": (GOAT, {}),
+        "leg-up": (LegUP, {}),
+        "leg-up-sharpap": (LegUP, {"worst_case": {"name": "sharpness-aware"}}),
+        "leg-up-original": (LegUP, {"objective": {"name": "cross-entropy"}}),
+        "leg-up-original-sharpap": (LegUP, {"objective": {"name": "cross-entropy"}, "worst_case": {"name": "sharpness-aware"}}),
+        "gsa-gan": (GSAGAN, {}),
+        "gsa-gan-sharpap": (GSAGAN, {"worst_case": {"name": "sharpness-aware"}}),
+        "gsa-gan-original": (GSAGAN, {"objective": {"name": "mean-score"}}),
+        "gsa-gan-original-sharpap": (GSAGAN, {"objective": {"name": "mean-score"}, "worst_case": {"name": "sharpness-aware"}}),
     },
     "victim": {
         "popularity": (Popularity, {}),
