@@ -10,17 +10,18 @@ import torch
 import torchopt
 from scipy.sparse import csr_array, vstack
 
-from sharpap.attacks import RevAdv, SharpnessAware, SmoothHits
+from sharpap.attacks import CrossEntropy, MeanScore, RevAdv, SharpnessAware, SmoothHits
 from sharpap.attacks.scan import scan
 from sharpap.errors import ConfigError, ContractError, TrainingError
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives
 from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import derive_seed, rng
-from sharpap.surrogates import ALSSurrogate, Embeddings, PairwiseSurrogate, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, Embeddings, GradientPassing, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Goal
 
 N, F, M = 24, 3, 15
+Pair = tuple[torch.Tensor, torch.Tensor]
 SURROGATE = WRMFSurrogate(
     positive_weight=20.0,
     embedding_size=4,
@@ -253,6 +254,22 @@ def test_als_gradient_matches_finite_differences_of_retraining(data, gradient):
         assert ours[row, column] == pytest.approx(slope, rel=3e-3, abs=1e-4)
 
 
+def test_with_users_held_fixed_the_mean_score_says_nothing_about_fillers(data):
+    """A filler's entry moves that filler's factors alone, and the mean score asks for the targets' only; cross-entropy asks
+    for every item's. So with PGA's gradient the mean score leaves profiles as they were.
+    """
+    genuine, fake = data
+    goal = Goal(targets=(3, 8))
+    for objective, moved in ((MeanScore(), False), (CrossEntropy(), True)):
+        trained = ALSSurrogate(embedding_size=4, gradient="items", precision="float64").train(genuine, fake, seed=0)
+        found = scan(trained.embeddings, genuine, goal, k=3, rivals=5)
+        _, grad = objective.value_and_grad(trained.embeddings, found)
+        rows = trained.profile_gradient(grad).rows(torch.arange(F))
+        assert rows[:, [3, 8]].abs().max() > 1e-6
+        rows[:, [3, 8]] = 0
+        assert bool(rows.abs().max() > 1e-6) == moved
+
+
 def test_training_loss_is_the_dense_loss(data):
     genuine, fake = data
     trained = SURROGATE.train(genuine, fake, seed=7)
@@ -267,6 +284,18 @@ def test_training_loss_is_the_dense_loss(data):
 PAIRWISE = PairwiseSurrogate(
     embedding_size=4, epochs=12, unrolled_epochs=12, learning_rate=0.05, reg=0.05, precision="float64"
 )
+
+
+def passed(passing: GradientPassing, A: torch.Tensor, *, present: torch.Tensor, theta: Pair, grads: Pair) -> Pair:
+    """Gradient passing with dense matrices."""
+    apart = (theta[0] @ grads[1].T + grads[0] @ theta[1].T).detach() > 0
+    near, far, total = grads, grads, list(grads)
+    for hop in range(1, 2 * passing.rounds + 1):
+        parted = A * (apart & present)
+        near, far = (parted @ near[1], parted.T @ near[0]), (A @ far[1], A.T @ far[0])
+        weight, more = (passing.odd, near) if hop % 2 else (passing.even, far)
+        total = [part + weight * extra for part, extra in zip(total, more, strict=True)]
+    return total[0], total[1]
 
 
 def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], settings: PairwiseSurrogate, seed: int):
@@ -305,6 +334,10 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
             (c[:, None] * part**2).sum() for c, part in zip(counts, theta, strict=True)
         )
         grads = torch.autograd.grad(loss, theta, create_graph=True)
+        if settings.passing:
+            pair = theta[0], theta[1]
+            slopes = grads[0], grads[1]
+            grads = passed(settings.passing, A.detach(), present=full.detach() > 0, theta=pair, grads=slopes)
         moments[0] = [0.9 * m + 0.1 * g for m, g in zip(moments[0], grads, strict=True)]
         moments[1] = [0.999 * v + 0.001 * g * g for v, g in zip(moments[1], grads, strict=True)]
         theta = [
@@ -315,11 +348,14 @@ def pairwise_by_autograd(X: torch.Tensor, data: tuple[csr_array, csr_array], set
     return states
 
 
-@pytest.mark.parametrize("layers", [0, 1, 3])
-def test_pairwise_gradient_matches_autograd_of_dense_training(data, layers):
+@pytest.mark.parametrize(
+    ("layers", "passing"),
+    [(0, None), (1, None), (3, None), (0, GradientPassing()), (2, GradientPassing(rounds=1, odd=0.5, even=2.0))],
+)
+def test_pairwise_gradient_matches_autograd_of_dense_training(data, layers, passing):
     """Every entry, present or absent, up to a constant a row (the penalty of the fake user itself), which no swap sees."""
     genuine, fake = data
-    settings = replace(PAIRWISE, layers=layers)
+    settings = replace(PAIRWISE, layers=layers, passing=passing)
     trained = settings.train(genuine, fake, seed=4)
     direction = attack_direction(trained.embeddings)
     ours = trained.profile_gradient(direction).rows(torch.arange(F))

@@ -30,7 +30,7 @@ class ALSSurrogate(Settings):
         embedding_size: d.
         sweeps: of ALS, each both sides.
         gradient: "items": H is the items' part with the users held fixed, as PGA has it: one small system an item.
-            "exact": the whole Hessian of both sides.
+            "exact": the whole Hessian of both sides. `MeanScore` needs it.
         solve_steps: conjugate-gradient steps for H^-1.
         damping: added to the diagonal of H, as a share of `reg`; the exact Hessian need not be positive definite away
             from the optimum.

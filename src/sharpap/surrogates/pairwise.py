@@ -19,6 +19,7 @@ from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import rng
 from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
+from sharpap.surrogates.passing import GradientPassing
 from sharpap.surrogates.unroll import Adam, AdjointMoments, Moments, steps_before
 
 Pair = tuple[Tensor, Tensor]
@@ -35,6 +36,7 @@ class PairwiseSurrogate(Settings):
         layers: propagations.
         embedding_size, epochs, learning_rate, reg, init_std: as for `recommenders.LightGCN`.
         unrolled_epochs: the last steps that `profile_gradient` differentiates through.
+        passing: spread each step's gradient over the graph, so that fewer steps train as far; None: ordinary training.
         precision: "float32", or "float64" for checks.
         device: where it trains and differentiates, as for `recommenders.BPRMF`; what the attack sees lies on the CPU.
 
@@ -49,6 +51,7 @@ class PairwiseSurrogate(Settings):
     learning_rate: float = 0.02
     reg: float = 1e-3
     init_std: float = 0.1
+    passing: GradientPassing | None = None
     precision: str = "float32"
     device: str = "auto"
 
@@ -73,9 +76,12 @@ class PairwiseSurrogate(Settings):
         tape: list[Step] = []
         for t in range(1, self.epochs + 1):
             negatives = Negatives.draw(pattern, draw)
-            grads = net.gradient(negatives, theta)
+            grads, apart = net.gradient(negatives, theta), None
+            if self.passing:
+                apart = self.passing.apart(net.graph, theta, grads)
+                grads = self.passing(net.graph, apart, grads)
             if t > self.epochs - self.unrolled_epochs:
-                tape.append(Step(t, theta, grads, negatives))
+                tape.append(Step(t, theta, grads, negatives, apart))
                 theta = (theta[0].clone(), theta[1].clone())
             for part, moment, grad in zip(theta, moments, grads, strict=True):
                 adam.step(part, moment, grad, t)
@@ -88,12 +94,13 @@ class PairwiseSurrogate(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One unrolled step: parameters before it, the gradient it used, and its negatives."""
+    """One unrolled step: parameters before it, the gradient it used, its negatives, and the edges it moved apart."""
 
     t: int
     theta: Pair
     grads: Pair
     negatives: Negatives
+    apart: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +189,8 @@ class TrainedPairwise:
                 adam.adjoint(states[0], bars[0], step.grads[0], step.t),
                 adam.adjoint(states[1], bars[1], step.grads[1], step.t),
             )
+            if self.settings.passing and step.apart is not None:
+                back = self.settings.passing(net.graph, step.apart, back)
             at, way = net.propagate(step.theta), net.propagate(back)
             curvature = bpr_hvp(step.negatives, *at, *way)
             terms.add_loss(step.negatives, at, way, step.theta, back)
