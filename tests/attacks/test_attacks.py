@@ -26,9 +26,11 @@ from sharpap.attacks import (
     AverageAttack,
     Bandwagon,
     CLeaR,
+    CoAttack,
     CopyAttack,
     CrossEntropy,
     DifficultyDiversity,
+    EasyCommunities,
     GSPAttack,
     LegUP,
     LoveHate,
@@ -55,7 +57,7 @@ from sharpap.attacks.scan import scan
 from sharpap.data import TargetPool
 from sharpap.errors import BudgetError, ConfigError
 from sharpap.recommenders import SGL, WRMF, SimGCL
-from sharpap.surrogates import ALSSurrogate, PairwiseSurrogate, WRMFSurrogate
+from sharpap.surrogates import ALSSurrogate, GradientPassing, PairwiseSurrogate, WRMFSurrogate
 from sharpap.threat import Budget, Direction, Goal
 
 PAPER = WRMFSurrogate(positive_weight=20.0, reg=20.0)
@@ -124,13 +126,23 @@ ATTACKS = {
     "leg-up": LegUP(**GAN, **STEPS, pretrain_steps=2),
     "leg-up-sharpap": LegUP(**GAN, **STEPS, pretrain_steps=2, worst_case=SharpnessAware(tau=0.01, every_step=2)),
     "gsa-gan": GSAGAN(**GAN, **STEPS),
+    "coattack": CoAttack(embedding_size=4, epochs=8, attack_epochs=4, k=3, rivals=6, worst_case=SharpnessAware(tau=0.01)),
+    "gradient-passing": CoAttack(
+        embedding_size=4, epochs=8, attack_epochs=4, k=3, rivals=6, passing=GradientPassing()
+    ),
+    "revadv-passing": replace(
+        SMALL, surrogate=PairwiseSurrogate(embedding_size=4, epochs=6, unrolled_epochs=3, passing=GradientPassing())
+    ),
     "portfolio": Portfolio(
         attacks=(RandomAttack(), replace(SMALL, epochs=2)), restarts=2, judges=(WRMF(embedding_size=4, epochs=2),), k=3
     ),
-    "dada": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
+    "dada": replace(SMALL, objective=EasyCommunities(communities=5), worst_case=SharpnessAware()),
+    "dada-original": replace(SMALL, objective=DifficultyDiversity(), worst_case=SharpnessAware()),
     "pga": replace(SMALL, objective=MeanScore(), surrogate=ALSSurrogate(embedding_size=4, gradient="items")),
 }  # fmt: skip
 ONLY: dict[str, Direction] = {
+    "coattack": "promote",
+    "gradient-passing": "promote",
     "dpa2dl": "promote",
     "dpa2dl-sharpap": "promote",
     "clear": "promote",

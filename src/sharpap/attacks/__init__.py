@@ -2,6 +2,8 @@
 
 from sharpap.attacks.base import Attack, check_poison
 from sharpap.attacks.clear import CLeaR
+from sharpap.attacks.coattack import CoAttack
+from sharpap.attacks.difficulty import DifficultyDiversity, EasyCommunities
 from sharpap.attacks.dpa2dl import DPA2DL
 from sharpap.attacks.feo import FEO
 from sharpap.attacks.generators import AUSH, GOAT, GSAGAN, LegUP
@@ -10,7 +12,7 @@ from sharpap.attacks.gsp import GSPAttack
 from sharpap.attacks.heuristics import AverageAttack, Bandwagon, LoveHate, RandomAttack, ReverseBandwagon, Segment
 from sharpap.attacks.objective import (
     CrossEntropy,
-    DifficultyDiversity,
+    Hinge,
     MeanScore,
     SmoothHits,
     WilcoxonMannWhitney,
@@ -25,9 +27,9 @@ from sharpap.attacks.uba import UBA
 from sharpap.attacks.worst_case import Identity, RandomDirection, SharpnessAware
 
 __all__ = [
-    "AUSH", "DPA2DL", "FEO", "GOAT", "GSAGAN", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CLeaR",
-    "CopyAttack", "CrossEntropy", "DifficultyDiversity", "GSPAttack", "Identity", "LegUP", "LoveHate", "MeanScore",
-    "MomentumStep", "Poison", "Portfolio", "PowerItem", "PowerUser", "Probe", "RandomAttack", "RandomDirection",
-    "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware", "SmoothHits", "SwapStep", "WilcoxonMannWhitney",
-    "check_poison",
+    "AUSH", "DPA2DL", "FEO", "GOAT", "GSAGAN", "RAPUR", "UBA", "Attack", "AverageAttack", "Bandwagon", "CLeaR", "CoAttack",
+    "CopyAttack", "CrossEntropy", "DifficultyDiversity", "EasyCommunities", "GSPAttack", "Hinge", "Identity", "LegUP",
+    "LoveHate", "MeanScore", "MomentumStep", "Poison", "Portfolio", "PowerItem", "PowerUser", "Probe", "RandomAttack",
+    "RandomDirection", "RevAdv", "ReverseBandwagon", "Segment", "SharpnessAware", "SmoothHits", "SwapStep",
+    "WilcoxonMannWhitney", "check_poison",
 ]  # fmt: skip

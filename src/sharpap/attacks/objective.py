@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sharpap.attacks.scan import Scan
-from sharpap.errors import ConfigError, ContractError
+from sharpap.errors import ConfigError
 from sharpap.kernels import Pattern, block_rows, sddmm, spmm, spmm_t
 from sharpap.settings import Settings
 from sharpap.surrogates.base import Embeddings
 
 # Far below any count of hits that float32 can tell from none.
-_TINY = 1e-30
+TINY = 1e-30
 
 
 @runtime_checkable
@@ -72,28 +72,47 @@ class SmoothHits(Settings):
 
     def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
         """See `Objective`. O(users (rivals + targets) d)."""
-        users, items = embeddings.users[scan.users], embeddings.items
-        wanted, weights = items[scan.targets], scan.weights
+        weights = scan.weights
         lists = [(scan.k, self.bandwidth, 1 - self.longer_share if self.longer else 1.0)]
         if self.longer:
             lists.append((min(self.longer, scan.rivals.shape[1]), self.longer_bandwidth, self.longer_share))
-        best = rival_scores(users, items, scan.rivals).topk(max(k for k, _, _ in lists), dim=1).indices
-        own, value = users @ wanted.T, 0.0
-        user_grad, item_grad = torch.zeros_like(embeddings.users), torch.zeros_like(items)
-        for k, bandwidth, share in lists:
-            edge = scan.rivals.gather(1, best[:, k - 1 : k]).squeeze(1)
-            margin = own - (users * items[edge]).sum(1, keepdim=True)
-            width = bandwidth * (_spread(margin, weights) if self.relative else 1.0)
+        found = margins(embeddings, scan, [k for k, _, _ in lists])
+        value, grad = 0.0, zeros(embeddings)
+        for (_, bandwidth, share), (margin, edge) in zip(lists, found, strict=True):
+            width = bandwidth * (spread(margin, weights) if self.relative else 1.0)
             hit = torch.sigmoid(margin / width)
             count = float((weights * hit).sum())
-            scale = share / max(count, _TINY) if self.geometric else share
+            scale = share / max(count, TINY) if self.geometric else share
             slope = -scan.sign * scale * weights * hit * (1 - hit) / width
-            total = slope.sum(1, keepdim=True)
-            user_grad[scan.users] += slope @ wanted - total * items[edge]
-            item_grad.index_add_(0, edge, total * users, alpha=-1)
-            item_grad.index_add_(0, scan.targets, slope.T @ users)
-            value -= scan.sign * share * (math.log(max(count, _TINY)) if self.geometric else count)
-        return value, Embeddings(user_grad, item_grad)
+            add_margin_slope(grad, slope, edge, embeddings, scan)
+            value -= scan.sign * share * (math.log(max(count, TINY)) if self.geometric else count)
+        return value, grad
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hinge(Settings):
+    """How far a target is from a user's top K, up to a margin beyond it: mean of max(threshold_K(u) - s_ut, -kappa).
+
+    Attributes:
+        kappa: how far beyond a win the loss still pushes, in units of the score.
+
+    Source: Carlini and Wagner 2017 for classifiers; in CoAttack (Wang et al. 2024) with kappa 0.2.
+    """
+
+    kappa: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.kappa >= 0:
+            raise ConfigError(f"kappa={self.kappa} must be 0 or positive.")
+
+    def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
+        """See `Objective`. O(users (rivals + targets) d)."""
+        ((margin, edge),) = margins(embeddings, scan, [scan.k])
+        behind = -scan.sign * margin
+        grad = zeros(embeddings)
+        add_margin_slope(grad, -scan.sign * scan.weights * (behind > -self.kappa), edge, embeddings, scan)
+        return float((scan.weights * behind.clamp_min(-self.kappa)).sum()), grad
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +182,13 @@ class WilcoxonMannWhitney(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MeanScore:
-    """PGA's integrity loss: minus the mean score of the targets.
+    """PGA's integrity loss: minus the mean score of the targets, over all users, in the top K or not.
 
-    Source: Li et al. 2016, section 3.3, with equal weights for all users.
+    Source: Li et al. 2016, section 3.3, with equal weights for all users and targets. Checked against two ports:
+    fuying-wang/Data-poisoning-attacks-on-factorization-based-collaborative-filtering has the same, beside a term for
+    the availability attack; WuYunfan/FEOAttack has `CrossEntropy` over all users instead. Note: it depends on the targets'
+    items only. Where users are held fixed, as in that paper's gradient, a filler's entry moves that filler's factors alone,
+    so that its derivative is 0, and binary profiles stay as they were.
     """
 
     def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
@@ -175,61 +198,33 @@ class MeanScore:
         return float((slope * scores).sum()), target_slope_grad(slope, embeddings, scan)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DifficultyDiversity(Settings):
-    """DADA's loss: favour the users who are nearly won (difficulty) and spread the uplift over users (diversity).
-
-    With M_ut = 1 where target t is outside u's top K, z = s M / (b1 (max(s M) + 0.1)), and the uplift s - s_clean:
-    minus the mean over eligible pairs of  difficulty * -log(1 - b1 z) + diversity * sigmoid(b2 (uplift M - c_t)),
-    c_t the least uplift of target t over users; maxima and minima are of eligible pairs, and constants in the gradient. To
-    demote, M_ut = 1 where t is inside, the uplift changes sign, and max(s) - s stands for s.
-
-    Attributes:
-        difficulty, diversity: weights of the two terms; 0 switches one off.
-        sharpness: b2.
-        margin: b1, in (0, 1): how steeply the difficulty term rises for the best user.
-
-    Source: Li, Di and Chen 2022, *Revisiting injective attacks on recommender systems*. A reconstruction: no public code was
-    found. Inferred: b1 is applied once (inside the logarithm z is at most 1 / b1 times b1, so the product is clipped at
-    `margin`), negative scores count as 0, and terms are means.
-    """
-
-    difficulty: float = 1.0
-    diversity: float = 1.0
-    sharpness: float = 5.0
-    margin: float = 0.9
-    uses_clean: ClassVar[bool] = True
-
-    def value_and_grad(self, embeddings: Embeddings, scan: Scan) -> tuple[float, Embeddings]:
-        """See `Objective`. O(users (rivals + targets) d)."""
-        if scan.clean is None:
-            raise ContractError("DADA's loss needs the scores of a clean surrogate in its scan.")
-        users, items = embeddings.users[scan.users], embeddings.items
-        edge = rival_scores(users, items, scan.rivals).topk(scan.k, dim=1).values[:, -1:]
-        with torch.enable_grad():
-            scores = (users @ items[scan.targets].T).detach().requires_grad_()
-            outside = (scores.detach() <= edge) if scan.sign > 0 else (scores.detach() > edge)
-            known = outside * scan.eligible
-            nearness = scores if scan.sign > 0 else (scores.detach() * known).max() - scores
-            z = (nearness * known).clamp_min(0) / ((nearness.detach() * known).max().clamp_min(0) + 0.1)
-            uplift = scan.sign * (scores - scan.clean) * outside
-            least = (uplift.detach() + (1 - scan.eligible) * 1e9).min(0).values
-            gain = self.difficulty * -torch.log1p(-self.margin * z)
-            gain = gain + self.diversity * torch.sigmoid(self.sharpness * (uplift - least))
-            won = self._won()
-            value = -(scan.weights * torch.where(outside, gain, won)).sum()
-            (slope,) = torch.autograd.grad(value, scores)
-        return float(value.detach()), target_slope_grad(slope, embeddings, scan)
-
-    def _won(self) -> float:
-        """What a pair inside the top K counts: the most that one outside can, so that a win never raises the loss."""
-        return self.difficulty * -float(np.log1p(-self.margin)) + self.diversity
-
-
-def _spread(values: Tensor, weights: Tensor) -> float:
+def spread(values: Tensor, weights: Tensor) -> float:
     """Weighted standard deviation; `weights` sum to 1."""
     mean = (weights * values).sum()
     return max(float((weights * (values - mean).square()).sum().sqrt()), 1e-12)
+
+
+def margins(embeddings: Embeddings, scan: Scan, lengths: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """For each list length: (u, t) margins s_ut - threshold(u), and (u,) the rival that is the threshold."""
+    users, items = embeddings.users[scan.users], embeddings.items
+    best = rival_scores(users, items, scan.rivals).topk(max(lengths), dim=1).indices
+    own = users @ items[scan.targets].T
+    edges = [scan.rivals.gather(1, best[:, k - 1 : k]).squeeze(1) for k in lengths]
+    return [(own - (users * items[edge]).sum(1, keepdim=True), edge) for edge in edges]
+
+
+def add_margin_slope(grad: Embeddings, slope: Tensor, edge: Tensor, embeddings: Embeddings, scan: Scan) -> None:
+    """Add to `grad`, in place, that of a loss of margins; `slope` is (u, t), `edge` as `margins` gives it."""
+    users, items = embeddings.users[scan.users], embeddings.items
+    total = slope.sum(1, keepdim=True)
+    grad.users[scan.users] += slope @ items[scan.targets] - total * items[edge]
+    grad.items.index_add_(0, edge, total * users, alpha=-1)
+    grad.items.index_add_(0, scan.targets, slope.T @ users)
+
+
+def zeros(embeddings: Embeddings) -> Embeddings:
+    """Of the same shapes."""
+    return Embeddings(torch.zeros_like(embeddings.users), torch.zeros_like(embeddings.items))
 
 
 def target_slope_grad(slope: Tensor, embeddings: Embeddings, scan: Scan) -> Embeddings:

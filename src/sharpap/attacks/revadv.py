@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap import checkpoints, progress
+from sharpap.attacks.communities import communities
 from sharpap.attacks.gradient import Seen, see
 from sharpap.attacks.objective import Objective, SmoothHits
 from sharpap.attacks.poison import Poison
@@ -187,15 +188,22 @@ class RevAdv(Settings):
         rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))[kept]
         return csr_array((train.data[kept], (rows, train.indices[kept])), shape=train.shape)
 
-    def _clean(self, train: csr_array, seed: int) -> list[Embeddings | None]:
+    def _clean(self, train: csr_array, seed: int) -> list[Clean | None]:
         """Each surrogate without fakes, for the objectives that ask for it."""
         if not getattr(self.objective, "uses_clean", False):
             return [None] * len(self.members)
         none = to_csr([], train.shape[1])
-        return [member.train(train, none, seed=derive_seed(seed, "clean")).embeddings for member in self.members]
+        active = np.flatnonzero(np.diff(train.indptr))
+        found: list[Clean | None] = []
+        for member in self.members:
+            state = member.train(train, none, seed=derive_seed(seed, "clean")).embeddings
+            groups = torch.zeros(train.shape[0], dtype=torch.int64)
+            groups[active] = communities(state.users[active], getattr(self.objective, "communities", 1), seed=seed)
+            found.append(Clean(state, groups))
+        return found
 
     def _look(
-        self, surrogate: Surrogate, clean: Embeddings | None, train: csr_array, fake: csr_array, goal: Goal,
+        self, surrogate: Surrogate, clean: Clean | None, train: csr_array, fake: csr_array, goal: Goal,
         users: np.ndarray | None, seed: int, epoch: int,
     ) -> Seen:  # fmt: skip
         """Train one surrogate and take the attack loss's gradient at its worst case, or the worst cases of its states."""
@@ -204,12 +212,13 @@ class RevAdv(Settings):
         return see(trained, found, self.objective, self.worst_case, seed=seed, epoch=epoch)
 
     def _scanned(
-        self, embeddings: Embeddings, clean: Embeddings | None, train: csr_array, goal: Goal, users: np.ndarray | None
+        self, embeddings: Embeddings, clean: Clean | None, train: csr_array, goal: Goal, users: np.ndarray | None
     ) -> Scan:
         found = scan(embeddings, train, goal, k=self.k, rivals=self.rivals, users=users)
         if clean is None:
             return found
-        return replace(found, clean=clean.users[found.users] @ clean.items[found.targets].T)
+        scores = clean.embeddings.users[found.users] @ clean.embeddings.items[found.targets].T
+        return replace(found, clean=scores, communities=clean.communities[found.users])
 
     @property
     def members(self) -> tuple[Surrogate, ...]:
@@ -229,7 +238,7 @@ class RevAdv(Settings):
         return to_csr(list(torch.cat([pinned.expand(len(fillers), -1), fillers], dim=1).numpy()), num_items)
 
     def _choose(
-        self, candidates: list[Tensor], train: csr_array, clean: list[Embeddings | None], goal: Goal, pinned: Tensor, seed: int
+        self, candidates: list[Tensor], train: csr_array, clean: list[Clean | None], goal: Goal, pinned: Tensor, seed: int
     ) -> tuple[Tensor, float]:  # fmt: skip
         """The best candidate over fresh surrogates, all candidates on the same ones, and its mean H@k on them."""
         users = self._users(train, goal, seed, self.epochs)
@@ -279,6 +288,14 @@ def _restored(
     scored = zip(kept["scores"], torch.from_numpy(kept["finalists"]), strict=True)
     best = [(hits, value, epoch, fillers) for (hits, value, epoch), fillers in scored]
     return torch.from_numpy(kept["fillers"]), best, kept["history"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clean:
+    """A surrogate trained without fakes, and the communities of its users."""
+
+    embeddings: Embeddings
+    communities: Tensor
 
 
 @dataclass(frozen=True, eq=False)

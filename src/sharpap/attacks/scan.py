@@ -32,6 +32,7 @@ class Scan:
         won: (u, t) whether the user has the target in the top k in that way.
         sign: +1 to promote, -1 to demote.
         clean: (u, t) target scores of a surrogate trained without fakes, for objectives that compare with it.
+        communities: (u,) int64 communities of the users, for objectives that ask for them.
     """
 
     users: Tensor
@@ -43,6 +44,7 @@ class Scan:
     won: Tensor
     sign: float
     clean: Tensor | None = None
+    communities: Tensor | None = None
 
     @property
     def weights(self) -> Tensor:

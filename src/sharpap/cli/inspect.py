@@ -159,7 +159,8 @@ def _option(value: object) -> str:
     if not isinstance(value, dict):
         return str(value).lower() if isinstance(value, bool) else str(value)
     inner = _options({key: each for key, each in value.items() if key != "name"})
-    return f"{value['name']} ({inner})" if inner else str(value["name"])
+    name = str(value.get("name", "on"))  # a table of fields without a choice of class has no name
+    return f"{name} ({inner})" if inner else name
 
 
 def _plugged(kind: str) -> dict[str, str]:

@@ -19,10 +19,13 @@ from sharpap.attacks import (
     AverageAttack,
     Bandwagon,
     CLeaR,
+    CoAttack,
     CopyAttack,
     CrossEntropy,
     DifficultyDiversity,
+    EasyCommunities,
     GSPAttack,
+    Hinge,
     Identity,
     LegUP,
     LoveHate,
@@ -74,7 +77,14 @@ from sharpap.recommenders import (
     SimGCL,
     XSimGCL,
 )
-from sharpap.surrogates import ALSSurrogate, MaskedWRMFSurrogate, PairwiseSurrogate, Surrogate, WRMFSurrogate
+from sharpap.surrogates import (
+    ALSSurrogate,
+    GradientPassing,
+    MaskedWRMFSurrogate,
+    PairwiseSurrogate,
+    Surrogate,
+    WRMFSurrogate,
+)
 
 Names = dict[str, tuple[type, dict[str, Any]]]
 # The surrogate of RevAdv's source, and this project's loss as it was before it counted long lists: what paper/ measures.
@@ -87,15 +97,17 @@ PAPER: dict[str, Any] = {
 # The radius that everything with the papers' surrogate was measured with.
 WIDE: dict[str, Any] = {"worst_case": {"name": "sharpness-aware", "rho": 0.05}}
 RAPU_G: dict[str, Any] = PAPER | {"objective": {"name": "wilcoxon-mann-whitney"}, "known_share": 0.9}
-DADA: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
-PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als", "gradient": "items"}}
+DADA: dict[str, Any] = {"objective": {"name": "easy-communities"}}
+DADA_ORIGINAL: dict[str, Any] = PAPER | {"objective": {"name": "difficulty-diversity"}}
+PGA: dict[str, Any] = PAPER | {"objective": {"name": "mean-score"}, "surrogate": {"name": "als"}}
 # Their own losses and steps, and one surrogate seed.
 FIRST: dict[str, Any] = {"step": {"name": "momentum"}, "epochs": 30, "reseed": False}
 ORIGINAL: dict[str, Any] = PAPER | {"objective": {"name": "cross-entropy"}} | FIRST
 RAPU_G_ORIGINAL: dict[str, Any] = RAPU_G | FIRST | {
     "step": {"name": "momentum", "popularity_weight": 1.0}, "surrogate": {"name": "wrmf-masked", "unrolled_epochs": 20},
 }  # fmt: skip
-PGA_ORIGINAL: dict[str, Any] = PGA | FIRST
+# With users held fixed, as its source has it, the mean score says nothing about fillers; a later port has cross-entropy.
+PGA_ORIGINAL: dict[str, Any] = ORIGINAL | {"surrogate": {"name": "als", "gradient": "items"}}
 FEO_ORIGINAL: dict[str, Any] = {"filler_limit": 1, "batch_size": 16_384}
 PAIRWISE: dict[str, Any] = PAPER | {"objective": {"name": "smooth-hits", "bandwidth": 0.5}}
 # For lists of fifty: fakes that share fillers, and a plain sum of counts, which lists of fifty decide.
@@ -145,9 +157,15 @@ REGISTRY: dict[str, Names] = {
         "rapu-g-sharpap": (RevAdv, RAPU_G | WIDE),
         "rapu-r": (RAPUR, {}),
         "dada": (RevAdv, DADA),
-        "dada-sharpap": (RevAdv, DADA | WIDE),
+        "dada-sharpap": (RevAdv, DADA | {"worst_case": {"name": "sharpness-aware"}}),
+        "dada-original": (RevAdv, DADA_ORIGINAL),
+        "dada-original-sharpap": (RevAdv, DADA_ORIGINAL | WIDE),
         "pga": (RevAdv, PGA),
         "pga-sharpap": (RevAdv, PGA | WIDE),
+        "coattack": (CoAttack, {}),
+        "coattack-sharpap": (CoAttack, {"worst_case": {"name": "sharpness-aware"}}),
+        "gradient-passing": (CoAttack, {"passing": {}}),
+        "gradient-passing-sharpap": (CoAttack, {"passing": {}, "worst_case": {"name": "sharpness-aware"}}),
         "dpa2dl": (DPA2DL, {}),
         "dpa2dl-sharpap": (DPA2DL, WIDE),
         "feo": (FEO, {}),
@@ -222,6 +240,8 @@ REGISTRY: dict[str, Names] = {
         "cross-entropy": (CrossEntropy, {}),
         "wilcoxon-mann-whitney": (WilcoxonMannWhitney, {}),
         "difficulty-diversity": (DifficultyDiversity, {}),
+        "easy-communities": (EasyCommunities, {}),
+        "hinge": (Hinge, {}),
         "mean-score": (MeanScore, {}),
     },
     "step": {"swap": (SwapStep, {}), "momentum": (MomentumStep, {})},
@@ -240,7 +260,7 @@ PROTOCOLS: dict[Any, str] = {
 # These run what the recipe says, or send data where it says: built from a table only with permission (`build.allowing`).
 GUARDED: tuple[type, ...] = (CommandRecommender, RemoteRecommender)
 # A field annotated with one of these is built from a nested table of its fields.
-TABLES: tuple[type, ...] = (Columns,)
+TABLES: tuple[type, ...] = (Columns, GradientPassing)
 
 
 def lookup(kind: str, name: object, where: str) -> tuple[Any, dict[str, Any]]:
