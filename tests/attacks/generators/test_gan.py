@@ -11,6 +11,7 @@ import pytest
 import torch
 from small_generators import BUDGET, CONTESTS, GOAL
 
+from sharpap.attacks import UBA
 from sharpap.attacks.generators.gan import Discriminator, Templates, keep_best, read, rows_of
 
 
@@ -155,3 +156,22 @@ print(go(1000), go(10_000))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     small, large = map(float, done.stdout.split())
     assert large - small < 200
+
+
+@pytest.mark.parametrize("name", CONTESTS)
+def test_fakes_are_made_from_the_templates_that_are_named(name, blocks, monkeypatch):
+    """Whoever chooses users, `UBA` for one, has them in the batch that becomes the profiles."""
+    seen = []
+    of_users = Templates.of_users
+
+    def watched(self, users):
+        found = of_users(self, users)
+        seen.append(found.sources)
+        return found
+
+    monkeypatch.setattr(Templates, "of_users", watched)
+    quick = replace(CONTESTS[name], rounds=1)
+    made = quick.poison(blocks, GOAL, BUDGET, seed=0, templates=np.array([7, 7, 21, 3]))
+    assert [each.tolist() for each in seen] == [[7, 7, 21, 3]]
+    assert made.num_fake == 4
+    assert UBA(attack=quick, most=2).poison(blocks, GOAL, BUDGET, seed=0).attack == f"uba-{made.attack}"

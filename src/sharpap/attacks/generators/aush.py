@@ -75,8 +75,13 @@ class AUSH(Rounds):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1].")
 
-    def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
-        """See `Attack`. O(nnz + num_items hidden) memory."""
+    def poison(
+        self, train: csr_array, goal: Goal, budget: Budget, *, seed: int, templates: IntArray | None = None
+    ) -> Poison:
+        """See `Attack`; `templates` are the users that the fakes are made from, None: drawn.
+
+        O(nnz + num_items hidden) memory.
+        """
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         num_items = train.shape[1]
@@ -86,14 +91,14 @@ class AUSH(Rounds):
         room = num_items - len(goal.targets) - (free - count)
         chosen = companions(train, goal, min(self.candidates * count, room))
         left_out = np.concatenate([np.array(goal.targets), chosen])
-        templates = Templates.of(train, free - count, left_out, goal.audience(train))
+        genuine = Templates.of(train, free - count, left_out, goal.audience(train))
         held = np.asarray(train[:, chosen].sum(axis=1)).ravel()
-        templates = templates.among(held >= count)
+        genuine = genuine.among(held >= count)
         draw = rng(seed, "aush")
         generator = Augmenter(self, train, chosen, count, draw)
         judge = Discriminator(num_items, self.discriminator, draw, rate=self.discriminator_rate)
-        history = tuple(self.play(generator, judge, templates, draw, "AUSH"))
-        batch = templates.draw(allowance.num_fake, draw)
+        history = tuple(self.play(generator, judge, genuine, draw, "AUSH"))
+        batch = genuine.of_users(templates).draw(allowance.num_fake, draw)
         return Poison(
             profiles=to_csr(made_rows(generator, batch, pinned), num_items),
             goal=goal,

@@ -89,6 +89,10 @@ class Templates:
         kept = self.sources[wanted[self.sources]]
         return replace(self, sources=kept) if len(kept) else self
 
+    def of_users(self, users: IntArray | None) -> Templates:
+        """The same of these users, one for each fake profile; None: as it is."""
+        return self if users is None else replace(self, sources=users)
+
     def draw(self, count: int, generator: np.random.Generator, *, noise: int = 0) -> Batch:
         """Templates of `count` users, each user once as far as they go."""
         users = self.sources[np.arange(count) % len(self.sources)]

@@ -24,7 +24,7 @@ from sharpap.attacks.generators.gan import (
     rows_of,
 )
 from sharpap.attacks.poison import Poison
-from sharpap.attacks.profiles import cut_to_size, pinned_items, to_csr
+from sharpap.attacks.profiles import IntArray, cut_to_size, pinned_items, to_csr
 from sharpap.errors import ConfigError
 from sharpap.recommenders.neighbours import ItemKNN
 from sharpap.seeds import rng
@@ -81,8 +81,13 @@ class GOAT(Rounds):
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name}={getattr(self, name)} must be {least} or more.")
 
-    def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
-        """See `Attack`. O(nnz + num_items (hidden + neighbours)) memory."""
+    def poison(
+        self, train: csr_array, goal: Goal, budget: Budget, *, seed: int, templates: IntArray | None = None
+    ) -> Poison:
+        """See `Attack`; `templates` are the users that the fakes are made from, None: drawn.
+
+        O(nnz + num_items (hidden + neighbours)) memory.
+        """
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         num_items = train.shape[1]
@@ -90,9 +95,9 @@ class GOAT(Rounds):
         size, targets = allowance.profile_size - len(pinned), np.array(goal.targets)
         plain = Templates.of(train, size, targets, goal.audience(train))
         graph = csr_array(ItemKNN(neighbours=self.neighbours).fit(train, seed=seed).weights)
-        templates = Pools.over(plain, graph, round(self.selected_share * plain.size), self.pool)
+        genuine = Pools.over(plain, graph, round(self.selected_share * plain.size), self.pool)
         draw = rng(seed, "goat")
-        generator = Smoother(self, templates, draw)
+        generator = Smoother(self, genuine, draw)
         judge = Discriminator(
             num_items,
             self.discriminator,
@@ -101,8 +106,8 @@ class GOAT(Rounds):
             kind="penalised",
             bound=self.penalty_weight,
         )
-        history = tuple(self.play(generator, judge, templates, draw, "GOAT"))
-        batch = templates.draw(allowance.num_fake, draw, noise=generator.noise)
+        history = tuple(self.play(generator, judge, genuine, draw, "GOAT"))
+        batch = genuine.of_users(templates).draw(allowance.num_fake, draw, noise=generator.noise)
         return Poison(
             profiles=to_csr(made_rows(generator, batch, pinned), num_items),
             goal=goal,

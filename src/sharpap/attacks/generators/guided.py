@@ -79,20 +79,25 @@ class Guided(Rounds, ABC):
         """The discriminator."""
         return Discriminator(num_items, self.discriminator, draw, rate=self.discriminator_rate)
 
-    def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
-        """See `Attack`. O(nnz + num_items hidden) memory beside the surrogate's."""
+    def poison(
+        self, train: csr_array, goal: Goal, budget: Budget, *, seed: int, templates: IntArray | None = None
+    ) -> Poison:
+        """See `Attack`; `templates` are the users that the fakes are made from, None: drawn.
+
+        O(nnz + num_items hidden) memory beside the surrogate's.
+        """
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)
         targets, pinned = np.array(goal.targets), pinned_items(goal)
-        templates = Templates.of(train, allowance.profile_size - len(pinned), targets, goal.audience(train))
+        genuine = Templates.of(train, allowance.profile_size - len(pinned), targets, goal.audience(train))
         draw = rng(seed, self.base)
-        generator = self.begin(templates, targets, draw)
+        generator = self.begin(genuine, targets, draw)
         judge = self.judge(train.shape[1], draw)
-        own = templates.draw(allowance.num_fake, draw, noise=generator.noise)
+        own = genuine.of_users(templates).draw(allowance.num_fake, draw, noise=generator.noise)
         optimizer = torch.optim.Adam(generator.theta, lr=self.attack_rate)
         history = []
-        for record in self.play(generator, judge, templates, draw, self.name):
+        for record in self.play(generator, judge, genuine, draw, self.name):
             for step in range(self.attack_steps):
                 number = record["epoch"] * self.attack_steps + step
                 record |= self.attack(generator, optimizer, own, train, goal, seed=seed, number=number)
