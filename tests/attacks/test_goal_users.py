@@ -12,7 +12,7 @@ import pytest
 from sharpap import progress
 from sharpap.assess import Experiment, run
 from sharpap.assess.recipe import experiment_from
-from sharpap.attacks import DPA2DL, FEO, RAPUR, CopyAttack, RandomAttack, RevAdv, Segment
+from sharpap.attacks import AUSH, DPA2DL, FEO, GOAT, GSAGAN, RAPUR, CopyAttack, LegUP, RandomAttack, RevAdv, Segment
 from sharpap.attacks.poison_io import load_poison, provenance, save_poison
 from sharpap.attacks.scan import check_movable, scan
 from sharpap.config import describe
@@ -32,6 +32,10 @@ AIMING = {
     "rapu-r": RAPUR(surrogate=SURROGATE, popular_share=1.0),
     "dpa2dl": DPA2DL(embedding_size=4, hidden=(8, 4), epochs=20, batch_size=256, k=3, rivals=6, poison_steps=60, group_size=3),
     "feo": FEO(embedding_size=4, epochs=20, batch_size=256, k=3, rivals=8, attack_weight=30.0, step_user=3),
+    "aush": AUSH(rounds=20, batch_size=16),
+    "goat": GOAT(rounds=20, batch_size=16, neighbours=10),
+    "leg-up": LegUP(rounds=10, batch_size=16, attack_steps=1, surrogate=SURROGATE, k=3, rivals=6),
+    "gsa-gan": GSAGAN(rounds=10, batch_size=16, attack_steps=1, surrogate=SURROGATE, k=3, rivals=6),
 }  # fmt: skip
 
 

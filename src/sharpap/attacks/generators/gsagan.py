@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.attacks.generators.gan import Batch, Discriminator, Templates, keep_best, layers, perceptron, rows_of
@@ -61,7 +62,8 @@ class GSAGAN(Guided):
 
     def begin(self, templates: Templates, targets: IntArray, draw: np.random.Generator) -> Dreamer:
         """A generator of noise."""
-        return Dreamer(self, item_counts(templates.train), targets, draw)
+        popularity = item_counts(csr_array(templates.train[templates.sources]))
+        return Dreamer(self, popularity, targets, draw)
 
     def judge(self, num_items: int, draw: np.random.Generator) -> Discriminator:
         """A critic with clipped weights."""
