@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import csr_array
 
-from sharpap.errors import BudgetError
+from sharpap.errors import BudgetError, ConfigError
 from sharpap.settings import Settings
 
 Direction = Literal["promote", "demote"]
@@ -57,6 +57,11 @@ class Goal(Settings):
         if not len(found):
             raise BudgetError("None of the goal's users has an interaction.", hint="Name users of the training part.")
         return found
+
+    def check_promotes(self, attack: str) -> None:
+        """Raise `ConfigError` when the goal is to demote, which the attack of this name cannot do."""
+        if self.direction != "promote":
+            raise ConfigError(f"{attack} can only promote.", hint='Use direction="promote", or RevAdv to demote.')
 
     def check(self, num_items: int) -> None:
         """Raise `BudgetError` when a target lies outside the catalogue."""

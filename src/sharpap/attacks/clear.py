@@ -16,7 +16,7 @@ from sharpap.attacks.objective import rival_scores
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import draw_items, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
-from sharpap.attacks.worst_case import Identity, WorstCase, trained_against
+from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, trained_against
 from sharpap.errors import ConfigError
 from sharpap.recommenders import SGL, LightGCN, Recommender, SimGCL, XSimGCL
 from sharpap.recommenders.pairwise import Learner
@@ -92,11 +92,7 @@ class CLeaR(Settings):
         for name in ("dispersion_weight", "tune_steps"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 0 or positive.")
-        if self.worst_case.every_step:
-            raise ConfigError(
-                f"every_step={self.worst_case.every_step}: CLeaR unrolls no training, so that there are no earlier states.",
-                hint="Leave it at 0; the worst case acts in every step on the copy anyway.",
-            )
+        check_no_earlier_states(self.worst_case, "CLeaR unrolls no training", acts_in="every step on the copy")
 
     @property
     def name(self) -> str:
@@ -105,8 +101,7 @@ class CLeaR(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Promotes only: to demote is a `ConfigError`."""
-        if goal.direction != "promote":
-            raise ConfigError("CLeaR can only promote.", hint='Use direction="promote", or RevAdv to demote.')
+        goal.check_promotes("CLeaR")
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)

@@ -16,7 +16,7 @@ from sharpap.attacks.objective import Hinge, Objective
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
-from sharpap.attacks.worst_case import Identity, WorstCase, mixed
+from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, mixed
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.kernels import Pattern, block_rows, topk_scores
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_loss
@@ -93,11 +93,9 @@ class CoAttack(Settings):
             raise ConfigError(f"attack_epochs={self.attack_epochs} must lie in 1..{self.epochs}, the epochs.")
         if not self.attack_weight >= 0:
             raise ConfigError(f"attack_weight={self.attack_weight} must be 0 or positive.")
-        if self.worst_case.every_step:
-            raise ConfigError(
-                f"every_step={self.worst_case.every_step}: CoAttack unrolls no training, so that there are no earlier states.",
-                hint="Leave it at 0; the worst case acts in every step with the attack loss anyway.",
-            )
+        check_no_earlier_states(
+            self.worst_case, "CoAttack unrolls no training", acts_in="every step with the attack loss"
+        )
 
     @property
     def name(self) -> str:
@@ -106,8 +104,7 @@ class CoAttack(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Promotes only: to demote is a `ConfigError`. O(epochs (nnz d + (n + m) d^2)) and the scans."""
-        if goal.direction != "promote":
-            raise ConfigError("CoAttack can only promote.", hint='Use direction="promote", or RevAdv to demote.')
+        goal.check_promotes("CoAttack")
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)

@@ -19,7 +19,7 @@ from sharpap import checkpoints, progress
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan_scores
-from sharpap.attacks.worst_case import Identity, WorstCase, trained_against
+from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, trained_against
 from sharpap.errors import ConfigError
 from sharpap.recommenders.pointwise import batches
 from sharpap.recommenders.resume import Adam, Moving
@@ -113,11 +113,9 @@ class DPA2DL(Settings):
                 raise ConfigError(f"{name}={getattr(self, name)} must be 0 or positive.")
         if not 0 < self.decay <= 1:
             raise ConfigError(f"decay={self.decay} must lie above 0 and at most at 1.")
-        if self.worst_case.every_step:
-            raise ConfigError(
-                f"every_step={self.worst_case.every_step}: DPA2DL unrolls no training, so that there are no earlier states.",
-                hint="Leave it at 0; the worst case acts in every step of the poison training anyway.",
-            )
+        check_no_earlier_states(
+            self.worst_case, "DPA2DL unrolls no training", acts_in="every step of the poison training"
+        )
 
     @property
     def name(self) -> str:
@@ -126,8 +124,7 @@ class DPA2DL(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Promotes only: to demote is a `ConfigError`."""
-        if goal.direction != "promote":
-            raise ConfigError("DPA2DL can only promote.", hint='Use direction="promote", or RevAdv to demote.')
+        goal.check_promotes("DPA2DL")
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)

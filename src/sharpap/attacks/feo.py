@@ -21,7 +21,7 @@ from sharpap.attacks.objective import rival_scores, target_slope_grad
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
-from sharpap.attacks.worst_case import Identity, WorstCase, mixed
+from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, mixed
 from sharpap.errors import ConfigError
 from sharpap.recommenders.resume import Adam
 from sharpap.recommenders.training import initial_factors
@@ -106,11 +106,7 @@ class FEO(Settings):
             raise ConfigError(f"expected_hit_ratio={self.expected_hit_ratio} must lie above 0 and at most at 1.")
         if self.filler_limit is not None and self.filler_limit < 1:
             raise ConfigError(f"filler_limit={self.filler_limit} must be 1 or more.", hint="None: no limit.")
-        if self.worst_case.every_step:
-            raise ConfigError(
-                f"every_step={self.worst_case.every_step}: FEO unrolls a single step, so that there are no earlier states.",
-                hint="Leave it at 0; the worst case acts in every epoch anyway.",
-            )
+        check_no_earlier_states(self.worst_case, "FEO unrolls a single step", acts_in="every epoch")
 
     @property
     def name(self) -> str:
@@ -119,8 +115,7 @@ class FEO(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Promotes only: to demote is a `ConfigError`."""
-        if goal.direction != "promote":
-            raise ConfigError("FEO can only promote.", hint='Use direction="promote", or RevAdv to demote.')
+        goal.check_promotes("FEO")
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)

@@ -18,7 +18,7 @@ from sharpap.attacks.k_hot import NEVER, Generator, gumbel, k_hot
 from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
-from sharpap.attacks.worst_case import Identity, WorstCase, trained_against
+from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, trained_against
 from sharpap.errors import ConfigError
 from sharpap.kernels import Pattern, sddmm
 from sharpap.kernels.bpr import Negatives
@@ -95,11 +95,7 @@ class GSPAttack(Settings):
         for name in ("warm_up", "width", "fit_weight", "promotion_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be 0 or positive.")
-        if self.worst_case.every_step:
-            raise ConfigError(
-                f"every_step={self.worst_case.every_step}: GSPAttack unrolls no training, so that there are no earlier states.",
-                hint="Leave it at 0; the worst case acts in every epoch anyway.",
-            )
+        check_no_earlier_states(self.worst_case, "GSPAttack unrolls no training", acts_in="every epoch")
 
     @property
     def name(self) -> str:

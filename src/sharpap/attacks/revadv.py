@@ -21,7 +21,7 @@ from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import IntArray, copied_profiles, kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.step import Mover, Step, SwapStep
-from sharpap.attacks.worst_case import Identity, WorstCase
+from sharpap.attacks.worst_case import Identity, WorstCase, check_unrolled
 from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
 from sharpap.settings import Settings
@@ -97,14 +97,8 @@ class RevAdv(Settings):
             raise ConfigError(f"chosen_by={self.chosen_by!r} is neither hits nor loss.")
         if not 0 < self.known_share <= 1:
             raise ConfigError(f"known_share={self.known_share} must lie above 0 and at most at 1.")
-        every = self.worst_case.every_step
-        for member in self.members if every else ():
-            unrolled = getattr(member, "unrolled_epochs", 0)
-            if every >= unrolled:
-                raise ConfigError(
-                    f"every_step={every} needs a surrogate that unrolls more steps; {type(member).__name__} has {unrolled}.",
-                    hint="Lower every_step, or take the worst case at the end of training (every_step 0).",
-                )
+        for member in self.members:
+            check_unrolled(self.worst_case, member)
 
     def poison(
         self, train: csr_array, goal: Goal, budget: Budget, *, seed: int, templates: IntArray | None = None

@@ -89,8 +89,7 @@ class UBA(Settings):
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`. Promotes only: to demote is a `ConfigError`."""
-        if goal.direction != "promote":
-            raise ConfigError("UBA can only promote.", hint='Use direction="promote", or RevAdv to demote.')
+        goal.check_promotes("UBA")
         start = time.perf_counter()
         allowance = budget.resolve(train, goal)
         check_movable(train, goal)

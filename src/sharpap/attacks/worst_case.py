@@ -207,6 +207,25 @@ class RandomDirection(Settings):
         return embeddings.plus(_on_sphere(noise, embeddings, radius, self.ball, 1.0))
 
 
+def check_unrolled(worst_case: WorstCase, surrogate: object) -> None:
+    """Raise `ConfigError` where a worst case asks for earlier states than the surrogate unrolls."""
+    every, unrolled = worst_case.every_step, getattr(surrogate, "unrolled_epochs", 0)
+    if every and every >= unrolled:
+        raise ConfigError(
+            f"every_step={every} needs a surrogate that unrolls more steps; {type(surrogate).__name__} has {unrolled}.",
+            hint="Lower every_step, or take the worst case at the end of training (every_step 0).",
+        )
+
+
+def check_no_earlier_states(worst_case: WorstCase, because: str, *, acts_in: str) -> None:
+    """Raise `ConfigError` where a worst case asks for earlier states of a training that is not unrolled."""
+    if worst_case.every_step:
+        raise ConfigError(
+            f"every_step={worst_case.every_step}: {because}, so that there are no earlier states.",
+            hint=f"Leave it at 0; the worst case acts in {acts_in} anyway.",
+        )
+
+
 def _check(rho: float, ball: str, every_step: int) -> None:
     if not rho >= 0:
         raise ConfigError(f"rho={rho} must be 0 or positive.")

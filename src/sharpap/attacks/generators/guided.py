@@ -18,7 +18,7 @@ from sharpap.attacks.poison import Poison
 from sharpap.attacks.profiles import IntArray, pinned_items, to_csr
 from sharpap.attacks.revadv import default_objective
 from sharpap.attacks.scan import check_movable, scan
-from sharpap.attacks.worst_case import Identity, WorstCase
+from sharpap.attacks.worst_case import Identity, WorstCase, check_unrolled
 from sharpap.errors import ConfigError
 from sharpap.seeds import derive_seed, rng
 from sharpap.surrogates.base import Surrogate
@@ -58,13 +58,7 @@ class Guided(Rounds, ABC):
         for name, least in (("attack_steps", 0), ("attack_rate", 0), ("k", 1), ("rivals", 1)):
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name}={getattr(self, name)} must be {least} or more.")
-        unrolled = getattr(self.surrogate, "unrolled_epochs", 0)
-        if self.worst_case.every_step and self.worst_case.every_step >= unrolled:
-            raise ConfigError(
-                f"every_step={self.worst_case.every_step} needs a surrogate that unrolls more steps; "
-                f"{type(self.surrogate).__name__} has {unrolled}.",
-                hint="Lower every_step, or take the worst case at the end of training (every_step 0).",
-            )
+        check_unrolled(self.worst_case, self.surrogate)
 
     @property
     def name(self) -> str:
