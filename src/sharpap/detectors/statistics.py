@@ -38,11 +38,11 @@ class ProfilePopularity:
         """See `Detector`; nothing is random."""
         sizes = np.diff(train.indptr)
         known = sizes > 0
-        means = _means(train, np.log(np.maximum(_popularity(train), 1)))
+        level = means(train, np.log(np.maximum(item_popularity(train), 1)))
         length = np.log(np.maximum(sizes, 1))
         centred = length - length[known].mean() if known.any() else length
-        slope = (centred[known] @ means[known]) / max(float(centred[known] @ centred[known]), 1e-12)
-        return np.abs(_zscore(means - slope * centred, sizes))
+        slope = (centred[known] @ level[known]) / max(float(centred[known] @ centred[known]), 1e-12)
+        return np.abs(_zscore(level - slope * centred, sizes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,11 @@ class RarityDeviation(Settings):
 
     def suspicion(self, train: csr_array, *, seed: int) -> Array:
         """See `Detector`; nothing is random."""
-        popularity = _popularity(train)
+        popularity = item_popularity(train)
         power = 2 if self.kind == "wdma" else 1
         share = popularity / max(int((np.diff(train.indptr) > 0).sum()), 1)
         weight = (1 - share) / np.maximum(popularity, 1) ** power
-        return _sums(train, weight) if self.kind == "wda" else _means(train, weight)
+        return sums(train, weight) if self.kind == "wda" else means(train, weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,27 +89,31 @@ class UnRAP:
     def suspicion(self, train: csr_array, *, seed: int) -> Array:
         """See `Detector`; nothing is random."""
         num_users, num_items = train.shape
-        offset = _popularity(train) / num_users - train.nnz / (num_users * num_items)  # item mean minus overall mean
+        offset = item_popularity(train) / num_users - train.nnz / (
+            num_users * num_items
+        )  # item mean minus overall mean
         mean = np.diff(train.indptr) / num_items
         own = num_items * mean * (1 - mean)
         # sum over items of ((x - mean) - offset)^2, where the offsets sum to 0 over items
-        residue = own - 2 * _sums(train, offset) + offset @ offset
+        residue = own - 2 * sums(train, offset) + offset @ offset
         return np.divide(residue, own, out=np.full(num_users, -np.inf), where=own > 0)
 
 
-def _popularity(train: csr_array) -> Array:
+def item_popularity(train: csr_array) -> Array:
+    """(num_items,) number of users of each item, as float64."""
     return np.bincount(train.indices, minlength=train.shape[1]).astype(np.float64)
 
 
-def _sums(train: csr_array, weight: Array) -> Array:
+def sums(train: csr_array, weight: Array) -> Array:
     """(num_users,) sums of an item weight over each user's items."""
     binary: Any = csr_array((np.ones(train.nnz), train.indices, train.indptr), shape=train.shape)
     return binary @ weight
 
 
-def _means(train: csr_array, weight: Array) -> Array:
+def means(train: csr_array, weight: Array) -> Array:
+    """(num_users,) means of an item weight over each user's items; -inf where there are none."""
     sizes = np.diff(train.indptr)
-    return np.divide(_sums(train, weight), sizes, out=np.full(len(sizes), -np.inf), where=sizes > 0)
+    return np.divide(sums(train, weight), sizes, out=np.full(len(sizes), -np.inf), where=sizes > 0)
 
 
 def _zscore(values: Array, sizes: Array) -> Array:
