@@ -18,7 +18,8 @@ IntArray = np.ndarray[Any, np.dtype[np.integer[Any]]]
 class Attack(Protocol):
     """Anything that crafts fake profiles. SharpAP's own attacks are frozen dataclasses of settings.
 
-    One with a true `aims_at_users` looks at the goal's users alone, where it names some (`Goal.audience`).
+    One with a true `aims_at_users` looks at the goal's users alone, where it names some (`Goal.audience`). One with a true
+    `imitates` makes profiles that look genuine by construction: copies of genuine rows, or rows trained to lie among them.
     """
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:

@@ -75,6 +75,7 @@ class FEO(Settings):
     and targets are left out of the fakes' lists; there they are scored 0.
     """
 
+    imitates: ClassVar[bool] = True
     expected_hit_ratio: float = 0.05
     attack_weight: float = 0.3
     kl_weight: float = 0.001

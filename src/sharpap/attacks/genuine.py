@@ -39,6 +39,7 @@ class CopyAttack:
     they are of another domain, chosen by reinforcement learning. `UBA` chooses them by uplift.
     """
 
+    imitates: ClassVar[bool] = True
     aims_at_users: ClassVar[bool] = True
 
     def poison(

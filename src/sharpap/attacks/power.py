@@ -6,7 +6,7 @@ They have no loss to differentiate, so no worst case applies.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -58,6 +58,8 @@ class PowerUser(Power):
     for Pearson's correlation, and shrinkage for its weight of significance; a power user has more items than the budget
     allows, so a profile is a sample of them.
     """
+
+    imitates: ClassVar[bool] = True
 
     def poison(self, train: csr_array, goal: Goal, budget: Budget, *, seed: int) -> Poison:
         """See `Attack`."""

@@ -10,7 +10,7 @@ import polars as pl
 import tomli_w
 
 from sharpap.files import write_text
-from sharpap.report import matrix, reach, sections, sharpness
+from sharpap.report import matrix, reach, sections, sharpness, tradeoff
 from sharpap.report.matrix import CLEAN
 from sharpap.report.template import island, number, render
 
@@ -106,6 +106,7 @@ def context(results: Results) -> dict[str, Any]:
         "reported": results.reported().to_dicts(),
         "utility": sections.utility(results, k),
         "sharpness": sharpness.section(results, drawn),
+        "tradeoff": tradeoff.section(results),
         "convergence": sections.convergence(figures, drawn),
         "popularity": sections.popularity(figures, drawn),
         "sizes": sections.sizes(figures, drawn),

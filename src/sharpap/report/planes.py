@@ -27,14 +27,17 @@ def curves(
     return _svg(parts, WIDTH, height, title, about) + legend([each for each in series if not each.faint])
 
 
-def scatter(marks: Sequence[Mark], *, x_label: str, y_label: str, title: str, about: str, height: int = 320) -> Markup:
-    """Dots over the range of their data; marks of one style share a key."""
+def scatter(
+    marks: Sequence[Mark], *, x_label: str, y_label: str, title: str, about: str, height: int = 320,
+    lines: Sequence[Series] = (),
+) -> Markup:  # fmt: skip
+    """Dots over the range of their data, and lines between some of them; marks of one style share a key."""
     shown = [mark for mark in marks if not (isnan(mark.x) or isnan(mark.y))]
     if not shown:
         return Markup("")
     axes = _Axes.around([(mark.x, mark.y) for mark in shown], height)
     parts = [axes.frame(x_label, y_label)]
-    parts += [dot(mark, axes.at) for mark in shown]
+    parts += [polyline(each, axes.at) for each in lines] + [dot(mark, axes.at) for mark in shown]
     return _svg(parts, WIDTH, height, title, about)
 
 

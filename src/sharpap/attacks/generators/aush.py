@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class AUSH(Rounds):
     over candidates; rates, widths and leaky rectifiers are ours.
     """
 
+    imitates: ClassVar[bool] = True
     rounds: int = 100
     selected_share: float = 0.2
     candidates: int = 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -63,6 +64,7 @@ class GOAT(Rounds):
     (5) Tens of rounds instead of ten thousand; widths and rates are ours.
     """
 
+    imitates: ClassVar[bool] = True
     rounds: int = 60
     warm_up: int = 60
     batch_size: int = 32

@@ -46,6 +46,7 @@ class GSAGAN(Guided):
     demote, targets are left out and the attack loss changes its sign.
     """
 
+    imitates: ClassVar[bool] = True
     base: ClassVar[str] = "gsa-gan"
 
     rounds: int = 40

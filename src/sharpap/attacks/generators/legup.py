@@ -54,6 +54,7 @@ class LegUP(Guided):
     are left out and the attack loss changes its sign.
     """
 
+    imitates: ClassVar[bool] = True
     base: ClassVar[str] = "leg-up"
 
     rounds: int = 25
