@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import polars as pl
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from sharpap import __version__
 from sharpap.checksums import note_again
+from sharpap.cli.app import app
+from sharpap.cli.help import Verbs
 from sharpap.folders import MARKER
 
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200"]
@@ -181,6 +186,19 @@ def loaded_by(argv, names, folder):
 
 def test_help_is_quick_and_imports_nothing_heavy(tmp_path):
     assert loaded_by(["--help"], {"torch", "numba", "polars", "scipy", "pandas"}, tmp_path) == "[]"
+
+
+def test_help_names_every_verb_once_in_a_group_with_its_whole_sentence():
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=60).output
+    group = typer.main.get_command(app)
+    assert isinstance(group, Verbs)
+    verbs = group.commands
+    assert {name for names in Verbs.groups.values() for name in names} == set(verbs)
+    assert "..." not in shown.split("Start:")[1]
+    for name, command in verbs.items():
+        assert len(re.findall(rf"^  {name} ", shown, re.MULTILINE)) == 1
+        assert " ".join((command.help or "none").split("\n\n")[0].split()) in " ".join(shown.split())
+    assert "Commands:" in CliRunner().invoke(app, ["data", "--help"]).output
 
 
 @pytest.mark.parametrize("verb", ["inspect", "convert"])

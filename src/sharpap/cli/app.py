@@ -13,6 +13,7 @@ import typer
 from sharpap import __version__
 from sharpap.cli import environments
 from sharpap.cli.data import data_app
+from sharpap.cli.help import Verbs
 from sharpap.cli.options import (
     Allow,
     Commands,
@@ -34,6 +35,7 @@ from sharpap.cli.options import (
 from sharpap.errors import ConfigError, Interrupted, SharpAPError
 
 app = typer.Typer(
+    cls=Verbs,
     help="Stress-test recommender systems against poisoning attacks, offline, on your own interaction data.",
     no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
@@ -90,7 +92,7 @@ def run(
     as_json: Json = False,
     track: Track = None,
 ) -> None:
-    """Craft attacks, retrain victims, write tables and a report."""
+    """Run a recipe: craft attacks, train victims on them, write tables and a report."""
     from sharpap.cli.rows import rows_taken
     from sharpap.cli.run import run_recipe
 
@@ -222,7 +224,7 @@ def audit(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """How exposed is one recommender: what it takes, who is hit, what it costs, how visible it is, what helps."""
+    """Measure how exposed one recommender is: what an attack takes, whom it hits, how visible it is, and what helps."""
     from sharpap.cli.audit import run_audit
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
@@ -240,7 +242,7 @@ def reach(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """How far any attack could get, by number of fakes, where a bound is known; nothing is attacked."""
+    """Show how far any attack could get, by number of fakes, where a bound is known. Nothing is attacked."""
     from sharpap.cli.reach import show_reach
 
     show_reach(target, data, threshold, draws, seed, settings or [], quiet, as_json)
@@ -257,7 +259,7 @@ def detect(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """How visible the fake profiles of a run are: AUC and precision of detectors that know nothing of the attack."""
+    """Measure how visible the fake profiles of a run are to detectors that know nothing of the attack."""
     from sharpap.cli.detect import detect_folder
 
     detect_folder(folder, detector, settings or [], seed, quiet, as_json)
@@ -304,7 +306,7 @@ def results(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask results folders: filter, pivot, compare two runs, export."""
+    """Query results folders: filter, pivot, compare two runs, export."""
     from sharpap.cli.results import Query, show_results
 
     asked = {"pivot": pivot, "compare": compare, "bound": bound, "rows": rows}
@@ -324,7 +326,7 @@ def list_names(
     what: Annotated[str, typer.Argument(help="datasets, attacks, victims, surrogates, pools, recipes, ...")] = "all",
     as_json: Json = False,
 ) -> None:
-    """What there is to choose from."""
+    """List what there is to choose from: datasets, attacks, victims, recipes and more."""
     from sharpap.cli.inspect import show_names
 
     show_names(what, as_json)

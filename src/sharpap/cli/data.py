@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from sharpap.cli.help import Whole
 from sharpap.cli.options import Json, Missing, Quiet, Set, Threshold, Where
 
 
-class _ShowByDefault(TyperGroup):
+class _ShowByDefault(Whole):
     """A group whose first word may be left out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

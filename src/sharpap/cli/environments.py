@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
+from sharpap.cli.help import Whole
 from sharpap.cli.options import Json, Quiet
 
-app = typer.Typer(help="Environments for RecBole and RecTools, outside SharpAP's own.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make environments for RecBole and RecTools, apart from SharpAP's own.", cls=Whole, no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
 Name = Annotated[str, typer.Argument(help="recbole or rectools.")]
 
 
 @app.command(name="list")
 def show(as_json: Json = False) -> None:
-    """Which environments there are, and whether they are made."""
+    """List the environments, and whether they are made."""
     from rich.table import Table
     from rich.text import Text
 
