@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -28,9 +30,14 @@ def test_a_usual_space_is_one_of_the_victim_s_settings(name):
             build("victim", {"name": name, dimension.path.removeprefix("victim."): value})
 
 
-@pytest.mark.parametrize(
-    ("data", "name"), [(data, name) for data in ("ml-100k", "amazon-book") for name in tuned(data)]
+SETS = sorted(
+    entry.name.removesuffix(".toml")
+    for entry in (resources.files("sharpap") / "tuned").iterdir()
+    if entry.name.endswith(".toml") and entry.name != "spaces.toml"
 )
+
+
+@pytest.mark.parametrize(("data", "name"), [(data, name) for data in SETS for name in tuned(data)])
 def test_tuned_settings_lie_in_the_space_that_was_searched(data, name):
     found = tuned(data)[name]
     assert set(found.settings) == set(found.space)
@@ -100,6 +107,10 @@ def test_a_recipe_that_asks_gets_them_and_its_own_settings_come_first():
     assert experiment.victims["ease"] == EASE(**found["ease"].settings)
     assert config["victims"]["mine"]["neighbours"] == 7
     assert config["victims"]["mine"]["shrinkage"] == found["item-knn"].settings["shrinkage"]
+    defended = {"name": "defended", "recommender": "ease", "defense": "bagging"}
+    experiment, config = experiment_from(recipe | {"victims": {"safe": defended}})
+    assert experiment.victims["safe"].recommender == EASE(**found["ease"].settings)
+    assert config["victims"]["safe"]["recommender"]["reg"] == found["ease"].settings["reg"]
     plain, _ = experiment_from(recipe | {"tuned": False})
     assert plain.victims["ease"] == EASE()
     other, _ = experiment_from(recipe | {"data": {"source": "ml-100k", "threshold": 3.0}})

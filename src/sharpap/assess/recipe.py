@@ -128,8 +128,12 @@ def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
 
 
 def with_tuned(victim: Any, found: Mapping[str, TunedVictim]) -> Any:
-    """A victim's table with the settings that were tuned on its dataset, where it has none of its own."""
+    """A victim's table with the settings that were tuned on its dataset, where it has none of its own; a victim under a
+    defence, with those of the recommender inside.
+    """
     name = victim.get("name") if isinstance(victim, dict) else victim
+    if isinstance(victim, dict) and name == "defended":
+        return victim | {"recommender": with_tuned(victim.get("recommender", "wrmf"), found)}
     if not isinstance(name, str) or name not in found:
         return victim
     return {"name": name, **found[name].settings, **(victim if isinstance(victim, dict) else {})}
