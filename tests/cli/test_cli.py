@@ -268,10 +268,19 @@ def test_detectors_on_a_finished_run(sharpap, tmp_path):
     code, text, err = sharpap("detect", out, "--detector", "rdma", "--detector", "profile-size", "--json")
     assert code == 0, err
     found = json.loads(text)["detections"]
-    assert [each["detector"] for each in found] == ["rdma", "profile-size"]
-    assert found[0]["auc"]["n"] == 2
-    assert 0.5 < found[0]["auc"]["mean"] <= 1
+    assert [each["detector"] for each in found] == ["random", "rdma", "profile-size"]  # guessing stands beside them
+    assert found[1]["auc"]["n"] == 2
+    assert 0.5 < found[1]["auc"]["mean"] <= 1
     assert json.loads((out / "detection.json").read_text())["detections"] == found
+    code, text, err = sharpap("detect", out, "--detector", "rdma", "--victim", "popularity", "--json")
+    assert code == 0, err
+    facts = json.loads(text)
+    assert facts["victim"] == "popularity"
+    assert facts["detections"][0]["ndcg"]["n"] == 2
+    assert set(facts["references"]["random"]) == {"nobody", "the fakes"}
+    code, text, err = sharpap("detect", out, "--detector", "rdma", "--victim", "popularity")
+    assert code == 0, err
+    assert "trained without the suspects" in text
     (out / "poison" / "random-draw1.npz").rename(tmp_path / "away.npz")
     code, _, err = sharpap("detect", out, "--detector", "rdma")
     assert code == 1
@@ -294,6 +303,17 @@ def test_detectors_on_a_finished_run(sharpap, tmp_path):
     code, text, err = sharpap("detect", out, "--set", "deg-sim.neighbours=2")
     assert code == 0, err
     assert "deg-sim" in text
+
+
+def test_the_random_attack_stands_beside_a_run_without_it(sharpap, tmp_path):
+    out = tmp_path / "run"
+    code, _, err = sharpap("run", *DATA, "--attack", "copy", "--victim", "popularity", "--draws", "1", "-o", out)
+    assert code == 0, err
+    code, text, err = sharpap("detect", out, "--detector", "rdma", "--json")
+    assert code == 0, err
+    found = {(each["attack"], each["detector"]): each for each in json.loads(text)["detections"]}
+    assert set(found) == {(attack, detector) for attack in ("copy", "random") for detector in ("random", "rdma")}
+    assert found["random", "rdma"]["guessing"] == found["copy", "rdma"]["guessing"]
 
 
 def test_detectors_and_defences_are_listed(sharpap):

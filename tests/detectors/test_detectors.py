@@ -8,13 +8,16 @@ from scipy.sparse import csr_array, vstack
 
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.config import REGISTRY, build
+from sharpap.data.interactions import canonical_csr
 from sharpap.detectors import (
     DegSim,
     PCAVarSelect,
     ProfilePopularity,
     ProfileSize,
+    RandomScores,
     RarityDeviation,
     UnRAP,
+    most_suspicious,
     suspicion,
 )
 from sharpap.errors import ContractError
@@ -80,6 +83,40 @@ def test_users_without_interactions_are_not_judged_and_change_nobody_else(name, 
     found, before = (suspicion(build("detector", name), matrix, seed=0) for matrix in (padded, blocks))
     assert np.isneginf(found[-2:]).all()
     assert np.argmax(found) == np.argmax(before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_a_row_stands_changes_nobodys_score(name, blocks):
+    order = np.random.default_rng(1).permutation(blocks.shape[0])
+    straight = suspicion(build("detector", name), blocks, seed=0)
+    mixed = suspicion(build("detector", name), canonical_csr(csr_array(blocks[order])), seed=0)
+    distinct = np.unique(blocks.toarray(), axis=0, return_inverse=True, return_counts=True)
+    alone = distinct[2][distinct[1]] == 1  # equal profiles may change places
+    np.testing.assert_array_equal(mixed[alone[order]], straight[order][alone[order]])
+
+
+def test_a_detector_that_reads_positions_learns_nothing(blocks):
+    class Last:
+        def suspicion(self, train, *, seed):
+            return np.arange(train.shape[0])
+
+    fake = np.arange(blocks.shape[0]) >= 45
+    aucs = [detection_auc(suspicion(Last(), blocks, seed=seed), fake) for seed in range(40)]
+    assert np.mean(aucs) == pytest.approx(0.5, abs=0.1)
+
+
+def test_guessing_is_guessing(blocks):
+    fake = np.arange(blocks.shape[0]) >= 45
+    aucs = [detection_auc(suspicion(RandomScores(), blocks, seed=seed), fake) for seed in range(100)]
+    assert np.mean(aucs) == pytest.approx(0.5, abs=0.06)
+    assert np.std(aucs) > 0.02
+
+
+def test_ties_are_not_broken_by_position():
+    matrix = canonical_csr(np.tril(np.ones((40, 40))))
+    orders = [most_suspicious(np.zeros(40), matrix, seed=seed) for seed in range(60)]
+    assert np.mean([order[:20].mean() for order in orders]) == pytest.approx(19.5, abs=2)
+    assert list(most_suspicious(np.arange(40.0), matrix, seed=0)) == list(range(39, -1, -1))
 
 
 @pytest.mark.parametrize(("name", "least"), [("pca-varselect", 0.8), ("rdma", 0.9), ("profile-popularity", 0.8)])

@@ -22,7 +22,7 @@ from sharpap.assess.yardstick import yardstick
 from sharpap.attacks import Attack, Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
 from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
-from sharpap.detectors import Detector
+from sharpap.detectors import Detector, RandomScores
 from sharpap.errors import AttackError, ConfigError, TrainingError
 from sharpap.metrics import hit_ratio
 from sharpap.recommenders import Recommender
@@ -248,7 +248,8 @@ class _Auditor:
         return f"leave out the {self._removed(factor, share)} users that {detector} suspects most"
 
     def _chosen(self, seen: list[Detection], share: float) -> list[str]:
-        """Remedies by name: the best detectors on the strongest attack, and the other defences."""
+        """Remedies by name: the best detectors on the strongest attack, and the other defences; guessing is no remedy."""
+        seen = [each for each in seen if not isinstance(self.settings.detectors[each.detector], RandomScores)]
         best = sorted(seen, key=lambda each: (-each.precision.mean, -each.auc.mean))[: self.settings.best]
         return [self._removal(each.detector, factor, share) for each in best for factor in FACTORS] + list(
             self.settings.defenses

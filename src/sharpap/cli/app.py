@@ -254,6 +254,9 @@ def detect(
     detector: Annotated[
         list[str] | None, typer.Option(help="Only these (`sharpap list detectors`); repeatable.")
     ] = None,
+    victim: Annotated[
+        str | None, typer.Option(help="Train this one without each detector's suspects, and measure what it costs.")
+    ] = None,
     seed: Seed = None,
     settings: Set = None,
     quiet: Quiet = False,
@@ -262,7 +265,7 @@ def detect(
     """Measure how visible the fake profiles of a run are to detectors that know nothing of the attack."""
     from sharpap.cli.detect import detect_folder
 
-    detect_folder(folder, detector, settings or [], seed, quiet, as_json)
+    detect_folder(folder, detector, settings or [], seed, quiet, as_json, victim)
 
 
 @app.command()

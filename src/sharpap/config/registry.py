@@ -57,6 +57,7 @@ from sharpap.detectors import (
     PCAVarSelect,
     ProfilePopularity,
     ProfileSize,
+    RandomScores,
     RarityDeviation,
     UnRAP,
 )
@@ -222,6 +223,7 @@ REGISTRY: dict[str, Names] = {
     },
     "defense": {"remove": (RemoveSuspicious, {}), "bagging": (Bagging, {})},
     "detector": {
+        "random": (RandomScores, {}),
         "pca-varselect": (PCAVarSelect, {}),
         "deg-sim": (DegSim, {}),
         "unrap": (UnRAP, {}),

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.data.interactions import canonical_csr
-from sharpap.detectors import Detector, PCAVarSelect, suspicion
+from sharpap.detectors import Detector, PCAVarSelect, most_suspicious, suspicion
 from sharpap.detectors.base import Array
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Recommender, Scorer
@@ -45,7 +45,7 @@ class RemoveSuspicious(Settings):
         scores = suspicion(self.detector, train, seed=derive_seed(seed, "detector"))
         known = int(np.isfinite(scores).sum())
         count = max(1, round(self.users * known)) if isinstance(self.users, float) else self.users
-        return np.argsort(-scores, kind="stable")[: max(min(count, known - 1), 0)]
+        return most_suspicious(scores, train, seed=derive_seed(seed, "ties"))[: max(min(count, known - 1), 0)]
 
     def fit(self, recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Scorer:
         """See `Defense`."""

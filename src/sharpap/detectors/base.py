@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap.errors import ContractError
+from sharpap.seeds import derive_seed, rng
 from sharpap.threads import for_work_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -30,11 +32,22 @@ class Detector(Protocol):
 
 
 def suspicion(detector: Detector, train: csr_array, *, seed: int) -> Array:
-    """What a detector says of a copy of `train`, (num_users,) float64; users without interactions get -inf.
+    """What a detector says of each user of `train`, (num_users,) float64; users without interactions get -inf.
+
+    Attacks put fake users last. The detector is therefore given the rows in an order that is drawn from what they hold
+    (`by_content`): it cannot learn from where a row stands, and its scores are the same wherever rows stand.
 
     Raises:
         ContractError: scores of another shape or type, NaN or +inf.
     """
+    order = by_content(train, seed=seed)
+    found = np.empty(len(order))
+    found[order] = judged(detector, csr_array(train[order]), seed=seed)
+    return found
+
+
+def judged(detector: Detector, train: csr_array, *, seed: int) -> Array:
+    """As `suspicion`, on a copy of the rows as they stand."""
     name = type(detector).__name__
     with for_work_of(detector):
         found = np.asarray(detector.suspicion(train.copy(), seed=seed))
@@ -50,3 +63,35 @@ def suspicion(detector: Detector, train: csr_array, *, seed: int) -> Array:
         raise ContractError(f"{name}.suspicion returned NaN or +inf.", hint="Use -inf for users that cannot be judged.")
     found[np.diff(train.indptr) == 0] = -np.inf
     return found
+
+
+def by_content(train: csr_array, *, seed: int) -> Array:
+    """(num_users,) row numbers in a random order that depends on what rows hold, and not on where they stand.
+
+    Each item gets a random number and each row the sum of its own; rows are sorted by it. Equal rows keep their order.
+    """
+    return np.argsort(content_keys(train, seed=seed), kind="stable")
+
+
+def content_keys(train: csr_array, *, seed: int) -> Array:
+    """(num_users,) uint64, one random number for each set of items; sums wrap around."""
+    of_item = rng(seed, "content").integers(0, 2**64, train.shape[1], dtype=np.uint64)
+    total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(of_item[train.indices], dtype=np.uint64)])
+    return total[train.indptr[1:]] - total[train.indptr[:-1]]
+
+
+def most_suspicious(scores: Array, train: csr_array, *, seed: int) -> Array:
+    """(num_users,) row numbers, the most suspicious first; ties are broken by chance, never by where a row stands."""
+    return np.lexsort((content_keys(train, seed=seed), -scores))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomScores:
+    """A random number for each user: what guessing is worth, beside every other row.
+
+    It depends on the seed and on what a user holds, so that the order of users does not matter.
+    """
+
+    def suspicion(self, train: csr_array, *, seed: int) -> Array:
+        """See `Detector`."""
+        return content_keys(train, seed=derive_seed(seed, "guess")).astype(np.float64) / 2.0**64

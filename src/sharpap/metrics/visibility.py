@@ -26,6 +26,25 @@ def detection_auc(scores: Array, fake: Array) -> float:
     return float((ranks[fake].sum() - count * (count + 1) / 2) / (count * (len(fake) - count)))
 
 
+def detection_average_precision(scores: Array, fake: Array) -> float:
+    """Precision where each fake user is found, from the most suspicious down, as a mean over fakes; NaN without either.
+
+    Users with one score are found together. Guessing gives about the share of fakes.
+
+    Args:
+        scores, fake: as in `detection_auc`.
+    """
+    known = np.isfinite(scores)
+    scores, fake = scores[known], fake[known]
+    if int(fake.sum()) in (0, len(fake)):
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    scores, fake = scores[order], fake[order]
+    last = np.append(scores[1:] != scores[:-1], True)  # of each score
+    above, hits = np.flatnonzero(last) + 1, np.cumsum(fake)[last]
+    return float(np.diff(hits, prepend=0) @ (hits / above) / hits[-1])
+
+
 def detection_precision(scores: Array, fake: Array, n: int | None = None) -> float:
     """Share of fake users among the n most suspicious; users tied at the border count by their share of fakes.
 

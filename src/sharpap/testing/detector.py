@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, vstack
 
 from sharpap.data.interactions import canonical_csr
 from sharpap.detectors import suspicion
+from sharpap.detectors.base import judged
 from sharpap.errors import ContractError
 from sharpap.kernels import block_rows
 from sharpap.recommenders import Popularity, Recommender
@@ -66,8 +67,9 @@ def same_seed(watchman: Watchman) -> str:
 
 def order_of_users(watchman: Watchman) -> str:
     """Scores belong to rows, wherever they stand: fakes always come last here, and a detector must not know."""
-    straight = watchman.scores()
-    turned = watchman.scores(canonical_csr(csr_array(watchman.train[::-1])))[::-1]
+    with blamed("suspicion"):  # not in the order that `suspicion` draws, which would hide it
+        straight = judged(watchman.detector, watchman.train, seed=0)
+        turned = judged(watchman.detector, canonical_csr(csr_array(watchman.train[::-1])), seed=0)[::-1]
     known = np.isfinite(straight)
     if not np.array_equal(known, np.isfinite(turned)):
         raise ContractError("Other users are judged when they stand in another order.")
