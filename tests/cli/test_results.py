@@ -9,7 +9,8 @@ from contextlib import suppress
 import polars as pl
 import pytest
 
-from sharpap.cli.results import export, latex
+from sharpap.cli.results import export
+from sharpap.report.latex import latex
 from sharpap.text import printable
 
 GRID = ["run", "--data", "synthetic", "--set", "data.users=80", "--set", "data.items=90", "--set", "data.interactions=1200",

@@ -26,11 +26,12 @@ from sharpap.assess.landscape import LANDSCAPES, Landscape
 from sharpap.assess.results import rows_of
 from sharpap.checksums import SUMS
 from sharpap.cli.console import safe
-from sharpap.cli.results import Query, latex, means
+from sharpap.cli.results import Query, means
 from sharpap.cli.run import summary_json
 from sharpap.data import split
 from sharpap.data.synthetic import synthetic
 from sharpap.report import html, markdown, show
+from sharpap.report.latex import latex
 from sharpap.threat import Budget, Goal
 
 DATA = split(synthetic(20, 9, 60), seed=0, name="made")

@@ -60,7 +60,7 @@ class Cell:
     valid_ndcg: float | None = None
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class Results:
     """What an assessment found.
 
@@ -233,6 +233,37 @@ class Results:
         """The figures of the recipe's paper beside the measured ones; see `reported.compare`."""
         figures = [construct(Reported, table, where="reported") for table in self.config.get("reported", [])]
         return compare(self, figures)
+
+    def to_markdown(self, k: int | None = None, metric: str = "H") -> str:
+        """All tables as Markdown, at `k` or `main_k`."""
+        from sharpap.report import markdown
+
+        return markdown(self, k, metric)
+
+    def to_latex(self, k: int | None = None, metric: str = "H") -> str:
+        """The transfer matrix as a tabular for a paper (booktabs): percent, with half the 95 % interval."""
+        from sharpap.report.latex import transfer
+
+        return transfer(self, self.main_k if k is None else k, metric)
+
+    def plot(self, kind: str = "victims", k: int | None = None) -> Any:
+        """A picture: "victims", every attack on each, or "tradeoff", exposure against accuracy; see `report.picture`."""
+        from sharpap.report.picture import picture
+
+        return picture(self, kind, k)  # pyright: ignore[reportArgumentType]
+
+    def __repr__(self) -> str:
+        draws = len({row[2] for row in self.rows})
+        ks = ", ".join(map(str, self.ks)) or "no length yet"
+        return (
+            f"<Results: {len(self.attacks)} attacks on {len(self.victims)} victims, {draws} target draws, "
+            f"{len(self.cells)} trainings, lists of {ks}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from sharpap.report.matrix import notebook
+
+        return notebook(self, self.main_k)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the results folder; see `store.save`."""

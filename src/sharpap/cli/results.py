@@ -6,7 +6,6 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from rich.table import Table
@@ -18,15 +17,12 @@ from sharpap.cli.console import finite, loaded, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
 from sharpap.metrics import interval, repetitions
+from sharpap.report.latex import latex, shown
 from sharpap.report.width import print_whole
 from sharpap.text import printable
 
 SUFFIXES = (".csv", ".parquet", ".tex")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what spreadsheets take for the beginning of a formula
-_TEX = str.maketrans(
-    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {mark: "\\" + mark for mark in "&%$#_{}"}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,20 +191,6 @@ def export(table: pl.DataFrame, path: Path) -> None:
             temporary.write_text(latex(table), "utf-8")
 
 
-def latex(table: pl.DataFrame) -> str:
-    """A tabular with booktabs rules; texts are escaped, undefined numbers are dashes."""
-    columns = "".join("l" if kind == pl.String else "r" for kind in table.dtypes)
-    lines = [" & ".join(map(_tex, table.columns))]
-    lines += [" & ".join(_tex(_shown(value, "--")) for value in row) for row in table.iter_rows()]
-    body = [f"{line} \\\\" for line in lines]
-    rules = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", body[0], "\\midrule", *body[1:], "\\bottomrule"]
-    return "\n".join([*rules, "\\end{tabular}", ""])
-
-
-def _tex(text: str) -> str:
-    return printable(text).translate(_TEX)
-
-
 def _cell(text: str) -> str:
     return ("'" if text.startswith(FORMULA) else "") + printable(text)
 
@@ -229,11 +211,5 @@ def _terminal(table: pl.DataFrame) -> Table:
     for name, kind in table.schema.items():
         drawn.add_column(Text(printable(name)), justify="left" if kind == pl.String else "right")
     for row in table.iter_rows():
-        drawn.add_row(*(Text(printable(_shown(value, "–"))) for value in row))
+        drawn.add_row(*(Text(printable(shown(value, "–"))) for value in row))
     return drawn
-
-
-def _shown(value: Any, missing: str) -> str:
-    if value is None or value != value:
-        return missing
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

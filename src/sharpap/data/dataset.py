@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any
 
 from sharpap.data.interactions import Interactions
 from sharpap.errors import DataError
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dataset:
     """What an assessment runs on.
 
@@ -37,6 +38,18 @@ class Dataset:
                 )
         if self.train.nnz == 0:
             raise DataError(f"Dataset {self.name!r} has no training interaction.")
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part} {getattr(self, part).nnz:,}" for part in ("train", "valid", "test"))
+        return f"<Dataset {self.name}: {self.num_users:,} users x {self.num_items:,} items; {parts}>"
+
+    def _repr_html_(self) -> str:
+        facts = {"users": self.num_users, "items": self.num_items} | {
+            part: getattr(self, part).nnz for part in ("train", "valid", "test")
+        }
+        head = "".join(f"<th>{name}</th>" for name in ("dataset", *facts))
+        cells = "".join(f"<td>{value:,}</td>" for value in facts.values())
+        return f"<table><tr>{head}</tr><tr><th>{escape(self.name)}</th>{cells}</tr></table>"
 
     @property
     def num_users(self) -> int:

@@ -36,7 +36,7 @@ def canonical_csr(matrix: Any) -> csr_array:
     return csr
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Interactions:
     """Immutable binary feedback.
 
@@ -66,6 +66,13 @@ class Interactions:
             raise DataError(f"{self.matrix.nnz} interactions came with {len(self.timestamps)} timestamps.")
         for array in (self.matrix.data, self.matrix.indices, self.matrix.indptr):
             array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        n, m = self.matrix.shape
+        return (
+            f"<Interactions: {n:,} users x {m:,} items, {self.matrix.nnz:,} interactions "
+            f"({100 * self.matrix.nnz / max(n * m, 1):.3g} %){', with times' if self.timestamps is not None else ''}>"
+        )
 
     @classmethod
     def from_csr(cls, matrix: Any, **kwargs: Any) -> Interactions:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from sharpap.report.template import escape, hundredfold, number
+
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
 
@@ -35,6 +37,16 @@ def table(results: Results, metric: str, k: int) -> dict[str, Any]:
         for place, attack in enumerate([CLEAN, *results.attacks])
     ]
     return {"metric": metric, "k": k, "rows": rows, "intervals": len(cells) <= SMALL}
+
+
+def notebook(results: Results, k: int) -> str:
+    """H at k in percent as a small HTML table, as notebooks show it."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in ["H@" + str(k) + ", %", *results.victims])
+    rows = []
+    for row in table(results, "H", k)["rows"]:
+        cells = "".join(f"<td>{number(hundredfold(cell['mean']), 2)}</td>" for cell in row["cells"])
+        rows.append(f"<tr><th>{escape(row['label'])}</th>{cells}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def plain_tables(results: Results, k: int) -> list[dict[str, Any]] | None:

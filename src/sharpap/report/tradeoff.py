@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +95,12 @@ def imitating(results: Results) -> set[str]:
     }
 
 
-def section(results: Results) -> list[dict[str, Any]]:
-    """One entry a list length: charts and the table of the front; empty where too few victims were measured."""
+def section(results: Results, ks: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """One entry a list length (None: the main and the longest): charts and the table of the front; empty where too few
+    victims were measured.
+    """
     found = []
-    for k in dict.fromkeys((results.main_k, max(results.ks, default=results.main_k))):
+    for k in dict.fromkeys((results.main_k, max(results.ks, default=results.main_k)) if ks is None else ks):
         shown = points(results, k)
         if len(shown) < LEAST:
             continue
@@ -107,6 +110,7 @@ def section(results: Results) -> list[dict[str, Any]]:
             {
                 "k": k, "chart": _chart(shown, kinds, k, "the strongest attack"),
                 "genuine": _chart(genuine, kinds, k, "the strongest attack that looks genuine", genuine=True),
+                "kinds": [(kind, _style(kinds, kind)) for kind in kinds],
                 "legend": legend([Series(label=kind, style=_style(kinds, kind), points=[]) for kind in kinds]),
                 "front": [_row(each) for each in shown if each.front], "defended": any(each.defended for each in shown),
             }
