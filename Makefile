@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool bench scaling results clean
+.PHONY: help pictures lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool bench scaling results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -32,6 +32,9 @@ locked:  ## Make .venv from locks/: pip checks the hash of every file (CI; on Li
 
 demo: $(STAMP)  ## Run the main job on MovieLens-100K, report in results/demo
 	$(BIN)/sharpap run demo --jobs 2 --out results/demo --overwrite
+
+pictures: $(STAMP)  ## Draw docs/pictures anew, from the results of `make demo`
+	$(BIN)/python benchmarks/pictures.py results/demo
 
 test: $(STAMP)  ## Run the test suite
 	$(BIN)/python -m pytest -q -n 2
