@@ -29,7 +29,8 @@ import polars as pl
 
 from sharpap.assess import Results
 from sharpap.assess.experiment import CLEAN
-from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.recipe import experiment_from
+from sharpap.config.recipes import read_recipe
 from sharpap.data import synthetic
 from sharpap.metrics.significance import interval
 from sharpap.threat import Budget, Goal

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
-from sharpap.assess.recipe import read_recipe
 from sharpap.config import build
+from sharpap.config.recipes import read_recipe
 from sharpap.data import load
 from sharpap.metrics import evaluate
 from sharpap.recommenders import BPRMF, WRMF, FactorModel, LightGCN

@@ -22,12 +22,13 @@ from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 
 from sharpap.assess import Results
-from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.recipe import experiment_from
 from sharpap.assess.store import poison_files
 from sharpap.attacks import RevAdv, SmoothHits
 from sharpap.attacks.poison_io import load_poison
 from sharpap.attacks.profiles import to_csr
 from sharpap.attacks.scan import scan
+from sharpap.config.recipes import read_recipe
 from sharpap.kernels import mask_rows, topk_scores
 from sharpap.metrics.sharpness import keskar_sharpness
 from sharpap.recommenders.calls import fit, score_blocks

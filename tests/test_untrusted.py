@@ -7,9 +7,10 @@ import os
 
 import pytest
 
-from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.recipe import experiment_from
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import override, read_toml
+from sharpap.config.recipes import read_recipe
 from sharpap.data import read_interactions, synthetic
 from sharpap.data.profile import profile
 from sharpap.errors import ConfigError, DataError

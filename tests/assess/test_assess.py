@@ -14,8 +14,9 @@ from scipy import stats
 import sharpap
 from sharpap import progress
 from sharpap.assess import CLEAN, Experiment, Results, run, summary
-from sharpap.assess.recipe import experiment_from, names, read_recipe
+from sharpap.assess.recipe import experiment_from
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv, SharpnessAware
+from sharpap.config.recipes import names, read_recipe
 from sharpap.data import TargetPool, given, read_interactions, split, synthetic
 from sharpap.errors import ConfigError, DataError, TrainingError
 from sharpap.folders import MARKER

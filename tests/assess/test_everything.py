@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-from sharpap.assess.recipe import read_recipe
 from sharpap.config import REGISTRY
+from sharpap.config.recipes import read_recipe
 
 
 def test_every_attack_is_in_the_recipe_everything_or_left_out_with_a_reason():

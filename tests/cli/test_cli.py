@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from sharpap import __version__
 from sharpap.checksums import note_again
+from sharpap.cli import names
 from sharpap.cli.app import app
 from sharpap.cli.help import Verbs
 from sharpap.folders import MARKER
@@ -201,6 +202,36 @@ def test_help_names_every_verb_once_in_a_group_with_its_whole_sentence():
     assert "Commands:" in CliRunner().invoke(app, ["data", "--help"]).output
 
 
+HEAVY = {"torch", "numba", "polars", "scipy", "pandas", "sharpap.attacks", "sharpap.recommenders"}
+
+
+@pytest.mark.parametrize("what", ["attacks", "all"])
+def test_listing_names_imports_nothing_heavy(what, tmp_path):
+    assert loaded_by(["list", what], HEAVY, tmp_path) == "[]"
+
+
+def test_the_table_of_names_is_that_of_the_classes():
+    assert names.known() == names.table(), "run `python -m sharpap.cli.names`"
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (["run", "dmo"], "demo"), (["tune", "dmo"], "demo"), (["attack", "sharpep", "-o", "x.npz"], "sharpap"),
+        (["audit", "wmrf"], "wrmf"), (["reach", "wmrf"], "wrmf"), (["check-recommender", "wmrf"], "wrmf"),
+        (["detect", "nowhere", "--detector", "rdna"], "rdma"), (["list", "atacks"], "attacks"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_name_is_told_before_anything_heavy_is_imported(argv, meant, tmp_path):
+    code = (
+        f"import sys; sys.argv = {['sharpap', *argv]}\nfrom sharpap.cli import main\ntry:\n    main()\n"
+        f"except SystemExit as done:\n    print(done.code, sorted({HEAVY} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "2 []"
+    assert f"Did you mean '{meant}'?" in done.stderr
+
+
 @pytest.mark.parametrize("verb", ["inspect", "convert"])
 def test_looking_at_a_file_does_not_load_torch(verb, tmp_path):
     (tmp_path / "few.csv").write_text("user,item\n1,2\n2,3\n1,3\n")
@@ -209,12 +240,10 @@ def test_looking_at_a_file_does_not_load_torch(verb, tmp_path):
 
 
 def test_interrupt_gives_130(sharpap, monkeypatch):
-    import sharpap.cli.inspect as inspect
-
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(inspect, "show_names", stop)
+    monkeypatch.setattr(names, "show_names", stop)
     code, _, err = sharpap("list")
     assert code == 130
     assert "Traceback" not in err

@@ -192,7 +192,7 @@ def test_clashing_names_are_an_error_that_names_both(offers):
 
 
 def test_list_warns_of_a_broken_plugin_and_shows_the_rest(offers, mine, capsys):
-    from sharpap.cli.inspect import show_names
+    from sharpap.cli.names import show_names
 
     offers(("sharpap.recommenders", "bad", "fails:X", "ruin"))
     show_names("victims", False)

@@ -18,11 +18,12 @@ import fuzz_outside
 import fuzz_reference
 from fuzz_mutate import FOLDERS, OUTSIDE, Case
 
-from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.recipe import experiment_from
 from sharpap.attacks.base import check_poison
 from sharpap.attacks.poison_io import load_poison
 from sharpap.cli import main
 from sharpap.cli.profile import lines_of
+from sharpap.config.recipes import read_recipe
 from sharpap.data import Interactions, read_interactions
 from sharpap.data.columns import meaning_in
 from sharpap.data.layout import decompressed, detect

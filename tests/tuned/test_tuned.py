@@ -9,9 +9,10 @@ import pytest
 from scipy.sparse import csr_array
 
 import sharpap
-from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.recipe import experiment_from
 from sharpap.assess.standing import BEHIND, standings
 from sharpap.config import build
+from sharpap.config.recipes import read_recipe
 from sharpap.config.registry import REGISTRY
 from sharpap.config.space import read_space
 from sharpap.data import TargetPool

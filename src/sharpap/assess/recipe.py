@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,7 +14,7 @@ from sharpap.assess.experiment import Experiment
 from sharpap.assess.reported import Reported
 from sharpap.attacks import Attack, Poison
 from sharpap.attacks.poison_io import load_poison
-from sharpap.config import allowing, build, construct, describe, locate, read_toml
+from sharpap.config import allowing, build, construct, describe, locate
 from sharpap.data import Dataset, Options, TargetPool, load, synthetic
 from sharpap.errors import ConfigError, suggest
 from sharpap.recommenders import Recommender
@@ -24,31 +23,6 @@ from sharpap.tuned import TunedVictim, tuned
 
 SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
 SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "tuned", "title", "reported", "tune")
-
-
-def names() -> list[str]:
-    """The recipes that ship with SharpAP."""
-    folder = resources.files("sharpap") / "recipes"
-    return sorted(
-        f"{prefix}{entry.name.removesuffix('.toml')}"
-        for prefix, inside in [
-            ("", folder),
-            *((f"{group.name}/", group) for group in folder.iterdir() if group.is_dir()),
-        ]
-        for entry in inside.iterdir()
-        if entry.name.endswith(".toml")
-    )
-
-
-def read_recipe(source: str | Path) -> dict[str, Any]:
-    """A recipe by name or path."""
-    path = Path(source)
-    if str(source) in names() and not path.is_file():
-        with resources.as_file(resources.files("sharpap") / "recipes" / f"{source}.toml") as inside:
-            return read_toml(inside)
-    if not path.exists():
-        raise ConfigError(f"There is no recipe and no file {str(source)!r}.", hint=suggest(str(source), names()))
-    return read_toml(path)
 
 
 def experiment_from(

@@ -15,12 +15,13 @@ from sharpap.assess.candidates import AttackCandidates, Candidates, VictimCandid
 from sharpap.assess.cells import CellStore
 from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment, leading_k
-from sharpap.assess.recipe import entries, experiment_from, read_recipe, table_of
+from sharpap.assess.recipe import entries, experiment_from, table_of
 from sharpap.assess.store import CELLS
 from sharpap.assess.study import STUDY, Plan, Tuned, search
 from sharpap.assess.work import MEASURED
 from sharpap.attacks import Poison
 from sharpap.config import allowing, construct
+from sharpap.config.recipes import read_recipe
 from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
 from sharpap.data.targets import TuningPool
 from sharpap.errors import ConfigError, suggest

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from sharpap.assess.exposure import Value
 from sharpap.config import locate
-from sharpap.config.build import parameters
+from sharpap.config.objects import parameters
 from sharpap.errors import ConfigError
 from sharpap.recommenders import EASE, WRMF, ItemKNN, Recommender
 from sharpap.untrusted import toml_table

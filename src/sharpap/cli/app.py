@@ -1,10 +1,7 @@
-"""The verbs, their options, and what becomes of errors. Heavy imports wait until a verb runs."""
+"""The verbs and their options. Heavy imports wait until a verb runs."""
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +13,10 @@ from sharpap.cli.data import data_app
 from sharpap.cli.help import Verbs
 from sharpap.cli.options import (
     Allow,
+    AttackName,
     Commands,
     Data,
+    Detectors,
     Fakes,
     Jobs,
     Json,
@@ -26,13 +25,15 @@ from sharpap.cli.options import (
     Quiet,
     Seed,
     Set,
+    Target,
     Targets,
     Threshold,
     Track,
     Victims,
     Where,
+    recipe_there,
 )
-from sharpap.errors import ConfigError, Interrupted, SharpAPError
+from sharpap.errors import ConfigError
 
 app = typer.Typer(
     cls=Verbs,
@@ -45,9 +46,12 @@ app.add_typer(environments.app, name="env")
 @app.command()
 def run(
     recipe: Annotated[
-        str | None, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path; default: demo.")
+        str | None,
+        typer.Argument(help="Recipe by name (`sharpap list recipes`) or path; default: demo.", callback=recipe_there),
     ] = None,
-    named: Annotated[str | None, typer.Option("--recipe", help="The same as the argument.")] = None,
+    named: Annotated[
+        str | None, typer.Option("--recipe", help="The same as the argument.", callback=recipe_there)
+    ] = None,
     data: Data = None,
     threshold: Threshold = None,
     where: Where = None,
@@ -111,7 +115,9 @@ def run(
 
 @app.command()
 def tune(
-    recipe: Annotated[str, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path.")] = "demo",
+    recipe: Annotated[
+        str, typer.Argument(help="Recipe by name (`sharpap list recipes`) or path.", callback=recipe_there)
+    ] = "demo",
     space: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,7 +163,7 @@ def tune(
 
 @app.command()
 def attack(
-    name: Annotated[str, typer.Argument(help="Attack (`sharpap list attacks`).")],
+    name: AttackName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to: .npz, .parquet, .csv or .inter.")],
     data: Data = None,
     threshold: Threshold = None,
@@ -206,7 +212,7 @@ def evaluate(
 
 @app.command()
 def audit(
-    target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
+    target: Target,
     data: Data = None,
     threshold: Threshold = None,
     vary: Annotated[
@@ -233,7 +239,7 @@ def audit(
 
 @app.command()
 def reach(
-    target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
+    target: Target,
     data: Data = None,
     threshold: Threshold = None,
     draws: Annotated[int, typer.Option(min=1, help="Target draws.")] = 3,
@@ -251,9 +257,7 @@ def reach(
 @app.command()
 def detect(
     folder: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
-    detector: Annotated[
-        list[str] | None, typer.Option(help="Only these (`sharpap list detectors`); repeatable.")
-    ] = None,
+    detector: Detectors = None,
     victim: Annotated[
         str | None, typer.Option(help="Train this one without each detector's suspects, and measure what it costs.")
     ] = None,
@@ -330,14 +334,14 @@ def list_names(
     as_json: Json = False,
 ) -> None:
     """List what there is to choose from: datasets, attacks, victims, recipes and more."""
-    from sharpap.cli.inspect import show_names
+    from sharpap.cli.names import show_names
 
     show_names(what, as_json)
 
 
 @app.command(name="check-recommender")
 def check_recommender(
-    target: Annotated[str, typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.")],
+    target: Target,
     data: Data = None,
     threshold: Threshold = None,
     seed: Seed = None,
@@ -363,37 +367,3 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
     if version:
         typer.echo(f"sharpap {__version__}")
         raise typer.Exit
-
-
-def _safe(text: str) -> str:
-    """An error that quotes a file may hold anything; line breaks stay."""
-    from sharpap.text import printable
-
-    return "\n".join(printable(line) for line in text.split("\n"))
-
-
-def main() -> None:
-    """Entry point. Exit status: 0 done, 1 failed, 2 a wrong option or recipe, 130 interrupted.
-
-    SIGTERM, which batch systems send before they kill, ends a run as Ctrl-C does.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app()
-    except SharpAPError as error:
-        if "--json" in sys.argv:
-            typer.echo(json.dumps({"error": error.message or str(error), "hint": error.hint}))
-        typer.echo(f"error: {_safe(str(error))}", err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except Interrupted as stopped:
-        typer.echo(f"interrupted: {_safe(str(stopped))}", err=True)
-        sys.exit(130)
-    except SystemExit as end:
-        if end.code == 130:  # typer makes this of Ctrl-C
-            from sharpap.cli.stops import AGAIN
-
-            typer.echo(f"interrupted: {AGAIN}", err=True)
-        raise
-    except OSError as error:
-        typer.echo(_safe(f"error: {error.filename or ''}: {error.strerror or error}"), err=True)
-        sys.exit(1)

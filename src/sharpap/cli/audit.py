@@ -23,7 +23,7 @@ from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in
 from sharpap.config import build, construct, locate
-from sharpap.config.build import parameters
+from sharpap.config.objects import parameters
 from sharpap.config.space import flatten
 from sharpap.errors import ConfigError, ContractError, listed
 from sharpap.files import explained, write_text

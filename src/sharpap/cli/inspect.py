@@ -1,9 +1,8 @@
-"""`sharpap report`, `sharpap data` and `sharpap list`."""
+"""`sharpap report` and `sharpap data`."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,15 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.assess.recipe import dataset_from, names, read_recipe
+from sharpap.assess.recipe import dataset_from
 from sharpap.assess.store import REPORT
 from sharpap.checksums import note_again
 from sharpap.cli.console import loaded, reporting, stdout
 from sharpap.cli.run import summary_json
 from sharpap.cli.settings import apply
-from sharpap.config import REGISTRY, plugins
-from sharpap.data import Dataset, TargetPool, entries
-from sharpap.data.targets import KINDS, RANGES
-from sharpap.errors import ConfigError, suggest
+from sharpap.data import Dataset, TargetPool
+from sharpap.data.targets import KINDS
+from sharpap.errors import ConfigError
 from sharpap.folders import MARKER, is_ours
 from sharpap.report import markdown, show, write_html
 
@@ -106,70 +104,3 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "target pools": ", ".join(f"{kind} {len(pool)}" for kind, pool in pools.items()),
         "fingerprint": train.fingerprint,
     }
-
-
-def show_names(what: str, as_json: bool) -> None:
-    """What can be named in a recipe."""
-    found: dict[str, dict[str, str]] = {
-        "datasets": {entry.name: entry.summary for entry in entries()},
-        "recipes": {name: read_recipe(name).get("title", "") for name in names()},
-        "pools": {
-            kind: f"from {low:.0%} to {high:.0%} of the items, least popular first"
-            for kind, (low, high) in RANGES.items()
-        },
-    }
-    for kind in REGISTRY:
-        found[kind.replace("_", "-") + "s"] = _built_in(kind) | _plugged(kind)
-    if what != "all" and what not in found:
-        raise ConfigError(f"There is no list of {what!r}.", hint=suggest(what, found))
-    chosen = found if what == "all" else {what: found[what]}
-    if as_json:
-        print(json.dumps({section: list(members) for section, members in chosen.items()}, indent=2))
-        return
-    for section, members in chosen.items():
-        table = Table(title=section, show_header=False, title_justify="left", box=None, padding=(0, 2))
-        for name, summary in members.items():
-            table.add_row(Text(name, style="bold"), Text(summary))
-        stdout().print(table)
-
-
-def _summary(cls: Any) -> str:
-    return next(iter((cls.__doc__ or "").splitlines()), "")
-
-
-def _built_in(kind: str) -> dict[str, str]:
-    """Every name with its class in a line; a name that fixes options, with these and the name it fixes them of."""
-    found, plain = {}, {}
-    for name, (cls, fixed) in REGISTRY[kind].items():
-        if not fixed:
-            plain.setdefault(cls, name)
-        own = cls in plain and fixed
-        found[name] = f"{plain[cls]} with {_options(fixed)}" if own else _summary(cls)
-    return found
-
-
-def _options(table: dict[str, Any]) -> str:
-    """Options as `--set` would name them, nested ones in brackets."""
-    return ", ".join(f"{key} = {_option(value)}" for key, value in table.items())
-
-
-def _option(value: object) -> str:
-    if isinstance(value, list):
-        return " and ".join(map(_option, value))
-    if not isinstance(value, dict):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    inner = _options({key: each for key, each in value.items() if key != "name"})
-    name = str(value.get("name", "on"))  # a table of fields without a choice of class has no name
-    return f"{name} ({inner})" if inner else name
-
-
-def _plugged(kind: str) -> dict[str, str]:
-    """What installed packages add; one that cannot be loaded is named on stderr and left out."""
-    found = {}
-    for name, points in plugins.offered(kind).items():
-        plugins.clash(kind, name, builtin=name in REGISTRY[kind])
-        try:
-            found[name] = f"{_summary(plugins.load(kind, name))} ({plugins.owner(points[0])})"
-        except ConfigError as error:
-            print(f"warning: {error}", file=sys.stderr)
-    return found

@@ -6,6 +6,41 @@ from typing import Annotated
 
 import typer
 
+from sharpap.cli import names
+
+
+def recipe_there(source: str | None) -> str | None:
+    """A recipe's name, or its file; a wrong one is told before anything heavy is imported, and so are the names below."""
+    if source is not None:
+        names.check_recipe(source)
+    return source
+
+
+def _victim(name: str) -> str:
+    names.check("victim", name)
+    return name
+
+
+def _attack(name: str) -> str:
+    names.check("attack", name)
+    return name
+
+
+def _detectors(chosen: list[str] | None) -> list[str] | None:
+    for name in chosen or []:
+        names.check("detector", name)
+    return chosen
+
+
+Target = Annotated[
+    str,
+    typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.", callback=_victim),
+]
+AttackName = Annotated[str, typer.Argument(help="Attack (`sharpap list attacks`).", callback=_attack)]
+Detectors = Annotated[
+    list[str] | None,
+    typer.Option("--detector", help="Only these (`sharpap list detectors`); repeatable.", callback=_detectors),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings and the result.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]

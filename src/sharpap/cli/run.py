@@ -12,7 +12,7 @@ from typing import Any
 from sharpap import folders, tracking
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.cells import CellStore
-from sharpap.assess.recipe import experiment_from, read_recipe
+from sharpap.assess.recipe import experiment_from
 from sharpap.assess.records import QUARANTINE
 from sharpap.assess.resources import OnRay
 from sharpap.assess.store import CELLS, OWN, POISONS, check_continues, check_folder, poison_path
@@ -21,6 +21,7 @@ from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.own_code import only_victims
 from sharpap.cli.settings import apply, command_victims, item_ids, only
 from sharpap.cli.stops import kept_in
+from sharpap.config.recipes import read_recipe
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError, Interrupted
 from sharpap.files import locked

@@ -10,13 +10,13 @@ import polars as pl
 from rich.table import Table
 
 from sharpap import folders
-from sharpap.assess.recipe import read_recipe
 from sharpap.assess.study import Tuned
 from sharpap.assess.tune import BEST, OWN, TRIALS, claim_folder, tune
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.own_code import own_names
 from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in
+from sharpap.config.recipes import read_recipe
 from sharpap.config.space import split_assignment
 from sharpap.report.width import print_whole
 from sharpap.text import printable

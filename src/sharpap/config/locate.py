@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from sharpap.config.build import checked, construct, parameters
+from sharpap.config.objects import checked, construct, parameters
 from sharpap.errors import ConfigError, ContractError, SharpAPError, suggest
 
 TRAIN = ("train", "matrix", "csr", "interactions", "user_items", "x", "data")

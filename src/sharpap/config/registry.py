@@ -259,7 +259,7 @@ PROTOCOLS: dict[Any, str] = {
     attacks.Attack: "attack", recommenders.Recommender: "victim", Surrogate: "surrogate",
     Objective: "objective", Step: "step", WorstCase: "worst_case", Split: "split", Defense: "defense", Detector: "detector",
 }  # fmt: skip
-# These run what the recipe says, or send data where it says: built from a table only with permission (`build.allowing`).
+# These run what the recipe says, or send data where it says: built from a table only with permission (`objects.allowing`).
 GUARDED: tuple[type, ...] = (CommandRecommender, RemoteRecommender)
 # A field annotated with one of these is built from a nested table of its fields.
 TABLES: tuple[type, ...] = (Columns, GradientPassing)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import MISSING, Field, fields, is_dataclass
-from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -16,8 +15,7 @@ from pydantic.errors import PydanticUserError
 
 from sharpap.config.foreign import digest, facts
 from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of
-from sharpap.errors import ConfigError, DataError, suggest
-from sharpap.untrusted import MOST_TOML, read_bytes, toml_table
+from sharpap.errors import ConfigError, suggest
 
 _commands: ContextVar[bool] = ContextVar("sharpap_commands", default=False)
 
@@ -136,40 +134,6 @@ def parameters(maker: Any) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(maker).parameters
     except (TypeError, ValueError):
         return {}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file; raises `ConfigError` with the line for bad syntax."""
-    try:
-        return toml_table(read_bytes(path, MOST_TOML).decode())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}.") from None
-    except DataError as error:
-        raise ConfigError(error.message, hint=error.hint) from None
-    except ValueError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
-
-
-def override(table: dict[str, Any], assignment: str) -> None:
-    """Apply one ``a.b=c`` in place; c is read as a TOML value, and as plain text where it is none."""
-    path, equals, text = assignment.partition("=")
-    keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {assignment!r} is not of the form a.b=value.")
-    try:
-        value = toml_table(f"value = {text.strip()}")["value"]
-    except ValueError:
-        value = text.strip()
-    for key in keys[:-1]:
-        inner = table.setdefault(key, {})
-        if isinstance(inner, str):
-            inner = table[key] = {"name": inner}
-        if isinstance(inner, list) and all(isinstance(name, str) for name in inner):
-            inner = table[key] = {name: {} for name in inner}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {assignment!r}: {key} is a value, not a table.")
-        table = inner
-    table[keys[-1]] = value
 
 
 def _hints(maker: Any) -> dict[str, Any]:
