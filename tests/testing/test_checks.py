@@ -12,7 +12,7 @@ from sharpap.adapters import adapt
 from sharpap.attacks import Bandwagon, Poison, RandomAttack, RevAdv
 from sharpap.attacks.profiles import to_csr
 from sharpap.defenses import Bagging, RemoveSuspicious
-from sharpap.detectors import DegSim, PCAVarSelect, ProfilePopularity, ProfileSize, RarityDeviation, UnRAP
+from sharpap.detectors import FAP, DegSim, PCAVarSelect, ProfilePopularity, ProfileSize, RarityDeviation, UnRAP
 from sharpap.errors import ContractError, SharpAPError
 from sharpap.recommenders import BPRMF, WRMF, ItemKNN, LightGCN, Popularity
 from sharpap.surrogates import WRMFSurrogate
@@ -60,6 +60,10 @@ class TestPCAVarSelect(DetectorTests):
 
 class TestDegSim(DetectorTests):
     detector = DegSim()
+
+
+class TestFAP(DetectorTests):
+    detector = FAP()
 
 
 class TestUnRAP(DetectorTests):

@@ -214,7 +214,7 @@ class _Auditor:
 
     def _detect(self, keys: list[Key]) -> list[Detection]:
         made = {key[0]: dict(enumerate(self.figures.made(key))) for key in keys}
-        return detect(self.dataset.train.matrix, made, self.settings.detectors, seed=self.settings.seed)
+        return detect(self.dataset.train.matrix, made, self.settings.detectors, seed=self.settings.seed, tell=False)
 
     def _victims(self, share: float) -> dict[str, Recommender]:
         return {VICTIM: self.recommender, **self.variants} | {

@@ -28,7 +28,7 @@ from sharpap.metrics import (
 )
 from sharpap.recommenders import Recommender, capabilities_of
 from sharpap.recommenders.calls import fit
-from sharpap.seeds import derive_seed
+from sharpap.seeds import derive_seed, rng
 
 
 def detectors() -> dict[str, Detector]:
@@ -70,6 +70,7 @@ class Detection:
         lost: genuine users among the suspects.
         lost_size: how many items they hold, over what genuine users hold on average; NaN where there are none.
         hits, ndcg: see `Aftermath`; None where nothing was trained.
+        told: how many fakes the detector was told, which AUC and both precisions leave out; they are the first suspects.
     """
 
     attack: str
@@ -82,11 +83,17 @@ class Detection:
     lost_size: float
     hits: Interval | None = None
     ndcg: Interval | None = None
+    told: int = 0
+
+    @property
+    def label(self) -> str:
+        """The detector's name in tables, which say what it was told."""
+        return f"{self.detector} (told {self.told} fakes)" if self.told else self.detector
 
 
 def detect(
     train: csr_array, poisons: Mapping[str, Mapping[int, Poison]], chosen: Mapping[str, Detector], *, seed: int = 0,
-    retrain: Retrain | None = None,
+    retrain: Retrain | None = None, tell: bool = True,
 ) -> list[Detection]:  # fmt: skip
     """Every detector on every attack. A detector sees the training data alone, in an order that says nothing (`suspicion`).
 
@@ -96,6 +103,7 @@ def detect(
         chosen: name to detector (see `detectors`).
         seed: of detectors with chance in them, the same for all attacks of a draw.
         retrain: what a victim does without the suspects (see `retraining`); None: nothing is trained.
+        tell: a detector that asks for known fakes (`FAP.told`) gets some, at most half of them.
 
     Raises:
         ContractError: a detector returned something of the wrong form.
@@ -108,9 +116,9 @@ def detect(
                 seen = []
                 for draw, matrix in everyone.items():
                     own = derive_seed(seed, "detector", draw)
-                    seen.append(
-                        _look(detector, matrix, train.shape[0], own, retrain and partial(retrain, attack, draw))
-                    )
+                    told = _told(detector, train.shape[0], matrix.shape[0], own) if tell else np.arange(0)
+                    again = retrain and partial(retrain, attack, draw)
+                    seen.append(_look(detector, matrix, train.shape[0], told, own, again))
                     task.advance(note=f"{attack}, {name}")
                 found.append(Detection(attack=attack, detector=name, **_over_draws(seen)))
     return found
@@ -152,27 +160,37 @@ def references(
     return found
 
 
+def _told(detector: Detector, genuine: int, users: int, seed: int) -> Array:
+    """Row numbers of the fakes that a detector is told, if it asks for some."""
+    asked = min(getattr(detector, "told", 0), (users - genuine) // 2)
+    return genuine + rng(seed, "told").choice(users - genuine, asked, replace=False)
+
+
 def _look(
-    detector: Detector, matrix: csr_array, genuine: int, seed: int, retrain: Callable[[Array], Aftermath] | None
-) -> dict[str, float]:
+    detector: Detector, matrix: csr_array, genuine: int, told: Array, seed: int,
+    retrain: Callable[[Array], Aftermath] | None,
+) -> dict[str, float]:  # fmt: skip
     """The figures of one draw; only here is it known that fakes stand last."""
-    scores = suspicion(detector, matrix, seed=seed)
+    scores = suspicion(detector, matrix, seed=seed, known=told if len(told) else None)
+    scores[told] = np.inf
     fake = np.arange(matrix.shape[0]) >= genuine
     out = most_suspicious(scores, matrix, seed=derive_seed(seed, "ties"))[: int(fake.sum())]
     sizes = np.diff(matrix.indptr)
     active, lost = sizes > 0, out[out < genuine]
+    asked, is_fake = np.delete(scores, told), np.delete(fake, told)
     seen = {
-        "auc": detection_auc(scores, fake),
-        "average_precision": detection_average_precision(scores, fake),
-        "precision": detection_precision(scores, fake),
-        "guessing": float(fake.sum() / active.sum()),
+        "auc": detection_auc(asked, is_fake),
+        "average_precision": detection_average_precision(asked, is_fake),
+        "precision": detection_precision(asked, is_fake),
+        "guessing": float(is_fake.sum() / (active.sum() - len(told))),
         "lost": float(len(lost)),
         "lost_size": float(sizes[lost].mean() / sizes[active & ~fake].mean()) if len(lost) else float("nan"),
+        "told": len(told),
     }
     return seen if retrain is None else seen | asdict(retrain(out))
 
 
-PLAIN = ("guessing", "lost", "lost_size")
+PLAIN = ("guessing", "lost", "lost_size", "told")
 
 
 def _over_draws(seen: list[dict[str, float]]) -> dict[str, Any]:
@@ -180,6 +198,7 @@ def _over_draws(seen: list[dict[str, float]]) -> dict[str, Any]:
     for key in PLAIN:
         values = np.array([each[key] for each in seen])
         found[key] = float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
+    found["told"] = round(found["told"])
     return found
 
 

@@ -173,8 +173,8 @@ def _table(
         table.add_column(Text(attack), justify="right")
     for row in first or []:
         table.add_row(*row)
-    for name in dict.fromkeys(each.detector for each in found):
-        table.add_row(name, *(shown(figures[attack, name]) for attack in attacks))
+    for name, label in {each.detector: each.label for each in found}.items():
+        table.add_row(label, *(shown(figures[attack, name]) for attack in attacks))
     print_whole(console, table)
 
 

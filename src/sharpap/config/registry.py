@@ -52,6 +52,7 @@ from sharpap.config import plugins
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
 from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import (
+    FAP,
     DegSim,
     Detector,
     PCAVarSelect,
@@ -226,6 +227,7 @@ REGISTRY: dict[str, Names] = {
         "random": (RandomScores, {}),
         "pca-varselect": (PCAVarSelect, {}),
         "deg-sim": (DegSim, {}),
+        "fap": (FAP, {}),
         "unrap": (UnRAP, {}),
         "rdma": (RarityDeviation, {}),
         "wdma": (RarityDeviation, {"kind": "wdma"}),

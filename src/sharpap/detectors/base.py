@@ -31,26 +31,29 @@ class Detector(Protocol):
         ...
 
 
-def suspicion(detector: Detector, train: csr_array, *, seed: int) -> Array:
+def suspicion(detector: Detector, train: csr_array, *, seed: int, known: Array | None = None) -> Array:
     """What a detector says of each user of `train`, (num_users,) float64; users without interactions get -inf.
 
     Attacks put fake users last. The detector is therefore given the rows in an order that is drawn from what they hold
     (`by_content`): it cannot learn from where a row stands, and its scores are the same wherever rows stand.
 
+    `known` are row numbers of users known to be fakes, for a detector that takes them (`FAP`); None: it is told nothing.
+
     Raises:
         ContractError: scores of another shape or type, NaN or +inf.
     """
     order = by_content(train, seed=seed)
+    told = {} if known is None else {"known": np.flatnonzero(np.isin(order, known))}
     found = np.empty(len(order))
-    found[order] = judged(detector, csr_array(train[order]), seed=seed)
+    found[order] = judged(detector, csr_array(train[order]), seed=seed, **told)
     return found
 
 
-def judged(detector: Detector, train: csr_array, *, seed: int) -> Array:
+def judged(detector: Detector, train: csr_array, *, seed: int, **told: Array) -> Array:
     """As `suspicion`, on a copy of the rows as they stand."""
     name = type(detector).__name__
     with for_work_of(detector):
-        found = np.asarray(detector.suspicion(train.copy(), seed=seed))
+        found = np.asarray(detector.suspicion(train.copy(), seed=seed, **told))
     if found.shape != (train.shape[0],):
         raise ContractError(
             f"{name}.suspicion returned shape {found.shape} for {train.shape[0]} users.",
