@@ -1,6 +1,7 @@
 """Tuned settings of every victim on one dataset: src/sharpap/tuned/DATASET.toml.
 
     python benchmarks/tune_victims.py --data ml-100k [--victims wrmf,bpr-mf] [--trials 20] [--seeds 1] [--space KEY=RANGE]
+    python benchmarks/tune_victims.py --data ml-100k --leave-one-out --victims sasrec,gru4rec
 
 Each victim is searched by `sharpap tune` in its space of src/sharpap/tuned/spaces.toml, or in that of --space (a range
 or choices for each setting; a single choice is fixed), on validation NDCG@20. With --grid every combination of these choices
@@ -27,7 +28,7 @@ from sharpap.assess.candidates import VictimCandidates
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.tune import tune
 from sharpap.config import build, read_toml
-from sharpap.data import Dataset, load
+from sharpap.data import Dataset, LeaveOneOut, load
 from sharpap.metrics import evaluate
 from sharpap.recommenders.calls import fit
 from sharpap.seeds import derive_seed
@@ -44,11 +45,13 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--space", action="append", default=[], metavar="KEY=RANGE", help="LOW:HIGH[:log] or [a, b]")
+    parser.add_argument("--leave-one-out", action="store_true", help="split so, and write DATASET-leave-one-out.toml")
     parser.add_argument("--grid", action="store_true", help="all combinations of the choices of --space")
     parser.add_argument("--work", type=Path, default=Path("results/tuned"), help="folder of the searches")
     args = parser.parse_args()
-    file = Path(sharpap.__file__).parent / "tuned" / f"{args.data}.toml"
-    dataset = load(args.data)
+    split = "-leave-one-out" if args.leave_one_out else ""
+    file = Path(sharpap.__file__).parent / "tuned" / f"{args.data}{split}.toml"
+    dataset = load(args.data, split=LeaveOneOut() if args.leave_one_out else None)
     own = dict(given.split("=", 1) for given in args.space)
     own = {key: json.loads(text) if text.startswith("[") else text for key, text in own.items()}
     for name in args.victims.split(","):
@@ -60,8 +63,9 @@ def main() -> None:
             tried = grid(dataset, {"name": name, **fixed}, ranges, args.seeds)
             trials, (values, score) = len(tried), max(tried, key=lambda each: each[1])
         else:
-            recipe = {"data": {"source": args.data}, "victims": {name: fixed}}
-            folder = args.work / args.data / name
+            chosen = {"split": "leave-one-out"} if args.leave_one_out else {}
+            recipe = {"data": {"source": args.data, **chosen}, "victims": {name: fixed}}
+            folder = args.work / f"{args.data}{split}" / name
             found = tune(recipe, ranges, out=folder, judges=(name,), trials=args.trials, seeds=args.seeds)
             trials, values, score = args.trials, found.values, found.value
         settings = fixed | {path.removeprefix("victim."): _short(value) for path, value in values.items()}
@@ -69,11 +73,15 @@ def main() -> None:
         experiment = Experiment(dataset=dataset, attacks={}, victims={name: recommender})
         rows = []
         for seed in range(args.seeds):
-            model = fit(recommender, dataset.train.matrix, dataset.valid.matrix, seed=experiment.victim_seed(seed))
+            model = fit(
+                recommender, dataset.train.matrix, dataset.valid.matrix, seed=experiment.victim_seed(seed),
+                times=dataset.train.timestamps,
+            )  # fmt: skip
             rows.append(evaluate(model, dataset.train.matrix, targets=(), held_out=dataset.test.matrix, ks=KS).ndcg)
         test = {str(k): round(float(np.mean([row[k] for row in rows])), 4) for k in KS}
         how = " ".join(
             ["--grid" if args.grid else f"--trials {trials}", f"--seeds {args.seeds}"]
+            + ["--leave-one-out"] * args.leave_one_out
             + [f"--space {shlex.quote(each)}" for each in args.space]
         )
         made = read_toml(file) if file.is_file() else {}

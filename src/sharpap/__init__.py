@@ -23,11 +23,13 @@ if TYPE_CHECKING:
         WRMF,
         BiasedMF,
         Capabilities,
+        GRU4Rec,
         ItemKNN,
         LightGCN,
         MultVAE,
         NeuMF,
         Popularity,
+        SASRec,
         SimGCL,
         XSimGCL,
     )
@@ -47,8 +49,8 @@ _HOME = {
     "attacks.poison_io": ("load_poison", "save_poison"),
     "data": ("Dataset", "Interactions", "TargetPool", "load", "read_interactions", "split", "synthetic"),
     "recommenders": (
-        "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "Capabilities", "ItemKNN", "LightGCN", "MultVAE", "NeuMF",
-        "Popularity", "SimGCL", "XSimGCL",
+        "BPRMF", "EASE", "NGCF", "SGL", "VGCL", "WRMF", "BiasedMF", "Capabilities", "GRU4Rec", "ItemKNN", "LightGCN",
+        "MultVAE", "NeuMF", "Popularity", "SASRec", "SimGCL", "XSimGCL",
     ),
     "surrogates": ("ALSSurrogate", "MaskedWRMFSurrogate", "PairwiseSurrogate", "WRMFSurrogate"),
     "threat": ("Budget", "Goal"),
@@ -58,9 +60,9 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BPRMF", "DPA2DL", "EASE", "NGCF", "RAPUR", "SGL", "VGCL", "WRMF", "ALSSurrogate", "Bandwagon", "BiasedMF", "Budget",
-    "Capabilities", "CommandRecommender", "Dataset", "Experiment", "Goal", "Interactions", "ItemKNN", "LightGCN",
+    "Capabilities", "CommandRecommender", "Dataset", "Experiment", "GRU4Rec", "Goal", "Interactions", "ItemKNN", "LightGCN",
     "MaskedWRMFSurrogate", "MultVAE", "NeuMF", "PairwiseSurrogate", "Poison", "Popularity", "RandomAttack", "RandomDirection",
-    "RecBoleRecommender", "RecToolsRecommender", "RemoteRecommender", "Results", "RevAdv", "SharpnessAware", "SimGCL",
+    "RecBoleRecommender", "RecToolsRecommender", "RemoteRecommender", "Results", "RevAdv", "SASRec", "SharpnessAware", "SimGCL",
     "TargetPool", "WRMFSurrogate", "XSimGCL", "load", "load_poison", "read_interactions", "run", "save_poison", "split",
     "stress_test", "synthetic", "track", "tune",
 ]  # fmt: skip

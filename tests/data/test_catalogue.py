@@ -24,6 +24,7 @@ COUNTS = {  # name: users, items (id space), items seen, interactions, test
     "amazon-book": (70_679, 24_915, 24_915, 846_434, 193_920),
     "amazon-book-holdout": (52_643, 91_599, 82_629, 603_378, None),
     "amazon-books-small": (21_965, 20_679, 20_679, 219_690, None),
+    "beauty": (22_363, 12_101, 12_101, 198_502, 22_363),
     "lastfm": (None, None, None, None, None),
 }
 
@@ -52,6 +53,11 @@ def test_real_files_have_the_published_counts(name, data_home):
         assert read["rows"] == 100_000
         assert whole.nnz == 100_000 - read["below_threshold"] == 55_375
         assert made.item_label(0) == "Toy Story (1995)"
+    if name == "beauty":
+        first = (data_home / "beauty" / "sequences.txt").read_text().split("\n", 1)[0].split()
+        held = [part.item_ids[part.matrix.indices[:1]].tolist() for part in (made.test, made.valid)]
+        assert held == [[int(first[-1])], [int(first[-2])]]
+        assert made.train.timestamps[: made.train.user_counts[0]].tolist() == list(range(len(first) - 3))
     if name == "amazon-book":
         assert read["rows"] == 652_514
         assert (made.test.matrix.sum(1) == 0).sum() == 88

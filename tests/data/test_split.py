@@ -67,6 +67,15 @@ def test_leave_one_out_takes_the_latest():
             assert latest[0].max() < latest[1][0] < latest[2][0]
 
 
+def test_of_equal_times_any_may_be_left_out():
+    made = timed()
+    tied = Interactions.from_csr(made.matrix, timestamps=np.zeros(made.nnz))
+    held = [split(tied, LeaveOneOut(), seed=seed).test for seed in range(2)]
+    assert keys(held[0]) != keys(held[1])
+    last = [made.matrix.indices[end - 1] for end in made.matrix.indptr[1:]]
+    assert sum(np.array(last)[held[0].entries()[0]] == held[0].matrix.indices) < 0.5 * held[0].nnz
+
+
 def test_temporal_split_cuts_at_points_in_time():
     made = timed()
     parts = split(made, TemporalSplit(valid=0.1, test=0.2))

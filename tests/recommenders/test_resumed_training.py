@@ -23,9 +23,11 @@ from sharpap.recommenders import (
     VGCL,
     WRMF,
     BiasedMF,
+    GRU4Rec,
     LightGCN,
     MultVAE,
     NeuMF,
+    SASRec,
     SimGCL,
     XSimGCL,
 )
@@ -48,6 +50,8 @@ MODELS = {
     "biased-mf": BiasedMF(**SMALL, batch_size=200),
     "neumf": NeuMF(**SMALL, hidden=(8, 4), dropout=0.2, batch_size=200),
     "neumf decaying": NeuMF(**SMALL, hidden=(8, 4), batch_size=200, decay=True),
+    "sasrec": SASRec(**SMALL, max_len=6, batch_size=200),
+    "gru4rec": GRU4Rec(**SMALL, hidden=6, max_len=6, batch_size=200, negatives=9),
     "mult-vae": MultVAE(hidden=8, latent=2, batch_size=7, epochs=9, check_every=2, min_epochs=4, anneal_steps=30),
 }
 
@@ -112,6 +116,20 @@ def test_trainings_are_told_apart(blocks, keeper, stops_after):
         assert len(keeper.kept) == len(plan)
         stops_after(None)
         found = [each.fit(train, seed=seed) for each, train, seed in plan]
+    assert [arrays(model) for model in found] == [arrays(model) for model in alone]
+
+
+def test_trainings_on_other_orders_are_told_apart(blocks, keeper, stops_after):
+    model, times = MODELS["sasrec"], np.random.default_rng(0).random(blocks.nnz)
+    alone = [model.fit(blocks, seed=5, times=each) for each in (times, -times)]
+    stops_after(3)
+    with checkpoints.keeping(keeper):
+        for each in (times, -times):
+            with pytest.raises(StoppedError):
+                model.fit(blocks, seed=5, times=each)
+        assert len(keeper.kept) == 2
+        stops_after(None)
+        found = [model.fit(blocks, seed=5, times=each) for each in (times, -times)]
     assert [arrays(model) for model in found] == [arrays(model) for model in alone]
 
 

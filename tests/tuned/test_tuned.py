@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 import sharpap
-from sharpap.assess.recipe import experiment_from
+from sharpap.assess.recipe import catalogue_name, experiment_from
 from sharpap.assess.standing import BEHIND, standings
 from sharpap.config import build
 from sharpap.config.recipes import read_recipe
@@ -116,6 +116,13 @@ def test_a_recipe_that_asks_gets_them_and_its_own_settings_come_first():
     assert plain.victims["ease"] == EASE()
     other, _ = experiment_from(recipe | {"data": {"source": "ml-100k", "threshold": 3.0}})
     assert other.victims["ease"] == EASE()  # another preparation is other data
+    for split in ("leave-one-out", {"name": "leave-one-out"}):
+        left_out, config = experiment_from(
+            recipe | {"data": {"source": "ml-100k", "split": split}, "victims": ["sasrec"]}
+        )
+        assert catalogue_name(config) == "ml-100k-leave-one-out"
+        assert vars(left_out.victims["sasrec"]).items() >= tuned("ml-100k-leave-one-out")["sasrec"].settings.items()
+    assert catalogue_name({"data": {"source": "ml-100k", "split": {"name": "leave-one-out", "by": "random"}}}) == ""
 
 
 def test_what_lies_far_behind_is_said_to_be_untuned(ml100k):

@@ -17,7 +17,7 @@ from sharpap.adapters.lenskit import LensKitModel
 from sharpap.adapters.scorers import FORMS, as_scorer
 from sharpap.adapters.seeding import global_seed, small_seed
 from sharpap.errors import ContractError
-from sharpap.recommenders.base import Recommender, Scorer
+from sharpap.recommenders.base import FloatArray, Recommender, Scorer
 
 WANTED = f"A recommender has fit(train, *, seed) and score(users), or is a function train, seed -> {FORMS}."
 SEEDS = ("seed", "random_state", "random_seed")
@@ -52,13 +52,21 @@ class ObjectRecommender:
 
     model: Any
 
-    def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> Scorer:
-        """See `Recommender`; `valid` goes on to a `fit` that names it."""
+    @property
+    def reads_order(self) -> bool:
+        """Whether the object's `fit` names `times`."""
+        return "times" in _parameters(self.model.fit)
+
+    def fit(
+        self, train: csr_array, *, seed: int, valid: csr_array | None = None, times: FloatArray | None = None
+    ) -> Scorer:
+        """See `Recommender`; `valid` and `times` go on to a `fit` that names them."""
         model = copy.deepcopy(self.model)
         for name in SEEDS:
             if name in getattr(model, "__dict__", {}):
                 setattr(model, name, small_seed(seed))
-        made = _seeded(model.fit, train, seed, {"valid": valid} if "valid" in _parameters(model.fit) else {})
+        named, given = _parameters(model.fit), {"valid": valid, "times": times}
+        made = _seeded(model.fit, train, seed, {name: each for name, each in given.items() if name in named})
         return as_scorer(model if made is None else made, train.shape, _name(self.model))
 
 

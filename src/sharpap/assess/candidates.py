@@ -160,7 +160,7 @@ class VictimCandidates:
         """See `Candidates`; steps are the epochs of the first training's own validations, which are NDCG@20."""
         recommender = self._made(values)
         dataset, k = self.experiment.dataset, self.experiment.ks[0]
-        train, valid = dataset.train.matrix, dataset.valid.matrix
+        train, valid, times = dataset.train.matrix, dataset.valid.matrix, dataset.train.timestamps
 
         def listen(kind: str, made: Any, **place: Any) -> None:
             if kind == "validation":
@@ -171,9 +171,9 @@ class VictimCandidates:
             seed = self.experiment.victim_seed(number)
             if number == 0:
                 with progress.listening(listen):
-                    model = fit(recommender, train, valid, seed=seed)
+                    model = fit(recommender, train, valid, seed=seed, times=times)
             else:
-                model = fit(recommender, train, valid, seed=seed)
+                model = fit(recommender, train, valid, seed=seed, times=times)
             reached = evaluate(model, train, targets=(), held_out=valid, ks=(k,)).ndcg
             if k not in reached:
                 raise ConfigError(

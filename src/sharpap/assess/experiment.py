@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sharpap.assess import order
 from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, TargetPool
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Recommender
+from sharpap.recommenders.calls import reads_order
 from sharpap.seeds import derive_seed
 from sharpap.threat import Budget, Direction, Goal
 
@@ -36,6 +38,7 @@ class Experiment:
         ks: list lengths.
         seed: the root of all randomness.
         sharpness: measure the loss landscape around a fresh surrogate of each poison (`assess.landscape`).
+        fake_order: the order of fakes' items for victims that read order (`assess.order.reading_times`).
     """
 
     dataset: Dataset
@@ -48,6 +51,7 @@ class Experiment:
     ks: tuple[int, ...] = (10, 20, 50)
     seed: int = 0
     sharpness: bool = False
+    fake_order: order.FakeOrder = "shuffled"
 
     def __post_init__(self) -> None:
         if not self.victims:
@@ -58,6 +62,7 @@ class Experiment:
             raise ConfigError(f"seed={self.seed} must be 0 or positive.")
         if self.direction not in ("promote", "demote"):
             raise ConfigError(f"direction={self.direction!r} is neither promote nor demote.")
+        order.check(self.fake_order, self.dataset.train, self.readers())
         if CLEAN in self.attacks:
             raise ConfigError(f"An attack cannot be called {CLEAN!r}: that is the clean run.")
         object.__setattr__(self, "ks", tuple(sorted({min(k, self.dataset.num_items) for k in self.ks})))
@@ -97,6 +102,17 @@ class Experiment:
         """The seed of the surrogates that sharpness is measured around: the same for all attacks of a draw, and no attack's."""
         return derive_seed(self.seed, "sharpness", draw)
 
+    def readers(self) -> list[str]:
+        """The victims that read the order of interactions."""
+        return [name for name, victim in self.victims.items() if reads_order(victim)]
+
+    def times(self, victim: str, poison: Poison | None, draw: int) -> order.Array | None:
+        """What a victim that reads order is told of the training data with a poison; None for others."""
+        if not reads_order(self.victims[victim]):
+            return None
+        seed = derive_seed(self.seed, "fake-order", draw)
+        return order.reading_times(self.dataset.train, poison, self.fake_order, seed)
+
     @property
     def num_cells(self) -> int:
         """Victim trainings."""
@@ -113,4 +129,4 @@ class Experiment:
         return {
             "seeds": self.seeds, "ks": list(self.ks), "seed": self.seed, "direction": self.direction,
             "sharpness": self.sharpness,
-        }  # fmt: skip
+        } | ({"fake_order": self.fake_order} if self.readers() else {})  # fmt: skip

@@ -21,8 +21,10 @@ from sharpap.recommenders import Recommender
 from sharpap.threat import Budget
 from sharpap.tuned import TunedVictim, tuned
 
-SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness")
+SETTINGS = ("seeds", "ks", "seed", "direction", "sharpness", "fake_order")
 SECTIONS = ("data", "targets", "budget", "attacks", "victims", *SETTINGS, "tuned", "title", "reported", "tune")
+# The split as a recipe may have it, and as the results folder does.
+_LEFT_OUT = ("leave-one-out", {"name": "leave-one-out"}, {"name": "leave-one-out", "by": "time", "valid": True})
 
 
 def experiment_from(
@@ -114,9 +116,12 @@ def with_tuned(victim: Any, found: Mapping[str, TunedVictim]) -> Any:
 
 
 def catalogue_name(recipe: dict[str, Any]) -> str:
-    """The dataset of a recipe that takes it as the catalogue prepares it, or ""."""
+    """The dataset of a recipe that takes it as the catalogue prepares it, or so but for leaving one out, or ""."""
     data = table_of(recipe, "data")
-    return str(data.get("source", "ml-100k")) if not set(data) - {"source"} else ""
+    source, more = str(data.get("source", "ml-100k")), {key: value for key, value in data.items() if key != "source"}
+    if set(more) == {"split"} and more["split"] in _LEFT_OUT:
+        return f"{source}-leave-one-out"
+    return "" if more else source
 
 
 def _compare_targets(experiment: Experiment, tuned_on: Any) -> None:

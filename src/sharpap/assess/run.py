@@ -51,7 +51,7 @@ def stress_test(
         jobs: see `run`.
         backend: see `run`.
         store: a folder that keeps each finished piece of work, and from which this and any other run take them.
-        **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness` of `Experiment`.
+        **settings: `targets`, `budget`, `direction`, `seeds`, `ks`, `seed`, `sharpness`, `fake_order` of `Experiment`.
 
     Returns:
         The results; `Results.transfer_matrix` is the main table.

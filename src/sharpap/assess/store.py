@@ -81,6 +81,8 @@ def _narrowed(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
         yield "it has fewer seeds, draws or list lengths"
     if old.get("sharpness") and not new.get("sharpness"):
         yield "it does not measure sharpness"
+    if old.get("fake_order", new.get("fake_order")) != new.get("fake_order"):
+        yield "fake_order differs"
     for key in ("data", "targets", "budget", "direction", "seed"):
         if _without_draws(old.get(key)) != _without_draws(new.get(key)):
             yield f"{key} differs"

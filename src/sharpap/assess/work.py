@@ -15,6 +15,7 @@ from sharpap.assess.cells import CellStore, Checkpoints, fingerprint
 from sharpap.assess.code import code_version
 from sharpap.assess.experiment import Experiment, leading_k
 from sharpap.assess.landscape import EXPLORED, measure
+from sharpap.assess.order import digest
 from sharpap.assess.records import Key
 from sharpap.assess.results import Cell
 from sharpap.attacks import Poison, check_poison
@@ -147,7 +148,8 @@ class Work:
             }  # fmt: skip
         if isinstance(piece, Train):
             recommender, dataset = experiment.victims[piece.victim], experiment.dataset
-            return {
+            times = experiment.times(piece.victim, piece.poison, piece.draw)
+            return ({} if times is None else {"times": digest(times)}) | {
                 "code": code_version(recommender, modules=MEASURED), "data": train.fingerprint,
                 "valid": dataset.valid.fingerprint, "test": dataset.test.fingerprint,
                 "poison": piece.poison and fingerprint(piece.poison), "targets": piece.targets,
@@ -241,7 +243,8 @@ class Work:
         def train() -> tuple[float, float, dict[str, Any], Evaluation]:
             began = time.perf_counter()
             matrix = dataset.train.matrix if poison is None else poison.inject(dataset.train.matrix)
-            model = fit(recommender, matrix, dataset.valid.matrix, seed=experiment.victim_seed(piece.seed))
+            times = experiment.times(piece.victim, poison, piece.draw)
+            model = fit(recommender, matrix, dataset.valid.matrix, seed=experiment.victim_seed(piece.seed), times=times)
             trained = time.perf_counter()
             found = evaluate(
                 model, dataset.train.matrix, targets=piece.targets, held_out=dataset.test.matrix, ks=experiment.ks,

@@ -122,6 +122,7 @@ def evaluate_profiles(
             ks=base.ks,
             seed=base.seed,
             sharpness=base.sharpness,
+            fake_order=base.fake_order,
         )
         ids = train.item_ids[list(experiment.goals()[0].targets)].tolist()
         config |= experiment.facts() | {

@@ -22,7 +22,8 @@ from sharpap.data.interactions import Interactions
 from sharpap.data.layout import Format
 from sharpap.data.read import core, read_interactions
 from sharpap.data.roles import Columns
-from sharpap.data.split import Split, given, split
+from sharpap.data.sequences import read_sequences
+from sharpap.data.split import LeaveOneOut, Split, given, split
 from sharpap.data.synthetic import synthetic
 from sharpap.data.table import BadRows, Duplicates
 from sharpap.errors import ConfigError, DownloadError, SharpAPError, StorageError
@@ -36,6 +37,7 @@ INTER = "sha256:4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff
 ITEM = "sha256:51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532"
 LIGHTGCN = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/947ca2b/data"
 KGAT = "https://raw.githubusercontent.com/xiangwang1223/knowledge_graph_attention_network/c03737b/Data"
+S3REC = "https://raw.githubusercontent.com/RUCAIBox/CIKM2020-S3Rec/2a81540/data"
 MOVIELENS = "Harper and Konstan 2015, The MovieLens Datasets; research use, no redistribution without permission"
 
 
@@ -46,7 +48,7 @@ class Options:
     Attributes:
         threshold, k_core: as in `read_interactions`.
         columns, format, header, separator, duplicates, bad_rows, where, missing: as there, for files of the user.
-        split: a `Split`; None: 80/10/10 at random for each user, or the published split where there is one.
+        split: a `Split`; None: 80/10/10 at random for each user, or the published or usual split where there is one.
         seed: of the split.
         test: a second file with the test part of the user's own data.
     """
@@ -283,6 +285,13 @@ def _holdout(folder: Path, options: Options) -> Dataset:
     return _split(read_interactions(folder / "test.txt"), options, "amazon-book-holdout")
 
 
+def _beauty(folder: Path, options: Options) -> Dataset:
+    if options.threshold is not None:
+        raise ConfigError("beauty has no ratings for a threshold.", hint="Leave it out.")
+    file = next(folder / name for name in ("sequences.txt", "Beauty.txt") if (folder / name).is_file())
+    return _split(read_sequences(file), replace(options, split=options.split or LeaveOneOut()), "beauty")
+
+
 def _own(source: Any, options: Options) -> Dataset:
     """The user's own data: one file to split, or train and test files."""
     name = Path(source).stem if isinstance(source, (str, Path)) else "data"
@@ -311,6 +320,7 @@ _AMAZON_BOOK = {
     "train.txt": "4d10106bb06a77e11df660429903c0067aeb85b86431807836b0d8b7edc30c38",
     "test.txt": "f47eff9d35fb95c07d74251a991478a84095ce6c5969b0dafcb4afe99fc716ec",
 }
+_BEAUTY = {"Beauty.txt": "226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8"}
 ENTRIES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
@@ -359,6 +369,14 @@ ENTRIES: dict[str, Entry] = {
             terms="none stated by the repository of revisit_adv_rec",
             files=(("train.csv", "test.csv"),),
             prepare=_pair("amazon-books-small", "train.csv", "test.csv"),
+        ),
+        Entry(
+            name="beauty",
+            summary="Amazon Beauty, 5-core, in time order; each user's last item for test, the one before for validation",
+            terms="none stated by the repository of CIKM2020-S3Rec",
+            files=(("sequences.txt",), ("Beauty.txt",)),
+            prepare=_beauty,
+            sources=(_from_repository(S3REC, _BEAUTY),),
         ),
         Entry(
             name="lastfm",

@@ -52,7 +52,7 @@ class LeaveOneOut(Settings):
     """One interaction of each user for test and one for validation; users with too few keep what they have.
 
     Attributes:
-        by: "time" holds out the latest, "random" any.
+        by: "time" holds out the latest (of equal times, any), "random" any.
         valid: whether validation gets one too.
     """
 
@@ -61,10 +61,12 @@ class LeaveOneOut(Settings):
 
     def assign(self, interactions: Interactions, *, seed: int) -> Parts:
         """See `Split`."""
+        drawn = rng(seed, "split").random(interactions.nnz)
         if self.by == "time":
-            order = _times(interactions)
+            order = np.empty(interactions.nnz)
+            order[np.lexsort((drawn, _times(interactions)))] = np.arange(interactions.nnz)
         elif self.by == "random":
-            order = rng(seed, "split").random(interactions.nnz)
+            order = drawn
         else:
             raise ConfigError(f"by={self.by!r} is neither time nor random.")
         ones = np.ones(interactions.num_users, dtype=np.int64)

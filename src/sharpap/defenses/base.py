@@ -9,6 +9,8 @@ from scipy.sparse import csr_array
 
 from sharpap.errors import ConfigError
 from sharpap.recommenders import WRMF, Capabilities, Recommender, Scorer, capabilities_of
+from sharpap.recommenders.base import FloatArray
+from sharpap.recommenders.calls import Timed, reads_order
 
 
 @runtime_checkable
@@ -53,10 +55,24 @@ class Defended:
         """Those of the recommender."""
         return capabilities_of(self.recommender)
 
-    def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> Scorer:
-        """See `Recommender`. Raises `ConfigError` for a recommender that gives only lists: no defence here can use them."""
+    @property
+    def reads_order(self) -> bool:
+        """As the recommender does."""
+        return reads_order(self.recommender)
+
+    def fit(
+        self, train: csr_array, *, seed: int, valid: csr_array | None = None, times: FloatArray | None = None
+    ) -> Scorer:
+        """See `Recommender`; a defence need not know of `times`.
+
+        Raises:
+            ConfigError: a recommender that gives only lists; no defence here can use them.
+        """
         if self.capabilities.top_k is not None:
             raise ConfigError(
                 f"{type(self.defense).__name__} needs all scores, and {type(self.recommender).__name__} gives only lists."
             )
-        return self.defense.fit(self.recommender, train, valid, seed=seed)
+        inner = self.recommender
+        if times is not None and self.reads_order:
+            inner = Timed(recommender=inner, known=train, times=times)
+        return self.defense.fit(inner, train, valid, seed=seed)

@@ -31,8 +31,9 @@ class Recommender(Protocol):
 
     SharpAP's own recommenders are frozen dataclasses of hyperparameters; `fit` leaves them unchanged and
     returns a new `Scorer`. They also take `valid`, a (num_genuine, num_items) CSR of held-out interactions
-    of the first num_genuine rows, for early stopping; the evaluation passes it to any `fit` that names it. An attribute
-    `capabilities` says what a victim cannot do (`Capabilities`).
+    of the first num_genuine rows, for early stopping; the evaluation passes it to any `fit` that names it. A `fit` that names
+    `times` gets the times of the interactions, (nnz,) float64 aligned with `train.indices`; only their order within a row
+    means something. An attribute `capabilities` says what a victim cannot do (`Capabilities`).
     """
 
     def fit(self, train: csr_array, *, seed: int) -> Scorer:

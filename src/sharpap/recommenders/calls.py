@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,55 @@ from sharpap.recommenders.base import FactorModel, Recommender, Scorer
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def fit(recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Scorer:
-    """Train a copy of a recommender, with `valid` where its `fit` takes it; a `fit` that returns nothing trained itself."""
-    extra = {"valid": valid} if valid is not None and "valid" in inspect.signature(recommender.fit).parameters else {}
+def fit(
+    recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int, times: Array | None = None
+) -> Scorer:
+    """Train a copy of a recommender, with `valid` and `times` where its `fit` takes them; a `fit` that returns nothing trained
+    itself. `times` are aligned with `train.indices`.
+    """
+    named = inspect.signature(recommender.fit).parameters
+    given = {"valid": valid, "times": times}
+    extra: dict[str, Any] = {name: each for name, each in given.items() if each is not None and name in named}
     fresh: Any = copy.deepcopy(recommender)
     with threads.for_work_of(fresh):
         made = fresh.fit(train.copy(), seed=seed, **extra)
     return fresh if made is None else made
+
+
+def reads_order(recommender: object) -> bool:
+    """Whether a recommender makes use of times: its `fit` names them, or it says so itself."""
+    said = getattr(recommender, "reads_order", None)
+    return said if isinstance(said, bool) else "times" in inspect.signature(getattr(recommender, "fit")).parameters  # noqa: B009
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Timed:
+    """A recommender that knows all times already, for a defence that trains it on some of the interactions.
+
+    Attributes:
+        recommender: what is trained.
+        known: canonical CSR of all interactions.
+        times: (nnz,) aligned with them.
+    """
+
+    recommender: Recommender
+    known: csr_array
+    times: Array
+
+    def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> Scorer:
+        """See `Recommender`. Raises `ContractError` for an interaction without a time."""
+        rows = np.repeat(np.arange(train.shape[0]), np.diff(train.indptr))
+        known_rows = np.repeat(np.arange(self.known.shape[0]), np.diff(self.known.indptr))
+        wanted, keys = (
+            of.astype(np.int64) * train.shape[1] + matrix.indices
+            for of, matrix in ((rows, train), (known_rows, self.known))
+        )
+        places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        if (keys[places] != wanted).any():
+            raise ContractError(
+                f"{type(self.recommender).__name__} reads order, and the defence added interactions, which have no time."
+            )
+        return fit(self.recommender, train, valid, seed=seed, times=self.times[places])
 
 
 def score_blocks(model: Scorer, users: Array, num_items: int) -> Iterator[tuple[Array, Array]]:

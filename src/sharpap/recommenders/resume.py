@@ -75,6 +75,7 @@ class Moving:
         optimizer: of the parts, if there is one.
         draw: the generator of its random numbers, if there is one.
         more: whatever else has a state.
+        read: the data in the order in which they are read, where that is more than the training data say.
     """
 
     settings: Any
@@ -83,13 +84,14 @@ class Moving:
     optimizer: Adam | None = None
     draw: np.random.Generator | None = None
     more: Stateful | None = None
+    read: csr_array | None = None
 
     def name(self, *data: csr_array | None) -> str:
         """Where its states are kept, O(nnz); "" where nobody keeps any."""
         if not checkpoints.kept():
             return ""
         parts = hashlib.sha256(f"{type(self.settings).__qualname__} {self.settings!r} {self.seed}".encode())
-        for matrix in data:
+        for matrix in (*data, *([] if self.read is None else [self.read])):
             parts.update(repr(None if matrix is None else matrix.shape).encode())
             for array in () if matrix is None else (matrix.indptr, matrix.indices):
                 parts.update(np.ascontiguousarray(array).astype(np.int64).tobytes())
