@@ -100,7 +100,8 @@ def dataset_from(table: dict[str, Any]) -> tuple[Dataset, dict[str, Any]]:
     hints = get_type_hints(synthetic)
     extra = {key: _fitting(hints[key], value, f"data.{key}") if key in hints else value for key, value in extra.items()}
     given = {key: getattr(checked, key) for key in options if key in known}
-    return load(source, **given, **extra), {"source": source, **extra, **describe(given)}
+    described = describe(given) | ({"split": describe(checked.split, "split")} if checked.split else {})
+    return load(source, **given, **extra), {"source": source, **extra, **described}
 
 
 def with_tuned(victim: Any, found: Mapping[str, TunedVictim]) -> Any:
