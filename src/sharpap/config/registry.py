@@ -50,7 +50,7 @@ from sharpap.attacks.step import Step
 from sharpap.attacks.worst_case import WorstCase
 from sharpap.config import plugins
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
-from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
+from sharpap.defenses import Bagging, CertifiedBagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import (
     FAP,
     DegSim,
@@ -226,7 +226,7 @@ REGISTRY: dict[str, Names] = {
         "remote": (RemoteRecommender, {}),
         "defended": (Defended, {}),
     },
-    "defense": {"remove": (RemoveSuspicious, {}), "bagging": (Bagging, {})},
+    "defense": {"remove": (RemoveSuspicious, {}), "bagging": (Bagging, {}), "certified-bagging": (CertifiedBagging, {})},
     "detector": {
         "random": (RandomScores, {}),
         "pca-varselect": (PCAVarSelect, {}),

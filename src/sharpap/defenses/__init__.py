@@ -2,6 +2,8 @@
 
 from sharpap.defenses.bagging import Bagging
 from sharpap.defenses.base import Defended, Defense
+from sharpap.defenses.certificate import Certificate, certify
+from sharpap.defenses.certified import CertifiedBagging, Votes
 from sharpap.defenses.remove import RemoveSuspicious
 
-__all__ = ["Bagging", "Defended", "Defense", "RemoveSuspicious"]
+__all__ = ["Bagging", "Certificate", "CertifiedBagging", "Defended", "Defense", "RemoveSuspicious", "Votes", "certify"]
