@@ -163,7 +163,7 @@ def test_models_that_turn_at_the_sight_of_a_fake_do_not_break_it(unmarked, kind,
 
 @pytest.mark.parametrize("attack", [RandomAttack(), Bandwagon()])
 def test_measured_attacks_do_not_break_it(blocks, attack):
-    defense = CertifiedBagging(models=200, users=8, listed=2)
+    defense = CertifiedBagging(models=80, users=4, listed=2)
     clean = defense.fit(Popularity(), blocks, seed=5)
     found, before = certify(clean, [1, 3], k=5), clean.lists(5)
     for place, fakes in enumerate(found.fakes):

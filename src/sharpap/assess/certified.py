@@ -89,7 +89,9 @@ def certified(
     """
     users = dataset.train.num_users
     if not fakes or min(fakes) < 1 or max(fakes) > users or not 0 < confidence < 1:
-        raise ConfigError(f"fakes={tuple(fakes)} must lie between 1 and {users}, confidence={confidence} between 0 and 1.")
+        raise ConfigError(
+            f"fakes={tuple(fakes)} must lie between 1 and {users}, confidence={confidence} between 0 and 1."
+        )
     if capabilities_of(recommender).top_k is not None:
         raise ConfigError(f"A vote needs all scores, and {type(recommender).__name__} gives only lists.")
     if not 1 <= k <= dataset.num_items:

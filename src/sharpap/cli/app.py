@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sharpap import __version__
-from sharpap.cli import environments
+from sharpap.cli import bounds, environments
 from sharpap.cli.data import data_app
 from sharpap.cli.help import Verbs
 from sharpap.cli.options import (
@@ -237,21 +237,8 @@ def audit(
     run_audit(target, shortcuts, settings or [], vary or [], out, overwrite, jobs, quiet, as_json)
 
 
-@app.command()
-def reach(
-    target: Target,
-    data: Data = None,
-    threshold: Threshold = None,
-    draws: Annotated[int, typer.Option(min=1, help="Target draws.")] = 3,
-    seed: Seed = None,
-    settings: Set = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Show how far any attack could get, by number of fakes, where a bound is known. Nothing is attacked."""
-    from sharpap.cli.reach import show_reach
-
-    show_reach(target, data, threshold, draws, seed, settings or [], quiet, as_json)
+app.command()(bounds.reach)
+app.command()(bounds.certify)
 
 
 @app.command()

@@ -43,8 +43,8 @@ def show_certificate(
     least, median, most = found.voters
     lines = [
         f"Each model has {defense.users} of {found.users} users, and a user {median} of the models ({least} to {most}).",
-        f"With probability {confidence:g} all that is said of one number of fakes is true. They may be anything, but do not know "
-        "who is in which model.",
+        f"With probability {confidence:g} all that is said of one number of fakes is true. They may be anything, but do not "
+        "know who is in which model.",
     ]
     if found.precision is not None:
         lines[:0] = [

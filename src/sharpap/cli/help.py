@@ -33,7 +33,7 @@ class Verbs(Whole):
 
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "Start": ("run", "audit", "list", "doctor"),
-        "Measure": ("reach", "attack", "evaluate", "tune", "detect"),
+        "Measure": ("reach", "certify", "attack", "evaluate", "tune", "detect"),
         "Look at results": ("report", "results"),
         "Your own data and models": ("data", "check-recommender", "env"),
     }
