@@ -20,8 +20,7 @@ LEAST: dict[str, float] = {
     "positive_weight": 0, "negative_weight": 0, "contrast_weight": 0, "noise": 0, "contrast_size": 1, "clusters": 1,
     "weight_steps": 0, "users_per_epoch": 1, "components": 1, "models": 1, "size": 1, "draws": 1, "steps": 1,
     "learning_rate": 0, "neighbours": 1, "seed_items": 1, "list_length": 1,
-    "told": 0, "tolerance": 0, "trees": 1, "contexts": 1, "common": 0, "folds": 2,
-    "max_len": 1, "heads": 1,
+    "told": 0, "tolerance": 0, "contexts": 1, "folds": 2, "max_len": 1, "heads": 1,
 }  # fmt: skip
 ABOVE_ZERO = {"temperature", "cluster_temperature"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,12 @@ from scipy.sparse import csr_array
 from sharpap import progress
 from sharpap.attacks import Poison
 from sharpap.config import REGISTRY, build
+from sharpap.config.registry import name_of
 from sharpap.data import Dataset
 from sharpap.defenses.remove import without
-from sharpap.detectors import Detector, most_suspicious, suspicion
+from sharpap.detectors import Detector, Simulating, most_suspicious, suspicion
 from sharpap.detectors.base import Array
+from sharpap.errors import ConfigError
 from sharpap.metrics import (
     Interval,
     detection_auc,
@@ -97,6 +99,8 @@ def detect(
 ) -> list[Detection]:  # fmt: skip
     """Every detector on every attack. A detector sees the training data alone, in an order that says nothing (`suspicion`).
 
+    One that learns from simulated fakes simulates all of its attacks but the one that it is tested on (`unseen`).
+
     Args:
         train: (num_users, num_items) genuine training data; users without interactions are not judged.
         poisons: attack to its profiles, by target draw.
@@ -107,13 +111,14 @@ def detect(
 
     Raises:
         ContractError: a detector returned something of the wrong form.
+        ConfigError: one simulates nothing but the attack that it is tested on.
     """
     found = []
     with progress.task("Detection", sum(map(len, poisons.values())) * len(chosen)) as task:
         for attack, made in poisons.items():
             everyone = {draw: poison.inject(train) for draw, poison in made.items()}
-            for name, detector in chosen.items():
-                seen = []
+            for name, listed in chosen.items():
+                detector, seen = unseen(listed, next(iter(made.values())).attack), []
                 for draw, matrix in everyone.items():
                     own = derive_seed(seed, "detector", draw)
                     told = _told(detector, train.shape[0], matrix.shape[0], own) if tell else np.arange(0)
@@ -122,6 +127,19 @@ def detect(
                     task.advance(note=f"{attack}, {name}")
                 found.append(Detection(attack=attack, detector=name, **_over_draws(seen)))
     return found
+
+
+def unseen(detector: Detector, attack: str) -> Detector:
+    """The detector without this attack among those that it simulates (`Simulating`); raises `ConfigError` if none is left."""
+    if not isinstance(detector, Simulating):
+        return detector
+    left = tuple(each for each in detector.attacks if name_of("attack", each) != attack)
+    if not left:
+        raise ConfigError(
+            f"{type(detector).__name__} simulates nothing but {attack}, which it is tested on.",
+            hint="Simulate others, too: detectors are tested on attacks that they have not learnt from.",
+        )
+    return replace(detector, attacks=left)
 
 
 def retraining(

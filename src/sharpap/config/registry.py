@@ -53,13 +53,17 @@ from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
 from sharpap.defenses import Bagging, CertifiedBagging, Defended, Defense, RemoveSuspicious
 from sharpap.detectors import (
     FAP,
+    CoDetector,
+    DegreeSAD,
     DegSim,
     Detector,
     PCAVarSelect,
+    ProfileClassifier,
     ProfilePopularity,
     ProfileSize,
     RandomScores,
     RarityDeviation,
+    SemiSAD,
     UnRAP,
 )
 from sharpap.errors import ConfigError, suggest
@@ -232,6 +236,10 @@ REGISTRY: dict[str, Names] = {
         "pca-varselect": (PCAVarSelect, {}),
         "deg-sim": (DegSim, {}),
         "fap": (FAP, {}),
+        "degree-sad": (DegreeSAD, {}),
+        "profile-classifier": (ProfileClassifier, {}),
+        "semi-sad": (SemiSAD, {}),
+        "codetector": (CoDetector, {}),
         "unrap": (UnRAP, {}),
         "rdma": (RarityDeviation, {}),
         "wdma": (RarityDeviation, {"kind": "wdma"}),
