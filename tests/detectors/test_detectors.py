@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
+from sharpap.assess.detection import usable
 from sharpap.attacks import Bandwagon, RandomAttack
-from sharpap.config import REGISTRY, build
+from sharpap.config import build
 from sharpap.data.interactions import canonical_csr
 from sharpap.detectors import (
     DegSim,
@@ -24,7 +25,7 @@ from sharpap.errors import ContractError
 from sharpap.metrics import detection_auc
 from sharpap.threat import Budget, Goal
 
-NAMES = list(REGISTRY["detector"])
+NAMES = usable()
 
 
 def test_pca_is_minus_the_squared_loadings_of_a_dense_pca(blocks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,20 @@ from sharpap.seeds import derive_seed, rng
 
 
 def detectors() -> dict[str, Detector]:
-    """All of SharpAP's own, with their default settings."""
-    return {name: build("detector", name) for name in REGISTRY["detector"]}
+    """An audit's: all of SharpAP's own whose packages are installed, with their default settings, but those that simulate
+    attacks, whose removals would have learnt from the attack that they are to help against.
+    """
+    made = {name: build("detector", name) for name in usable()}
+    return {name: each for name, each in made.items() if not isinstance(each, Simulating)}
+
+
+def usable() -> list[str]:
+    """Names of SharpAP's own detectors; one that needs a package which is not installed is left out (`needs`)."""
+    return [
+        name
+        for name, (cls, _) in REGISTRY["detector"].items()
+        if (needed := getattr(cls, "needs", None)) is None or find_spec(needed) is not None
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

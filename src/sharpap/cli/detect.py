@@ -13,7 +13,7 @@ from rich.text import Text
 from scipy.sparse import csr_array
 
 from sharpap.assess import CLEAN
-from sharpap.assess.detection import Detection, detect, references, retraining
+from sharpap.assess.detection import Detection, detect, references, retraining, usable
 from sharpap.assess.experiment import leading_k
 from sharpap.assess.recipe import catalogue_name, dataset_from, with_tuned
 from sharpap.assess.saved import check
@@ -23,7 +23,7 @@ from sharpap.attacks.poison_io import load_poison
 from sharpap.checksums import note_again
 from sharpap.cli.console import finite, loaded, reporting, stdout
 from sharpap.cli.settings import apply
-from sharpap.config import REGISTRY, build
+from sharpap.config import build
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import explained, write_text
 from sharpap.folders import MARKER, is_ours
@@ -52,7 +52,7 @@ def detect_folder(
     """
     results = loaded(folder)
     recipe: dict[str, Any] = {"data": dict(results.config.get("data", {})), "detectors": {}}
-    for name in [*({BASELINE: None} | dict.fromkeys(wanted or REGISTRY["detector"]))]:
+    for name in [*({BASELINE: None} | dict.fromkeys(wanted or usable()))]:
         recipe["detectors"][name] = {}
     apply(recipe, {}, None, None, [each if each.startswith("data.") else f"detectors.{each}" for each in settings])
     chosen = {
