@@ -18,6 +18,7 @@ from sharpap.defenses import CertifiedBagging, Votes, certify
 from sharpap.defenses.certificate import certain, clean_share, intervals
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Popularity
+from sharpap.recommenders.calls import Timed
 from sharpap.testing import DefenseTests
 from sharpap.threat import Budget, Goal
 
@@ -242,6 +243,12 @@ def test_questions_that_make_no_sense_are_refused(blocks, asked, named):
 def test_settings_are_checked(given):
     with pytest.raises(ConfigError, match=f"{next(iter(given))}={next(iter(given.values()))}"):
         CertifiedBagging(**given)
+
+
+def test_recommenders_that_read_order_are_refused(blocks):
+    timed = Timed(recommender=Popularity(), known=blocks, times=np.zeros(blocks.nnz))
+    with pytest.raises(ConfigError, match="Popularity reads the order"):
+        CertifiedBagging(models=2).fit(timed, blocks, seed=0)
 
 
 class TestCertifiedBagging(DefenseTests):

@@ -50,7 +50,17 @@ from sharpap.attacks.step import Step
 from sharpap.attacks.worst_case import WorstCase
 from sharpap.config import plugins
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
-from sharpap.defenses import Bagging, CertifiedBagging, Defended, Defense, RemoveSuspicious
+from sharpap.defenses import (
+    APT,
+    RCE,
+    TCE,
+    Bagging,
+    CertifiedBagging,
+    Defended,
+    Defense,
+    Regularised,
+    RemoveSuspicious,
+)
 from sharpap.detectors import (
     FAP,
     CoDetector,
@@ -230,7 +240,15 @@ REGISTRY: dict[str, Names] = {
         "remote": (RemoteRecommender, {}),
         "defended": (Defended, {}),
     },
-    "defense": {"remove": (RemoveSuspicious, {}), "bagging": (Bagging, {}), "certified-bagging": (CertifiedBagging, {})},
+    "defense": {
+        "remove": (RemoveSuspicious, {}),
+        "bagging": (Bagging, {}),
+        "certified-bagging": (CertifiedBagging, {}),
+        "apt": (APT, {}),
+        "t-ce": (TCE, {}),
+        "r-ce": (RCE, {}),
+        "regularised": (Regularised, {}),
+    },
     "detector": {
         "random": (RandomScores, {}),
         "pca-varselect": (PCAVarSelect, {}),

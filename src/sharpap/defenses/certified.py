@@ -13,7 +13,7 @@ from sharpap.defenses.bagging import Array
 from sharpap.errors import ConfigError
 from sharpap.kernels import mask_rows, topk_scores
 from sharpap.recommenders import Recommender, Scorer
-from sharpap.recommenders.calls import fit, score_blocks
+from sharpap.recommenders.calls import Timed, fit, score_blocks
 from sharpap.seeds import derive_seed, rng
 from sharpap.settings import Settings
 
@@ -53,7 +53,16 @@ class CertifiedBagging(Settings):
             )
 
     def fit(self, recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Votes:
-        """See `Defense`. `models` trainings on `users` rows; O(models x users x listed) memory at most."""
+        """See `Defense`. `models` trainings on `users` rows; O(models x users x listed) memory at most.
+
+        Raises:
+            ConfigError: the recommender reads the order of items.
+        """
+        if isinstance(recommender, Timed):
+            raise ConfigError(
+                f"CertifiedBagging trains on few rows, and {type(recommender.recommender).__name__} reads the order of items.",
+                hint="Use another defence, or a recommender that does not.",
+            )
         num_users, num_items = train.shape
         active = np.flatnonzero(np.diff(train.indptr))
         sample = self.users if isinstance(self.users, int) else max(1, round(self.users * len(active)))

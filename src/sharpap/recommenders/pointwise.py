@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from sharpap.device import resolve
 from sharpap.errors import ConfigError
+from sharpap.recommenders import denoising
 from sharpap.recommenders.base import FactorModel, FloatArray, IntArray
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, dropout
@@ -59,8 +60,13 @@ class BiasedMF(Settings):
         reg: L2 weight of the factors and biases of each pair.
         init_std: standard deviation of the initial factors.
         check_every, patience, min_epochs: early stopping, see `Training`.
+        truncate, truncate_epochs: T-CE, with the logistic loss: the share of interactions with the largest loss that each batch
+            leaves out, and the epochs over which it grows to that.
+        reweight: R-CE, with the logistic loss: each pair counts by its own probability to this power; 0: all the same.
 
-    Source: Koren, Bell and Volinsky 2009. Deviations: for binary feedback (sampled negatives), trained by Adam.
+    Source: Koren, Bell and Volinsky 2009. Deviations: for binary feedback (sampled negatives), trained by Adam. T-CE and R-CE:
+    Wang, Feng, He, Nie and Chua 2021, *Denoising implicit feedback for recommendation*, and WenjieWWJ/DenoisingRec, where the
+    share is one of all pairs, negatives included, and grows over steps.
     """
 
     embedding_size: int = 64
@@ -74,9 +80,13 @@ class BiasedMF(Settings):
     check_every: int = 2
     patience: int = 3
     min_epochs: int = 10
+    truncate: float = 0.0
+    truncate_epochs: int = 5
+    reweight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        denoising.check(self)
         if self.loss not in ("squared", "logistic"):
             raise ConfigError(f"loss={self.loss!r} is neither squared nor logistic.")
 
@@ -103,11 +113,16 @@ class BiasedMF(Settings):
 
         training = Training("BiasedMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid)
         moving = Moving(settings=self, seed=seed, parts=parts, optimizer=optimizer, draw=draw)
-        for _ in training.run(model, moving):
+        for epoch in training.run(model, moving):
+            share = denoising.share_at(self, epoch)
             for users, items, labels in batches(train, self.negatives, self.batch_size, draw):
                 p, q, b, c = P[users], Q[items], user_bias[users], item_bias[items]
                 penalty = p.square().sum() + q.square().sum() + b.square().sum() + c.square().sum()
-                loss = measure(mu + b + c + (p * q).sum(1), labels) + self.reg / len(labels) * penalty
+                logits = mu + b + c + (p * q).sum(1)
+                loss = (
+                    denoising.mean_loss(measure, logits, labels, share, self.reweight)
+                    + self.reg / len(labels) * penalty
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -126,6 +141,7 @@ class NeuMF(Settings):
         reg: L2 weight of the embeddings of each pair.
         decay: let the learning rate fall to zero over `epochs`, without early stopping.
         device: as for `BPRMF`.
+        truncate, truncate_epochs, reweight: T-CE and R-CE, as for `BiasedMF`.
 
     Source: He et al. 2017, *Neural collaborative filtering*. Deviations: trained from scratch, its parts not pretrained.
     """
@@ -144,6 +160,13 @@ class NeuMF(Settings):
     min_epochs: int = 8
     decay: bool = False
     device: str = "auto"
+    truncate: float = 0.0
+    truncate_epochs: int = 5
+    reweight: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        denoising.check(self)
 
     def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> NeuMFModel:
         """See `Recommender`."""
@@ -171,7 +194,8 @@ class NeuMF(Settings):
         training = Training(
             "NeuMF", self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
         )
-        for _ in training.run(model, moving):
+        for epoch in training.run(model, moving):
+            share = denoising.share_at(self, epoch)
             for batch in batches(train, self.negatives, self.batch_size, draw):
                 users, items, labels = (part.to(device) for part in batch)
                 # Not `embedding`, whose backward pass is three times slower.
@@ -183,7 +207,8 @@ class NeuMF(Settings):
                     hidden = dropout(torch.relu_(torch.addmm(bias, hidden, weight)), self.dropout, draw)
                 logits = torch.cat([user * item, hidden], 1) @ head
                 optimizer.zero_grad()
-                binary_cross_entropy_with_logits(logits[:, 0], labels).backward()
+                measure = binary_cross_entropy_with_logits
+                denoising.mean_loss(measure, logits[:, 0], labels, share, self.reweight).backward()
                 add_penalty(tables[:2], users, self.reg)
                 add_penalty(tables[2:], items, self.reg)
                 optimizer.step()
