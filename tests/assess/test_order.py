@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from sharpap.assess import run
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.order import mean_places, reading_times
 from sharpap.assess.recipe import experiment_from
@@ -108,7 +109,12 @@ def test_the_times_of_data_and_fakes_reach_a_victim_that_asks(attacked, dataset,
     reader = Reader()
     experiment = grid(dataset, reader, fake_order="targets-last")
     piece = Train(
-        attack="random", draw=0, victim="victim", seed=0, poison=poison if attacked else None, targets=TARGETS
+        attack="random",
+        draw=0 if attacked else -1,
+        victim="victim",
+        seed=0,
+        poison=poison if attacked else None,
+        targets=TARGETS,
     )
     made = Work(experiment, None).do(piece)
     assert not made.error
@@ -163,7 +169,8 @@ def test_what_is_stored_depends_on_the_order_where_it_is_read(dataset, poison, t
     from sharpap.assess.cells import CellStore
 
     def key(victim: Any, data: Dataset = dataset, fakes: Poison | None = poison, **settings: Any) -> Any:
-        piece = Train(attack="random", draw=0, victim="victim", seed=0, poison=fakes, targets=TARGETS)
+        draw = -1 if fakes is None else 0
+        piece = Train(attack="random", draw=draw, victim="victim", seed=0, poison=fakes, targets=TARGETS)
         return Work(grid(data, victim, **settings), CellStore(tmp_path)).key(piece)
 
     again = Dataset(name="made", train=dataset.train, valid=dataset.valid, test=dataset.test)
@@ -175,6 +182,17 @@ def test_what_is_stored_depends_on_the_order_where_it_is_read(dataset, poison, t
     assert key(SASRec(), fakes=None) == key(SASRec(), fakes=None, fake_order="genuine")
     assert key(Popularity()) == key(Popularity(), other, fake_order="genuine")
     assert "times" not in key(Popularity())
+
+
+def test_a_whole_run_with_a_victim_that_reads_order(dataset):
+    victim = SASRec(embedding_size=4, epochs=2, max_len=8)
+    hits = {}
+    for how in ("shuffled", "targets-last"):
+        results = run(grid(dataset, victim, fake_order=how))
+        assert not any(cell.error for cell in results.cells)
+        assert results.config["fake_order"] == how
+        hits[how] = results.frame.filter(attack="random", metric="rank")["value"].to_list()
+    assert hits["shuffled"] != hits["targets-last"]
 
 
 def test_a_recipe_names_the_order_and_a_folder_keeps_to_it():

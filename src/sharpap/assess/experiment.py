@@ -110,7 +110,7 @@ class Experiment:
         """What a victim that reads order is told of the training data with a poison; None for others."""
         if not reads_order(self.victims[victim]):
             return None
-        seed = derive_seed(self.seed, "fake-order", draw)
+        seed = 0 if poison is None else derive_seed(self.seed, "fake-order", draw)
         return order.reading_times(self.dataset.train, poison, self.fake_order, seed)
 
     @property
