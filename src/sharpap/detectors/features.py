@@ -79,13 +79,15 @@ def profile_features(train: csr_array, *, seed: int) -> Array:
 def user_embeddings(train: csr_array, size: int, *, seed: int) -> Array:
     """(num_users, size) embeddings: rows brought to length 1, then a truncated singular value decomposition.
 
-    `size` is cut to min(shape) - 1. Users that hold alike items lie near one another. The signs of columns are arbitrary.
+    `size` is cut to min(shape) - 1. Users that hold alike items lie near one another. The sign of a column is
+    the one with which its cubes add up to a positive number.
     """
     rows = _unit(train)
     count = max(1, min(size, min(train.shape) - 1))
     start: Any = rng(seed, "embeddings").standard_normal(min(train.shape))
     directions, lengths, _ = svds(rows, k=count, v0=start, return_singular_vectors="u")
-    return directions * lengths
+    turned = np.where((directions**3).sum(0) < 0, -1.0, 1.0)
+    return directions * lengths * turned
 
 
 def standardised(columns: Array, known: Array) -> Array:
