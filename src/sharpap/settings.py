@@ -19,10 +19,11 @@ LEAST: dict[str, float] = {
     "epochs": 0, "layers": 0, "min_epochs": 0, "unrolled_epochs": 0, "reg": 0, "init_std": 0, "shrinkage": 0, "sweeps": 1,
     "positive_weight": 0, "negative_weight": 0, "contrast_weight": 0, "noise": 0, "contrast_size": 1, "clusters": 1,
     "weight_steps": 0, "users_per_epoch": 1, "components": 1, "models": 1, "size": 1, "draws": 1, "steps": 1,
+    "eps": 0, "adv_reg": 0, "user_weight": 0, "gamma": 0, "rho": 0, "start": 0,
     "learning_rate": 0, "neighbours": 1, "seed_items": 1, "list_length": 1,
     "told": 0, "tolerance": 0, "contexts": 1, "folds": 2, "max_len": 1, "heads": 1,
 }  # fmt: skip
-ABOVE_ZERO = {"temperature", "cluster_temperature"}
+ABOVE_ZERO = {"temperature", "cluster_temperature", "eta"}
 
 WORDS = {bool: "True or False", int: "a whole number", float: "a finite number", str: "text", type(None): "None"}
 

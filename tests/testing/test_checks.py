@@ -11,7 +11,7 @@ import pytest
 from sharpap.adapters import adapt
 from sharpap.attacks import Bandwagon, Poison, RandomAttack, RevAdv
 from sharpap.attacks.profiles import to_csr
-from sharpap.defenses import Bagging, RemoveSuspicious
+from sharpap.defenses import SAM, VAT, Bagging, RemoveSuspicious
 from sharpap.detectors import FAP, DegSim, PCAVarSelect, ProfilePopularity, ProfileSize, RarityDeviation, UnRAP
 from sharpap.errors import ContractError, SharpAPError
 from sharpap.recommenders import BPRMF, WRMF, ItemKNN, LightGCN, Popularity
@@ -89,6 +89,16 @@ class TestRemoveSuspicious(DefenseTests):
 class TestBagging(DefenseTests):
     defense = Bagging(models=3)
     recommender = WRMF(embedding_size=4, epochs=2)
+
+
+class TestVAT(DefenseTests):
+    defense = VAT(start=2)
+    recommender = BPRMF(embedding_size=4, epochs=5)
+
+
+class TestSAM(DefenseTests):
+    defense = SAM()
+    recommender = WRMF(embedding_size=4, epochs=5, solver="adam")
 
 
 class Good:

@@ -51,9 +51,14 @@ from sharpap.attacks.worst_case import WorstCase
 from sharpap.config import plugins
 from sharpap.data import Columns, LeaveOneOut, RandomSplit, Split, TemporalSplit
 from sharpap.defenses import (
+    APR,
     APT,
+    ASAM,
+    AWP,
     RCE,
+    SAM,
     TCE,
+    VAT,
     Bagging,
     CertifiedBagging,
     Defended,
@@ -253,6 +258,11 @@ REGISTRY: dict[str, Names] = {
         "t-ce": (TCE, {}),
         "r-ce": (RCE, {}),
         "regularised": (Regularised, {}),
+        "apr": (APR, {}),
+        "vat": (VAT, {}),
+        "sam": (SAM, {}),
+        "asam": (ASAM, {}),
+        "awp": (AWP, {}),
     },
     "detector": {
         "random": (RandomScores, {}),

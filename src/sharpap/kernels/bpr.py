@@ -206,8 +206,8 @@ def bpr_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) 
     return HP[:, : P.shape[1]].contiguous(), HQ[:, : P.shape[1]].contiguous()
 
 
-def _torch_drawn(negatives: Negatives) -> Pattern:
-    """`Negatives.blank`, filled in on any device."""
+def drawn_pattern(negatives: Negatives) -> Pattern:
+    """Users and negatives in the order of the interactions, on any device; `Negatives.blank`, filled in."""
     pattern, drawn = negatives.pattern, negatives.blank()
     users, items = pattern.rows.long(), pattern.indices.long()
     drawn.indices.copy_(_torch_of(negatives.key, users, items, pattern.shape[1]))
@@ -217,14 +217,14 @@ def _torch_drawn(negatives: Negatives) -> Pattern:
 
 def _torch_gradient(negatives: Negatives, P: Tensor, Q: Tensor) -> tuple[Tensor, Tensor]:
     """Any device, by products over the interactions and over the negatives: no entry has an array of d numbers."""
-    pattern, drawn = negatives.pattern, _torch_drawn(negatives)
+    pattern, drawn = negatives.pattern, drawn_pattern(negatives)
     slopes = torch.sigmoid(scores(drawn, P, Q).sub_(scores(pattern, P, Q))).neg_()
     return _torch_sides(pattern, drawn, slopes, P, Q)
 
 
 def _torch_hvp(negatives: Negatives, P: Tensor, Q: Tensor, VP: Tensor, VQ: Tensor) -> tuple[Tensor, Tensor]:
     """Any device; see `_torch_gradient`."""
-    pattern, drawn = negatives.pattern, _torch_drawn(negatives)
+    pattern, drawn = negatives.pattern, drawn_pattern(negatives)
     slopes = torch.sigmoid(scores(drawn, P, Q).sub_(scores(pattern, P, Q))).neg_()
     bends = scores(pattern, VP, Q).add_(scores(pattern, P, VQ)).sub_(scores(drawn, VP, Q)).sub_(scores(drawn, P, VQ))
     bends.mul_(slopes + 1).mul_(slopes).neg_()

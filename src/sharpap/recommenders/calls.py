@@ -13,21 +13,38 @@ import torch
 from scipy.sparse import csr_array
 
 from sharpap import kernels, threads
-from sharpap.errors import ContractError
+from sharpap.errors import ConfigError, ContractError
 from sharpap.kernels import block_rows
 from sharpap.recommenders.base import FactorModel, Recommender, Scorer
+from sharpap.recommenders.perturb import Perturbation
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def fit(
-    recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int, times: Array | None = None
+    recommender: Recommender,
+    train: csr_array,
+    valid: csr_array | None = None,
+    *,
+    seed: int,
+    times: Array | None = None,
+    perturb: Perturbation | None = None,
 ) -> Scorer:
     """Train a copy of a recommender, with `valid` and `times` where its `fit` takes them; a `fit` that returns nothing trained
     itself. `times` are aligned with `train.indices`.
+
+    Raises:
+        ConfigError: it is to be trained under `perturb`, and its `fit` does not take that.
     """
     named = inspect.signature(recommender.fit).parameters
-    given = {"valid": valid, "times": times}
+    if perturb is not None and "perturb" not in named:
+        own = recommender.recommender if isinstance(recommender, Timed) else recommender
+        raise ConfigError(
+            f"{type(perturb).__name__} moves the model in every step of training, and {type(own).__name__} cannot.",
+            hint='bpr-mf and the graph recommenders can; sam, asam and awp also fit wrmf with solver = "adam". '
+            "A recommender of your own can take `perturb` in its `fit` (docs/defences.md).",
+        )
+    given = {"valid": valid, "times": times, "perturb": perturb}
     extra: dict[str, Any] = {name: each for name, each in given.items() if each is not None and name in named}
     fresh: Any = copy.deepcopy(recommender)
     with threads.for_work_of(fresh):

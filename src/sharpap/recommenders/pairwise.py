@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from sharpap.device import resolve
 from sharpap.kernels import Pattern
 from sharpap.kernels.bpr import Negatives, bpr_gradient
 from sharpap.recommenders.base import FactorModel
+from sharpap.recommenders.perturb import EmbeddingAdversary, Perturbation, WeightAdversary, moved
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, initial_factors
 from sharpap.seeds import rng
@@ -74,14 +75,20 @@ class Pairwise(Settings):
         """The forward pass on this interaction graph, with fresh weights."""
         raise NotImplementedError
 
-    def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
-        """See `Recommender`. O(nnz d) a step for each layer."""
+    def fit(
+        self, train: csr_array, *, seed: int, valid: csr_array | None = None, perturb: Perturbation | None = None
+    ) -> FactorModel:
+        """See `Recommender`; `perturb`: what moves the model in each step. O(nnz d) a step for each layer."""
+        plain, unchecked = 0, 0
+        if isinstance(perturb, EmbeddingAdversary):  # no state is kept that the moves have hardly touched
+            plain, unchecked = perturb.start, perturb.start + self.min_epochs
         training = Training(
-            type(self).__name__, self.epochs, self.check_every, self.patience, self.min_epochs, train, valid, self.decay
-        )
-        learner = Learner.new(self, train, seed)
-        for _ in training.run(learner.model, learner.moving(seed)):
-            learner.step()
+            type(self).__name__, self.epochs, self.check_every, self.patience, plain + self.min_epochs, train, valid,
+            self.decay, check_after=unchecked,
+        )  # fmt: skip
+        learner = replace(Learner.new(self, train, seed), perturb=perturb)
+        for epoch in training.run(learner.model, learner.moving(seed)):
+            learner.step(plain=epoch <= plain)
         return training.model(learner.model())
 
 
@@ -95,6 +102,7 @@ class Learner:
         encoder: the forward pass on them.
         theta: layer-0 embeddings of users and items, trained in place.
         optimizer, draw: what else moves.
+        perturb: what moves the model in each step (`sharpap.recommenders.perturb`).
     """
 
     settings: Pairwise
@@ -103,6 +111,7 @@ class Learner:
     theta: list[Any]
     optimizer: Adam
     draw: np.random.Generator
+    perturb: Perturbation | None = None
 
     @classmethod
     def new(cls, settings: Pairwise, train: csr_array, seed: int) -> Learner:
@@ -122,8 +131,9 @@ class Learner:
     def moving(self, seed: int) -> Moving:
         """What checkpoints keep."""
         parts = [*self.theta, *self.encoder.weights]
+        settings = self.settings if self.perturb is None else (self.settings, self.perturb)
         return Moving(
-            settings=self.settings, seed=seed, parts=parts, optimizer=self.optimizer, draw=self.draw, more=self.encoder
+            settings=settings, seed=seed, parts=parts, optimizer=self.optimizer, draw=self.draw, more=self.encoder
         )
 
     def on(self, train: csr_array) -> Learner:
@@ -145,17 +155,14 @@ class Learner:
             torch.bincount(pattern.indices, minlength=pattern.shape[1]).float() + pattern.nnz / pattern.shape[1],
         )
 
-    def step(self) -> None:
-        """One step of training."""
+    def step(self, *, plain: bool = False) -> None:
+        """One step of training; `plain`: nothing moves in it."""
         pattern, reg = self.pattern, self.settings.reg
-        pair, second = self.encoder.training(self.theta[0], self.theta[1], self.draw)
-        grads: list[Any] = list(bpr_gradient(Negatives.draw(pattern, self.draw), pair[0].detach(), pair[1].detach()))
-        ends = list(pair)
-        if second is not None:
-            ends.append(second)
-            grads.append(second.new_tensor(float(pattern.nnz)))
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(ends, grads)
+        perturb = None if plain else self.perturb
+        if isinstance(perturb, WeightAdversary):
+            self._backward_nearby(perturb)
+        else:
+            self._backward(bpr_gradient if perturb is None else perturb.gradient)
         with torch.no_grad():
             for part, count in zip(self.theta, self.counts, strict=True):
                 part.grad.addcmul_(part, count[:, None], value=reg)
@@ -163,6 +170,27 @@ class Learner:
                 if weight.grad is not None:
                     weight.grad.add_(weight, alpha=reg * pattern.nnz)
         self.optimizer.step()
+
+    def _backward(self, gradient: Callable[[Negatives, Tensor, Tensor], Pair] = bpr_gradient) -> None:
+        """The gradient of a step's loss without its regularisation."""
+        pair, second = self.encoder.training(self.theta[0], self.theta[1], self.draw)
+        grads: list[Any] = list(gradient(Negatives.draw(self.pattern, self.draw), pair[0].detach(), pair[1].detach()))
+        ends = list(pair)
+        if second is not None:
+            ends.append(second)
+            grads.append(second.new_tensor(float(self.pattern.nnz)))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(ends, grads)
+
+    def _backward_nearby(self, perturb: WeightAdversary) -> None:
+        """The same step's, with the same random numbers, where its gradient takes the parameters."""
+        draw, encoder = self.draw.bit_generator.state, self.encoder.state()
+        self._backward()
+        parts: list[Any] = [part for part in (*self.theta, *self.encoder.weights) if part.grad is not None]
+        with moved(parts, perturb.offsets([part.detach() for part in parts], [part.grad for part in parts])):
+            self.draw.bit_generator.state = draw
+            self.encoder.restore(encoder)
+            self._backward()
 
     def model(self) -> FactorModel:
         """The current state as a recommender."""

@@ -66,6 +66,7 @@ class Training:
         min_epochs: epochs before which it does not end: pairwise models dwell near popularity at first.
         train, valid: as in `Recommender.fit`; without validation interactions all epochs are run and the last state kept.
         decay: the learning rate falls to zero over all epochs, so that they are all run, and the last state is the model.
+        check_after: epochs before which there is no validation, and so no state that could be kept.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Training:
     train: csr_array
     valid: csr_array | None
     decay: bool = False
+    check_after: int = 0
     best: float = -1.0
     best_epoch: int = 0
     waited: int = 0
@@ -99,7 +101,10 @@ class Training:
                 if (
                     users is not None
                     and self.valid is not None
-                    and (epoch == self.epochs or (not self.decay and epoch % self.check_every == 0))
+                    and (
+                        epoch == self.epochs
+                        or (not self.decay and epoch > self.check_after and epoch % self.check_every == 0)
+                    )
                 ):
                     now = model()
                     score = validation_ndcg(now, self.train, self.valid, users)

@@ -127,8 +127,11 @@ class _VGCLEncoder(LightEncoder):
     def restore(self, kept: State) -> None:
         device = self.weights[0].device
         self.calls = kept["calls"]
-        self.centres = [torch.from_numpy(kept[f"centres {side}"]).to(device) for side in range(2)]
-        self.members = [torch.from_numpy(kept[f"members {side}"]).to(device) for side in range(2)]
+        centres, members = (
+            [torch.from_numpy(kept[name]).to(device) if name in kept else None for name in (f"{part} 0", f"{part} 1")]
+            for part in ("centres", "members")
+        )
+        self.centres, self.members = centres, [part for part in members if part is not None]
 
     def _cluster(self, means: Pair, draw: np.random.Generator) -> None:
         self.members = []

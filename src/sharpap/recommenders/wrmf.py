@@ -14,6 +14,7 @@ from sharpap.kernels import Pattern
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.wrmf import wrmf_gradient
 from sharpap.recommenders.base import FactorModel, LeastSquares
+from sharpap.recommenders.perturb import WeightAdversary, moved
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.recommenders.training import Training, initial_factors
 from sharpap.settings import Settings
@@ -96,8 +97,16 @@ class WRMF(Settings):
         reg = reg_for(train) if self.reg is None else self.reg
         return LeastSquares(positive_weight=weight, negative_weight=self.negative_weight, reg=reg)
 
-    def fit(self, train: csr_array, *, seed: int, valid: csr_array | None = None) -> FactorModel:
-        """See `Recommender`. O(nnz d + (n + m) d^2) a sweep."""
+    def fit(
+        self, train: csr_array, *, seed: int, valid: csr_array | None = None, perturb: WeightAdversary | None = None
+    ) -> FactorModel:
+        """See `Recommender`; `perturb`: what moves the factors before each step of adam. O(nnz d + (n + m) d^2) a sweep.
+
+        Raises:
+            ConfigError: there is no such step, or no such loss, to perturb.
+        """
+        if perturb is not None:
+            self._check(perturb)
         pattern = Pattern.from_csr(train)
         weights = asdict(self.least_squares(train))
         size = size_for(train) if self.embedding_size is None else self.embedding_size
@@ -114,8 +123,35 @@ class WRMF(Settings):
                 solve_rows(pattern.transpose, items, users, steps=self.cg_steps, **weights)
         else:
             optimizer = Adam(theta, self.learning_rate)
-            for _ in training.run(model, Moving(settings=self, seed=seed, parts=theta, optimizer=optimizer)):
-                for part, grad in zip(theta, wrmf_gradient(pattern, theta[0], theta[1], **weights), strict=True):
+            settings = self if perturb is None else (self, perturb)
+            for _ in training.run(model, Moving(settings=settings, seed=seed, parts=theta, optimizer=optimizer)):
+                if perturb is None:
+                    grads = wrmf_gradient(pattern, theta[0], theta[1], **weights)
+                else:
+                    grads = _nearby(pattern, theta, weights, perturb)
+                for part, grad in zip(theta, grads, strict=True):
                     part.grad = grad
                 optimizer.step()
         return training.model(model())
+
+    def _check(self, perturb: object) -> None:
+        if not isinstance(perturb, WeightAdversary):
+            raise ConfigError(
+                f"{type(perturb).__name__} moves the embeddings in a pairwise loss, and WRMF's is a squared one.",
+                hint="Put it on bpr-mf or lightgcn, or take sam, asam or awp here.",
+            )
+        if self.solver != "adam":
+            raise ConfigError(
+                f"{type(perturb).__name__} needs gradient steps, and this WRMF alternates least squares.",
+                hint='Set solver = "adam", epochs = 200, check_every = 10 of the recommender.',
+            )
+
+
+def _nearby(
+    pattern: Pattern, theta: list[torch.Tensor], weights: dict[str, float], perturb: WeightAdversary
+) -> list[torch.Tensor]:
+    """The gradient of the loss where `perturb` takes the factors, and of the regularisation where they are."""
+    fit = weights | {"reg": 0.0}
+    with moved(theta, perturb.offsets(theta, wrmf_gradient(pattern, theta[0], theta[1], **fit))):
+        grads = wrmf_gradient(pattern, theta[0], theta[1], **fit)
+    return [grad.add_(part, alpha=2 * weights["reg"]) for part, grad in zip(theta, grads, strict=True)]
