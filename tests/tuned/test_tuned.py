@@ -117,8 +117,11 @@ def test_a_recipe_that_asks_gets_them_and_its_own_settings_come_first():
     other, _ = experiment_from(recipe | {"data": {"source": "ml-100k", "threshold": 3.0}})
     assert other.victims["ease"] == EASE()  # another preparation is other data
     for split in ("leave-one-out", {"name": "leave-one-out"}):
-        _, config = experiment_from(recipe | {"data": {"source": "ml-100k", "split": split}, "victims": ["popularity"]})
+        left_out, config = experiment_from(
+            recipe | {"data": {"source": "ml-100k", "split": split}, "victims": ["sasrec"]}
+        )
         assert catalogue_name(config) == "ml-100k-leave-one-out"
+        assert vars(left_out.victims["sasrec"]).items() >= tuned("ml-100k-leave-one-out")["sasrec"].settings.items()
         assert experiment_from(config | {"tuned": False})[1] == config  # a results folder's recipe makes the same again
     assert catalogue_name({"data": {"source": "ml-100k", "split": {"name": "leave-one-out", "by": "random"}}}) == ""
 
