@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help pictures lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool bench scaling results clean
+.PHONY: help pictures lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool docs bench scaling results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -68,6 +68,13 @@ audit: audit-tool  ## Known vulnerabilities of the pinned packages (asks the adv
 audit-tool: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[audit]'
 
+docs: $(STAMP)  ## Build the documentation site in build/site; a broken link is an error (Python 3.11.5 or newer)
+	test -d .venv-docs || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		$$($(BIN)/python -c 'import tomllib as t; print(*t.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	$(BIN)/python website/pages.py build/pages
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --config-file website/mkdocs.yml
+
 bench: $(STAMP)  ## Time and memory beside rivals: benchmarks/results/speed.json, docs/performance.md
 	$(BIN)/python -m benchmarks.speed
 
@@ -78,5 +85,5 @@ results: $(STAMP)  ## The run behind docs/results.md (ten minutes); docs/reprodu
 	$(BIN)/sharpap run ml-100k --out results/ml-100k --jobs 2 --overwrite
 
 clean:  ## Remove the environment, caches and results
-	rm -rf $(VENV) .venv-lenskit .venv-outside results .pytest_cache .ruff_cache .hypothesis build
+	rm -rf $(VENV) .venv-docs .venv-lenskit .venv-outside results .pytest_cache .ruff_cache .hypothesis build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,12 +15,13 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 
 def main() -> None:
-    """Draw the demo's longest lists."""
+    """Draw the demo's longest lists, and the reach of its shortest: longer ones have no cliff."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("demo", type=Path, help="results folder of the recipe demo")
     results = Results.load(parser.parse_args().demo)
     for kind in ("victims", "tradeoff"):
         print(results.plot(kind, k=max(results.ks)).save(PICTURES / f"demo-{kind}.svg"))
+    print(results.plot("reach", k=min(results.ks)).save(PICTURES / "demo-reach.svg"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -65,7 +65,8 @@ def test_pins_satisfy_the_declared_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pins = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().split())
     pins = {name.replace("_", "-"): version for name, version in pins.items()}
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    extras = project["optional-dependencies"]
+    for requirement in [*project["dependencies"], *extras["dev"], *extras["docs"]]:
         name, _, bound = requirement.partition(">=")
         pinned = [int(part) for part in re.findall(r"\d+", pins[name.lower()])]
         assert pinned >= [int(part) for part in bound.split(".")], requirement

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from grids import grid
 
+import sharpap as sp
 from sharpap.data import split, synthetic
 from sharpap.errors import ConfigError
 
@@ -53,9 +54,21 @@ def test_a_table_for_a_paper_takes_one_line(results):
     assert results.to_markdown(k=50).startswith("H@50 in percent")
 
 
-@pytest.mark.parametrize("kind", ["victims", "tradeoff"])
-def test_pictures_are_files_of_their_own_in_light_and_dark(results, kind, tmp_path):
-    made = results.plot(kind, k=10)
+@pytest.fixture(scope="module")
+def measured():
+    """A real run, with bounds and landscapes."""
+    dataset = split(synthetic(60, 50, 800, seed=0), seed=0)
+    attacks = {"random": sp.RandomAttack(), "bandwagon": sp.Bandwagon()}
+    victims = {"wrmf": sp.WRMF(embedding_size=4, epochs=2), "ease": sp.EASE()}
+    pool = sp.TargetPool(draws=1, size=2)
+    return sp.stress_test(dataset, attacks=attacks, victims=victims, targets=pool, ks=(10,), sharpness=True)
+
+
+@pytest.mark.parametrize("kind", ["victims", "tradeoff", "reach", "sharpness"])
+def test_pictures_are_files_of_their_own_in_light_and_dark(results, measured, kind, tmp_path):
+    made = (results if kind in ("victims", "tradeoff") else measured).plot(kind, k=10)
+    keys = {"reach": {"wrmf", "ease"}, "sharpness": {"random", "bandwagon"}}
+    assert {f">{name}</text>" in made.svg for name in keys.get(kind, ())} <= {True}
     root = ElementTree.fromstring(made._repr_svg_())
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     style = root.find("{http://www.w3.org/2000/svg}style").text
@@ -77,3 +90,7 @@ def test_what_cannot_be_drawn_is_said(results, tmp_path):
         results.plot().save(tmp_path / "a.png")
     with pytest.raises(ConfigError, match="3 victims"):
         grid(2, 2).plot("tradeoff")
+    with pytest.raises(ConfigError, match="bound"):
+        results.plot("reach")
+    with pytest.raises(ConfigError, match="landscape"):
+        results.plot("sharpness")

@@ -247,7 +247,10 @@ class Results:
         return transfer(self, self.main_k if k is None else k, metric)
 
     def plot(self, kind: str = "victims", k: int | None = None) -> Any:
-        """A picture: "victims", every attack on each, or "tradeoff", exposure against accuracy; see `report.picture`."""
+        """A picture: "victims", every attack on each; "tradeoff", exposure against accuracy; "reach"; "sharpness".
+
+        See `report.picture`.
+        """
         from sharpap.report.picture import picture
 
         return picture(self, kind, k)  # pyright: ignore[reportArgumentType]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import write_text
-from sharpap.report import sections, tradeoff
+from sharpap.report import charts, reach, sections, sharpness, tradeoff
 from sharpap.report.template import escape
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
 
-Kind = Literal["victims", "tradeoff"]
+Kind = Literal["victims", "tradeoff", "reach", "sharpness"]
 _SIZE = re.compile(r'viewBox="0 0 (\d+) (\d+)"')
 _COLOUR = re.compile(r"(--[a-z0-9]+): light-dark\((#[0-9a-f]+), (#[0-9a-f]+)\)")
 _KEY, _ROW, _MARGIN = 150, 22, 12
@@ -52,7 +52,8 @@ def picture(results: Results, kind: Kind = "victims", k: int | None = None) -> P
     Args:
         results: the run.
         kind: "victims": every attack on every victim with its interval; "tradeoff": each victim's exposure against its
-            accuracy.
+            accuracy; "reach": the bound on any attack by number of fakes, where one is known; "sharpness": the attack loss
+            around the surrogates, where it was measured.
         k: list length; None: the run's main one.
 
     Raises:
@@ -65,10 +66,33 @@ def picture(results: Results, kind: Kind = "victims", k: int | None = None) -> P
         raise ConfigError(f"These results have no K = {k}.", hint=f"They have {', '.join(map(str, results.ks))}.")
     if kind == "victims":
         return standalone(sections.by_victim(results, k), [])
+    if kind == "reach":
+        return _reach(results, k)
+    if kind == "sharpness":
+        return _sharpness(results, k)
     found = next((each for each in tradeoff.section(results, [k])), None)
     if found is None:
         raise ConfigError(f"A picture of the trade-off needs {tradeoff.LEAST} victims that were attacked.")
     return standalone(found["chart"], found["kinds"])
+
+
+def _reach(results: Results, k: int) -> Picture:
+    found = reach.section(results, k)
+    if found is None or results.cliffs is None:
+        raise ConfigError("A picture of reach needs a victim with a bound.", hint="docs/reach.md says which have one.")
+    names = list(results.cliffs.shares)[: reach.DRAWN]
+    return standalone(found["chart"], [(name, charts.style(names, name)) for name in names])
+
+
+def _sharpness(results: Results, k: int) -> Picture:
+    """Each attack in the colour that it has in the report."""
+    drawn = sections.shown(results, k)
+    found = sharpness.section(results, drawn)
+    if found is None or not found["curves"]:
+        raise ConfigError("The loss landscape was not measured.", hint="Run the recipe with --set sharpness=true.")
+    chart = found["curves"][0]["chart"]
+    names = [name for name in drawn if f"<title>{escape(name)}</title>" in chart]
+    return standalone(chart, [(name, charts.style(drawn, name)) for name in names])
 
 
 def standalone(chart: str, keys: Sequence[tuple[str, str]]) -> Picture:
@@ -84,7 +108,7 @@ def standalone(chart: str, keys: Sequence[tuple[str, str]]) -> Picture:
         drawn.append(f'<g class="{style}"><circle cx="{x}" cy="{y}" r="5"/></g>')
         drawn.append(f'<text x="{x + 10}" y="{y + 4}">{escape(label)}</text>')
     whole = height + -(-len(keys) // across) * _ROW
-    body = chart[chart.index(">") + 1 :].replace("</svg>", "")
+    body = chart[chart.index(">") + 1 : chart.index("</svg>")]  # a legend of the page may follow
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {whole}" width="{width}" height="{whole}" role="img">'
         f'<style>{_style()}</style><rect width="{width}" height="{whole}" fill="var(--paper)"/>'
