@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_paths_exist(page):
     text = page.read_text()
-    for link in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+    for link in re.findall(r"\]\((?!https?://|(?:\.\./)*reference/)([^)#]+)", text):
         assert (page.parent / link).exists(), link
     for path in re.findall(r"\b(?:tests|benchmarks|examples|docs)/[\w/]+\.(?:py|md)\b", text):
         assert (ROOT / path).exists(), path
