@@ -43,7 +43,7 @@ class SAM(_Flat):
     negatives in both gradients.
     """
 
-    rho: float = 0.01
+    rho: float = 0.03
 
     def offsets(self, parts: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
         """rho |theta| g / |g|."""
