@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 import typer
@@ -17,10 +18,11 @@ from sharpap.assess import Experiment
 from sharpap.cli.app import app
 from sharpap.config import REGISTRY, describe
 from sharpap.config.registry import PROTOCOLS, TABLES
-from sharpap.data import Options, TargetPool
+from sharpap.data import Options, TargetPool, read_interactions
 from sharpap.threat import Budget
 
 WIDTH = 100
+WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "path"}
 # Headings of the Python page, by the room that a name lives in.
 ROOMS = {
     "assess": "Stress tests and results",
@@ -99,7 +101,7 @@ def recipes() -> str:
         _keys(Experiment, {"dataset", "attacks", "victims", "targets", "budget"}),
         "## `[data]`",
         "`source` is a name of `sharpap list datasets` or a path.",
-        _keys(Options, set()),
+        _keys(Options, set(), _listed(read_interactions.__doc__, "Args")),
         "## `[targets]`",
         _keys(TargetPool, set()),
         "## `[budget]`",
@@ -111,17 +113,24 @@ def recipes() -> str:
         for name, (cls, fixed) in members.items():
             classes.setdefault(cls, []).append((name, fixed))
         for cls, names in classes.items():
-            parts += [f"### {', '.join(f'`{name}`' for name, _ in names)} {{#{kind}-{names[0][0]}}}", _summary(cls)]
-            parts += [f"- `{name}` sets {_fixed(fixed)}" for name, fixed in names if fixed]
+            parts += [f"### {_heading([name for name, _ in names])} {{#{kind}-{names[0][0]}}}", _summary(cls)]
+            parts += ["\n".join(f"- `{name}` sets {_fixed(fixed)}" for name, fixed in names if fixed)]
             parts.append(_keys(cls, set()) if is_dataclass(cls) and fields(cls) else "It has no keys.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _keys(cls: Any, without: set[str]) -> str:
-    """A table of the fields of a class."""
-    texts = attributes(cls)
+def _heading(names: list[str]) -> str:
+    """All names of a class, or as many as a table of contents can hold."""
+    shown = ", ".join(f"`{name}`" for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def _keys(cls: Any, without: set[str], texts: dict[str, str] | None = None) -> str:
+    """A table of the fields of a class; `texts` say more than its docstring."""
+    texts = attributes(cls) | (texts or {})
+    hints = get_type_hints(cls)
     rows = [
-        f"| `{field.name}` | {_type(field.type)} | {_default(field)} | {_cell(texts.get(field.name, ''))} |"
+        f"| `{field.name}` | {_type(hints[field.name])} | {_default(field)} | {_cell(texts.get(field.name, ''))} |"
         for field in fields(cls)
         if field.name not in without and not field.name.startswith("_")
     ]
@@ -132,24 +141,35 @@ def attributes(cls: type) -> dict[str, str]:
     """What the docstring of a class, or of a class that it inherits a field from, says of each field."""
     found: dict[str, str] = {}
     for parent in reversed(cls.__mro__):
-        text = inspect.cleandoc(vars(parent).get("__doc__") or "")
-        section = re.search(r"^Attributes:\n((?:(?: {4}.*)?\n?)+)", text, re.MULTILINE)
-        for entry in re.split(r"\n(?= {4}\S)", section[1]) if section else ():
-            names, colon, said = entry.strip().partition(":")
-            if colon:
-                found |= dict.fromkeys(re.split(r",\s*", names), " ".join(said.split()))
+        found |= _listed(vars(parent).get("__doc__"), "Attributes")
     return found
 
 
-def _type(annotation: Any) -> str:
+def _listed(docstring: str | None, title: str) -> dict[str, str]:
+    """The entries of one section of a docstring, by name."""
+    found: dict[str, str] = {}
+    section = re.search(rf"^{title}:\n((?:(?: {{4}}.*)?\n?)+)", inspect.cleandoc(docstring or ""), re.MULTILINE)
+    for entry in re.split(r"\n(?= {4}\S)", section[1]) if section else ():
+        names, colon, said = entry.strip().partition(":")
+        if colon:
+            found |= dict.fromkeys(re.split(r",\s*", names), " ".join(said.split()))
+    return found
+
+
+def _type(hint: Any) -> str:
     """An annotation as a reader of recipes knows it: kinds of objects lead to their names below."""
-    text = str(annotation)
-    for protocol, kind in PROTOCOLS.items():
-        if text == protocol.__name__:
-            return f"[{kind.replace('_', ' ')}](#{kind.replace('_', '-')})"
-    for table in TABLES:
-        text = text.replace(table.__name__, f"table {table.__name__}")
-    return f"`{text}`".replace("|", "\\|")
+    inner = get_args(hint)
+    if hint in PROTOCOLS:
+        return f"[{PROTOCOLS[hint].replace('_', ' ')}](#{PROTOCOLS[hint].replace('_', '-')})"
+    if get_origin(hint) is Literal:
+        return " or ".join(f"`{_value(each)}`" for each in inner)
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_type(each) for each in inner if each is not NoneType)
+    if get_origin(hint) in (tuple, list, Sequence):
+        return f"list of {_type(inner[0])}"
+    if get_origin(hint) in (dict, Mapping) or hint in TABLES:
+        return "table"
+    return WORDS.get(hint) or getattr(hint, "__name__", str(hint))
 
 
 def _default(field: Any) -> str:
@@ -196,7 +216,7 @@ def examples(folder: Path) -> str:
         "# Examples",
         "Scripts to copy from. They are in the folder `examples` of the repository, and tests run them.",
     ]
-    for path in [*sorted(folder.glob("*.py")), *sorted(folder.glob("plugin/src/**/*.py"))]:
+    for path in [*sorted(folder.glob("*.py")), *sorted(folder.glob("tutorials/*.py")), *sorted(folder.glob("plugin/src/**/*.py"))]:
         name = path.relative_to(folder).as_posix()
         parts += [f"## {name} {{#{anchor(name)}}}", f"```python\n{path.read_text('utf-8').strip()}\n```"]
     return "\n\n".join(parts) + "\n"
