@@ -216,7 +216,11 @@ def examples(folder: Path) -> str:
         "# Examples",
         "Scripts to copy from. They are in the folder `examples` of the repository, and tests run them.",
     ]
-    for path in [*sorted(folder.glob("*.py")), *sorted(folder.glob("tutorials/*.py")), *sorted(folder.glob("plugin/src/**/*.py"))]:
+    for path in [
+        *sorted(folder.glob("*.py")),
+        *sorted(folder.glob("tutorials/*.py")),
+        *sorted(folder.glob("plugin/src/**/*.py")),
+    ]:
         name = path.relative_to(folder).as_posix()
         parts += [f"## {name} {{#{anchor(name)}}}", f"```python\n{path.read_text('utf-8').strip()}\n```"]
     return "\n\n".join(parts) + "\n"
