@@ -95,8 +95,9 @@ def table(results: Results) -> None:
     }
     accuracy = mean.filter((pl.col("metric") == "NDCG") & (pl.col("k") == 10))
     victims = results.victims
-    print(f"| H@10, H@50 | {' | '.join(victims)} | mean | NDCG@10 | seconds | MiB |")
-    print("|---|" + "---:|" * (len(victims) + 4))
+    head = ["H@10, H@50", *victims, "mean", "NDCG@10", *(["seconds", "MiB"] if known else [])]
+    print(f"| {' | '.join(head)} |")
+    print("|---|" + "---:|" * (len(head) - 1))
     for name in results.attacks:
         if name == CLEAN:
             continue
@@ -110,10 +111,10 @@ def table(results: Results) -> None:
             for victim in victims
         ]
         cost = known.get(name, {})
-        print(
-            f"| {name} | {' | '.join(cells)} | {both} | {100 * np.mean(change):+.1f} % "
-            f"| {cost.get('seconds', '')} | {cost.get('mebibytes', '')} |"
+        spent = (
+            [f"{cost.get('seconds', float('nan')):.1f}", f"{cost.get('mebibytes', float('nan')):.0f}"] if known else []
         )
+        print(f"| {' | '.join([name, *cells, both, f'{100 * np.mean(change):+.1f} %', *spent])} |")
 
 
 def number(value: float) -> str:
