@@ -57,13 +57,21 @@ def matrix(results: Results, recommender: str, victims: list[str]) -> str:
     seconds = results.cell_frame.filter(pl.col("error") == "").group_by("victim").agg(pl.col("train_seconds").median())
     took = dict(seconds.iter_rows())
     clean = values(CLEAN, plain, "NDCG", 10).mean()
-    head = ["", "NDCG@10", "price", *(f"{name}: H@10, H@50" for name in attacks), f"less H@50 ({strongest})", "seconds"]
+    head = [
+        "",
+        "NDCG@10",
+        "price",
+        *(f"{name}: H@10, H@50" for name in attacks),
+        f"change of H@50 ({strongest})",
+        "seconds",
+    ]
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     for victim in victims:
         accuracy = values(CLEAN, victim, "NDCG", 10).mean()
         hits = [", ".join(f"{100 * values(name, victim, 'H', k).mean():.2f}" for k in (10, 50)) for name in attacks]
         less = interval(100 * (values(strongest, victim, "H", 50) - values(strongest, plain, "H", 50)))
-        change = "" if victim == plain else f"{less.mean:+.2f} ({less.low:+.2f} to {less.high:+.2f})"
+        span = "" if np.isnan(less.low) else f" ({less.low:+.2f} to {less.high:+.2f})"
+        change = "" if victim == plain else f"{less.mean:+.2f}{span}"
         name = "no defence" if victim == plain else victim.removeprefix(f"{recommender}-")
         row = [
             name,
