@@ -61,9 +61,9 @@ def test_targets_and_seeds_of_attacks_and_victims_are_disjoint_from_the_reported
         seen.extend(("target", target) for target in goal.targets)
         return craft(self, matrix, goal, budget, seed=seed)
 
-    def train(recommender, matrix, valid, *, seed):
+    def train(recommender, matrix, valid, *, seed, times=None):
         seen.append(("victim", seed))
-        return fit(recommender, matrix, valid, seed=seed)
+        return fit(recommender, matrix, valid, seed=seed, times=times)
 
     monkeypatch.setattr(RandomAttack, "poison", poison)
     monkeypatch.setattr(work, "fit", train)

@@ -73,7 +73,7 @@ class IsolationForest(_Outliers):
     def _score(self, numbers: Array, seed: int) -> Array:
         from sklearn.ensemble import IsolationForest as Forest  # pyright: ignore[reportMissingImports]
 
-        made: Any = Forest(n_estimators=self.trees, max_samples=min(self.sample, len(numbers)), random_state=seed)
+        made: Any = Forest(n_estimators=self.trees, max_samples=min(self.sample, len(numbers)), random_state=seed)  # pyright: ignore[reportArgumentType]
         return -made.fit(numbers).score_samples(numbers)
 
 
