@@ -141,7 +141,7 @@ def test_a_few_profiles_of_another_kind_are_outliers(name, planted):
 
 
 def test_outliers_say_what_they_need(planted, monkeypatch):
-    monkeypatch.setattr("sharpap.detectors.outliers.find_spec", lambda name: None)
+    monkeypatch.setattr("sharpap.detectors.base.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="needs scikit-learn"):
         suspicion(build("detector", "isolation-forest"), planted, seed=0)
     monkeypatch.setattr("sharpap.assess.detection.find_spec", lambda name: None)

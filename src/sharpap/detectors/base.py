@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from importlib.util import find_spec
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from sharpap.errors import ContractError
+from sharpap.errors import ConfigError, ContractError
 from sharpap.seeds import derive_seed, rng
+from sharpap.settings import Settings
 from sharpap.threads import for_work_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -86,6 +88,22 @@ def content_keys(train: csr_array, *, seed: int) -> Array:
 def most_suspicious(scores: Array, train: csr_array, *, seed: int) -> Array:
     """(num_users,) row numbers, the most suspicious first; ties are broken by chance, never by where a row stands."""
     return np.lexsort((content_keys(train, seed=seed), -scores))
+
+
+class ByScikitLearn(Settings):
+    """Base of detectors that use scikit-learn, which is an extra."""
+
+    needs: ClassVar[str] = "sklearn"
+
+    def _judged_rows(self, train: csr_array, seed: int) -> Array:
+        """Rows with interactions, `by_content`; raises `ConfigError` where the package is missing."""
+        if find_spec(self.needs) is None:
+            raise ConfigError(
+                f"{type(self).__name__} needs scikit-learn, which is not installed.",
+                hint="pip install 'sharpap[outliers]'",
+            )
+        order = by_content(train, seed=seed)
+        return order[np.diff(train.indptr)[order] > 0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from sharpap.detectors.base import Array, by_content
+from sharpap.detectors.base import Array, ByScikitLearn
 from sharpap.detectors.features import profile_features, standardised, user_embeddings
 from sharpap.errors import ConfigError
 from sharpap.seeds import derive_seed
-from sharpap.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Outliers(Settings):
+class _Outliers(ByScikitLearn):
     """What both have in common: (num_users, columns) numbers, of which the users with interactions are looked at."""
-
-    needs: ClassVar[str] = "sklearn"
 
     on: Literal["features", "embeddings"] = "features"
     embedding_size: int = 16
 
     def suspicion(self, train: csr_array, *, seed: int) -> Array:
         """See `Detector`."""
-        if find_spec(self.needs) is None:
-            raise ConfigError(
-                f"{type(self).__name__} needs scikit-learn, which is not installed.",
-                hint="pip install 'sharpap[outliers]'",
-            )
-        order = by_content(train, seed=seed)
-        order = order[np.diff(train.indptr)[order] > 0]
+        order = self._judged_rows(train, seed)
         found = np.full(train.shape[0], -np.inf)
         if len(order) > 1:
             found[order] = self._score(self._numbers(train, seed)[order], derive_seed(seed, "outliers") % 2**32)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from sharpap.attacks import Attack, AverageAttack, Bandwagon, CopyAttack, RandomAttack, Segment
 from sharpap.data.interactions import canonical_csr
-from sharpap.detectors.base import Array, by_content
+from sharpap.detectors.base import Array, ByScikitLearn
 from sharpap.errors import ConfigError
 from sharpap.seeds import derive_seed, rng
-from sharpap.settings import Settings
 from sharpap.threat import Budget, Goal
 
 TARGETS = 5  # of a group of simulated fakes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulating(Settings):
+class Simulating(ByScikitLearn):
     """Base of detectors that learn from fakes which they craft themselves.
 
     Nobody tells them who is fake. They craft fakes by attacks of their choice, for targets of their own, and put them beside
@@ -36,8 +34,6 @@ class Simulating(Settings):
             user drawn at random: a classifier would else learn the one length that attacks give profiles by default.
     """
 
-    needs: ClassVar[str] = "sklearn"
-
     attacks: tuple[Attack, ...] = (RandomAttack(), AverageAttack(), Bandwagon(), Segment(), CopyAttack())
     simulated: float = 0.1
     draws: int = 5
@@ -51,13 +47,7 @@ class Simulating(Settings):
 
     def suspicion(self, train: csr_array, *, seed: int) -> Array:
         """See `Detector`. Where rows stand does not matter, and users without interactions are left out."""
-        if find_spec(self.needs) is None:
-            raise ConfigError(
-                f"{type(self).__name__} needs scikit-learn, which is not installed.",
-                hint="pip install 'sharpap[outliers]'",
-            )
-        order = by_content(train, seed=seed)
-        order = order[np.diff(train.indptr)[order] > 0]
+        order = self._judged_rows(train, seed)
         found = np.full(train.shape[0], -np.inf)
         if len(order) > 1:
             genuine = canonical_csr(csr_array(train[order]))
