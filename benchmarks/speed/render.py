@@ -51,19 +51,20 @@ def tables(results: dict[str, Any]) -> str:
         )
         shown = "not run" if value is None else f"{value:.3g} {target.unit}"
         lines.append(f"| {target.what} | {sign} {target.bound:g} {target.unit} | {shown} | {met} |")
-    lines += ["", "| benchmark | side | wall s | CPU s | peak MiB | before the work | ratio to ours | facts |"]
-    lines.append("|---|---|---:|---:|---:|---:|---:|---|")
+    lines += ["", "| benchmark | side | wall s | CPU s | peak MiB | ratio to ours | revision |"]
+    lines.append("|---|---|---:|---:|---:|---:|---|")
     for each in BENCHMARKS:
         if each.name.startswith("growth-"):
             continue
         for number, row in enumerate(found.get(each.name, ())):
-            title = f"{each.title} ({len(row['wall'])} rounds)" if number == 0 else ""
+            title = f"{each.title} ({_rounds(row)})" if number == 0 else ""
+            revision = results["benchmarks"][each.name].get("revision", "") if number == 0 else ""
             if "failed" in row:
-                lines.append(f"| {title} | {row['name']} | failed: {row['failed']} | | | | | |")
+                lines.append(f"| {title} | {row['name']} | failed: {row['failed']} | | | | {revision} |")
                 continue
-            times = f"{median(row['wall']):.4g} | {median(row['cpu']):.4g} | {row['peak_mib']:.0f} | {row['before_mib']:.0f}"
+            times = f"{median(row['wall']):.4g} | {median(row['cpu']):.4g} | {row['peak_mib']:.0f}"
             against = f"{ratio(found, each.name, number):.2f}" if number and "failed" not in found[each.name][0] else ""
-            lines.append(f"| {title} | {row['name']} | {times} | {against} | {_facts(row)} |")
+            lines.append(f"| {title} | {row['name']} | {times} | {against} | {revision} |")
     return "\n".join([*lines, "", *scaling.table(found), ""])
 
 
@@ -72,13 +73,8 @@ def bandwidth(roofs: dict[str, float]) -> float:
     return max(roofs["read_gb_s"], roofs["triad_gb_s"])
 
 
-def _facts(row: Row) -> str:
-    kept = {name: value for name, value in row["facts"].items() if name not in ("flops", "bytes", "repeats")}
-    return ", ".join(f"{name} {_said(value)}" for name, value in kept.items())
-
-
-def _said(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+def _rounds(row: Row) -> str:
+    return f"{len(row['wall'])} round" + "s" * (len(row["wall"]) != 1)
 
 
 def roofline(results: dict[str, Any], width: int = 640, height: int = 360) -> str:

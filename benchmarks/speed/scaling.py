@@ -25,15 +25,14 @@ def points(found: Found, series: str) -> list[dict[str, float]]:
 def table(found: Found) -> list[str]:
     """One line a point, and the exponents of each series."""
     lines = [
-        "| users | items | interactions | CSR MiB | parameters MiB | read s | read peak | outer step s | peak | WRMF sweep s | peak | LightGCN epoch s | peak |",
-        "|" + "---:|" * 13,
+        "| users | items | interactions | read s | peak | outer step s | peak | WRMF sweep s | peak | LightGCN epoch s | peak |",
+        "|" + "---:|" * 11,
     ]
     fits = []
     for series in SHOWN:
         made = points(found, series)
         for p in made:
             cells = [f"{int(p[name]):,}" for name in ("users", "items", "interactions")]
-            cells += [f"{p[name]:.0f}" for name in ("csr_mib", "parameters_mib")]
             cells += [f"{p['read_s']:.3g}", f"{p['read_mib']:.0f}", f"{p['wall']:.3g}", f"{p['peak_mib']:.0f}"]
             cells += [
                 f"{p['wrmf_s']:.3g}",
