@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export SHARPAP_DATA_HOME ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help pictures lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool docs bench scaling results clean
+.PHONY: help pictures notebooks lock locked demo test test-slow test-lenskit test-outside lint typecheck audit audit-tool docs bench scaling results clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,6 +35,9 @@ demo: $(STAMP)  ## Run the main job on MovieLens-100K, report in results/demo
 
 pictures: $(STAMP)  ## Draw docs/pictures anew, from the results of `make demo`
 	$(BIN)/python benchmarks/pictures.py results/demo
+
+notebooks: $(STAMP)  ## Write the tutorials as notebooks anew, from their pages
+	$(BIN)/python website/notebooks.py
 
 test: $(STAMP)  ## Run the test suite
 	$(BIN)/python -m pytest -q -n 2

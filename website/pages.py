@@ -31,6 +31,8 @@ def main() -> None:
         for other, target in BESIDE.items():
             text = text.replace(f"]({other}", f"]({target}")
         (out / page).write_text(linked(text, Path(page)), "utf-8")
+    for notebook in (ROOT / "examples" / "tutorials").glob("*.ipynb"):
+        shutil.copy(notebook, out / "tutorials")
     for page, text in reference.pages(ROOT / "examples").items():
         (out / page).parent.mkdir(exist_ok=True)
         (out / page).write_text(text, "utf-8")
@@ -41,6 +43,7 @@ def linked(text: str, page: Path) -> str:
     up = "../" * (len(page.parts) - 1)
     for name, target in BESIDE.items():
         text = text.replace(f"]({up}../{name}", f"]({up}{target}")
+    text = re.sub(rf"\]\({re.escape(up)}\.\./examples/(tutorials/\w+\.ipynb)\)", rf"]({up}\1)", text)
     return re.sub(
         rf"\]\({re.escape(up)}\.\./examples/([\w/.]+)\)",
         lambda found: f"]({up}examples.md#{reference.anchor(found[1])})",
