@@ -9,12 +9,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sharpap.assess import Experiment
-from sharpap.attacks import Bandwagon
-from sharpap.data import TargetPool, load
-from sharpap.recommenders import EASE
+from sharpap.assess import Experiment, stress_test
+from sharpap.attacks import Bandwagon, RandomAttack
+from sharpap.data import Interactions, TargetPool, load, split, synthetic
+from sharpap.recommenders import EASE, SASRec
 from sharpap.threat import Budget
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -108,3 +109,30 @@ def test_stored_profiles_of_ours_are_those_of_the_same_settings(tmp_path, monkey
     assert [*crafted(experiment, tmp_path)] == [("ours", 0)]
     assert len([*tmp_path.glob("*.npz")]) == 2
     assert (first["ours", 0].profiles != other["ours", 0].profiles).nnz
+
+
+def test_orders_of_fakes_stand_side_by_side_and_differences_are_paired_by_draw(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    made = synthetic(60, 80, 900, seed=2)
+    timed = Interactions.from_csr(made.matrix, timestamps=np.random.default_rng(0).random(made.nnz))
+    folders, hits = [], []
+    for order in ("shuffled", "genuine"):
+        results = stress_test(
+            split(timed, seed=0, name="made"), {"random": RandomAttack()},
+            {"sasrec": SASRec(embedding_size=4, epochs=2, max_len=8)} | ({"ease": EASE()} if not folders else {}),
+            out=tmp_path / order, targets=TargetPool(size=3, draws=2), budget=Budget(fake_users=9), ks=(10, 50), seeds=1,
+            fake_order=order,
+        )  # fmt: skip
+        rows = results.frame.filter(victim="sasrec", attack="random", metric="H", k=50, target=-1).sort("draw")
+        hits.append(100 * rows["value"].to_numpy())
+        folders.append(str(tmp_path / order))
+    monkeypatch.setattr(sys, "argv", ["fake_order.py", *folders])
+    importlib.import_module("fake_order").main()
+    tables = capsys.readouterr().out.split("\n\n")
+    rows = {
+        line.split(",")[0].strip(): table.splitlines() for line, table in zip(tables[::2], tables[1::2], strict=True)
+    }
+    head, _, row = ([cell.strip() for cell in line.strip("|").split("|")] for line in rows["sasrec"])
+    assert row[head.index("genuine: H@50")].startswith(f"{hits[1].mean():.2f} (")
+    assert row[head.index("genuine minus shuffled: H@50")].startswith(f"{(hits[1] - hits[0]).mean():+.2f} (")
+    assert "any order: H@10" in rows["ease"][0]

@@ -68,25 +68,36 @@ def first_places(model: Any, data: Interactions, wanted: np.ndarray) -> float:
 @BOTH
 def test_a_later_item_and_what_rows_are_filled_up_with_change_no_earlier_state(model):
     theta, draw = parameters(model, 30), rng(1, "items")
-    items = torch.from_numpy(draw.integers(0, 30, (5, 9)))
-    states = model.states(theta, items, None)
+    items, sizes = torch.from_numpy(draw.integers(0, 30, (5, 9))), torch.full((5,), 6)
+    states = model.states(theta, items, sizes, None)
     changed = items.clone()
     changed[:, 6:] = (changed[:, 6:] + 7) % 30
-    again = model.states(theta, changed, None)
+    again = model.states(theta, changed, sizes, None)
     assert torch.equal(states[:, :6], again[:, :6])
     assert not torch.isclose(states[:, 6:], again[:, 6:]).all(2).any()
-    torch.testing.assert_close(model.states(theta, items[:, :6], None), states[:, :6])
+    torch.testing.assert_close(model.states(theta, items[:, :6], sizes, None), states[:, :6])
 
 
 @BOTH
 def test_every_earlier_item_counts_and_so_does_their_order(model):
-    theta, items = parameters(model, 30), torch.arange(5)[None]
-    last = model.states(theta, items, None)[0, -1]
+    theta, items, size = parameters(model, 30), torch.arange(5)[None], torch.tensor([5])
+    last = model.states(theta, items, size, None)[0, -1]
     for place in range(5):
         changed = items.clone()
         changed[0, place] = 20
-        assert not torch.allclose(model.states(theta, changed, None)[0, -1], last, atol=1e-6)
-    assert not torch.allclose(model.states(theta, items[:, [1, 0, 2, 3, 4]], None)[0, -1], last, atol=1e-6)
+        assert not torch.allclose(model.states(theta, changed, size, None)[0, -1], last, atol=1e-6)
+    assert not torch.allclose(model.states(theta, items[:, [1, 0, 2, 3, 4]], size, None)[0, -1], last, atol=1e-6)
+
+
+def test_positions_of_sasrec_count_from_the_end_of_what_is_read():
+    model = MODELS["sasrec"]
+    theta, items = parameters(model, 30), torch.arange(6)[None].repeat(2, 1)
+    before = model.states(theta, items, torch.tensor([3, 6]), None)
+    theta[1][model.max_len - 3 :] += torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
+    after = model.states(theta, items, torch.tensor([3, 6]), None)
+    moved = ~torch.isclose(before, after, atol=1e-6).all(2)
+    assert moved[0, :3].all()
+    assert moved[1].tolist() == [False] * 3 + [True] * 3
 
 
 def test_windows_predict_each_item_but_the_first_once_from_at_most_so_many():

@@ -57,8 +57,8 @@ class GRU4Rec(Sequential):
         items, out = 0.02 * draw.standard_normal((num_items, d)), draw.uniform(-limit, limit, (d, h))
         return [part.astype(np.float32) for part in (items, out, np.zeros(d), *made)]
 
-    def states(self, theta: list[Tensor], items: Tensor, draw: np.random.Generator | None) -> Tensor:
-        """See `Sequential`."""
+    def states(self, theta: list[Tensor], items: Tensor, lengths: Tensor, draw: np.random.Generator | None) -> Tensor:
+        """See `Sequential`. `lengths` are not looked at: nothing is read from the right."""
 
         def left_out(part: Tensor) -> Tensor:
             return part if draw is None else dropout(part, self.dropout, draw)

@@ -33,9 +33,9 @@ class SASRec(Sequential):
 
     Source: Kang and McAuley 2018, *Self-attentive sequential recommendation*; its loss as in Klenitskiy and Vasilev 2023,
     *Turning dross into gold loss*: cross-entropy over all items, or over sampled ones (Wu et al. 2022). Deviations: windows
-    over the whole history, not its last items alone; batches of windows of like length, filled up on the right, so that
-    positions count from a window's start; layers are normalised before attention and before the feed-forward part, which
-    has GELU and width 4 d, as transformers have it today; no dropout within the attention; Glorot's uniform start.
+    over the whole history, not its last items alone; batches of windows of like length. Positions count from a window's end,
+    as there. Layers are normalised before attention and before the feed-forward part, which has GELU and width 4 d, as
+    transformers have it today; no dropout within the attention; Glorot's uniform start.
     """
 
     embedding_size: int = 64
@@ -69,14 +69,15 @@ class SASRec(Sequential):
             made += [*norm, *maps[0], *maps[1], *norm, *maps[2], *maps[3]]
         return [part.astype(np.float32) for part in (items, positions, *norm, *norm, *made)]
 
-    def states(self, theta: list[Tensor], items: Tensor, draw: np.random.Generator | None) -> Tensor:
+    def states(self, theta: list[Tensor], items: Tensor, lengths: Tensor, draw: np.random.Generator | None) -> Tensor:
         """See `Sequential`."""
         (b, w), d = items.shape, self.embedding_size
+        places = (torch.arange(w, device=items.device) + self.max_len - lengths[:, None]).clamp_(max=self.max_len - 1)
 
         def left_out(part: Tensor) -> Tensor:
             return part if draw is None else dropout(part, self.dropout, draw)
 
-        x = left_out(layer_norm(theta[0][items] + theta[1][:w], (d,), theta[2], theta[3]))
+        x = left_out(layer_norm(theta[0][items] + theta[1][places], (d,), theta[2], theta[3]))
         for place in range(6, 6 + _OF_LAYER * self.layers, _OF_LAYER):
             part = theta[place : place + _OF_LAYER]
             mixed = linear(layer_norm(x, (d,), part[0], part[1]), part[2], part[3])

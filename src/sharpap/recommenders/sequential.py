@@ -93,8 +93,11 @@ class Sequential(Settings):
         """Fresh float32 parameters; the first is the (num_items, embedding_size) embedding of items."""
         raise NotImplementedError
 
-    def states(self, theta: list[Tensor], items: Tensor, draw: np.random.Generator | None) -> Tensor:
-        """(b, w, embedding_size) states of (b, w) items, each of its item and those on its left; dropout if `draw` is given."""
+    def states(self, theta: list[Tensor], items: Tensor, lengths: Tensor, draw: np.random.Generator | None) -> Tensor:
+        """(b, w, embedding_size) states of (b, w) items, each of its item and those on its left; dropout if `draw` is given.
+
+        `lengths`: (b,) how many items of each row are read; what is on their right fills the row up.
+        """
         raise NotImplementedError
 
     def fit(
@@ -127,7 +130,8 @@ class Sequential(Settings):
         """Mean cross-entropy of the predictions in some windows."""
         device, real = theta[0].device, torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
         inputs, wanted = (torch.from_numpy(histories.read(starts + shift, lengths)).to(device) for shift in (0, 1))
-        states, wanted = self.states(theta, inputs, draw)[real.to(device)], wanted[real.to(device)]
+        states = self.states(theta, inputs, torch.from_numpy(lengths).to(device), draw)[real.to(device)]
+        wanted = wanted[real.to(device)]
         if self.negatives is None or self.negatives >= histories.num_items:
             total = cross_entropy(states, theta[0], wanted)
         else:
@@ -171,9 +175,9 @@ class SequentialModel(FactorModel):
         with torch.no_grad():
             for part in np.split(order, np.flatnonzero(np.diff(number)) + 1) if len(order) else []:
                 items = torch.from_numpy(histories.read(starts[part], lengths[part])).to(theta[0].device)
-                states = settings.states(theta, items, None)
-                last = torch.from_numpy(lengths[part] - 1).to(states.device)
-                factors[users[part]] = states[torch.arange(len(part), device=states.device), last].cpu().numpy()
+                sizes = torch.from_numpy(lengths[part]).to(items.device)
+                states = settings.states(theta, items, sizes, None)
+                factors[users[part]] = states[torch.arange(len(part), device=items.device), sizes - 1].cpu().numpy()
         kept = [part.cpu().clone() for part in theta]
         return cls(user_factors=factors, item_factors=kept[0].numpy(), log={}, settings=settings, theta=kept)
 
