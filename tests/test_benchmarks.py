@@ -118,8 +118,8 @@ def test_orders_of_fakes_stand_side_by_side_and_differences_are_paired_by_draw(t
     folders, hits = [], []
     for order in ("shuffled", "genuine"):
         results = stress_test(
-            split(timed, seed=0, name="made"), {"random": RandomAttack()},
-            {"sasrec": SASRec(embedding_size=4, epochs=2, max_len=8)} | ({"ease": EASE()} if not folders else {}),
+            split(timed, seed=0, name="made"), attacks={"random": RandomAttack()},
+            victims={"sasrec": SASRec(embedding_size=4, epochs=2, max_len=8)} | ({"ease": EASE()} if not folders else {}),
             out=tmp_path / order, targets=TargetPool(size=3, draws=2), budget=Budget(fake_users=9), ks=(10, 50), seeds=1,
             fake_order=order,
         )  # fmt: skip
