@@ -32,7 +32,8 @@ def own():
 peak_own = 0
 threading.Thread(target=own, daemon=True).start()
 import sharpap.data
-from sharpap.data import profile, read_interactions, stream
+from sharpap.data import profile, read_interactions
+from sharpap.data.reading import stream
 what, path = sys.argv[1:]
 start = time.process_time()
 if what == "inspect":
@@ -40,7 +41,7 @@ if what == "inspect":
     shown = f"{made.users} users, {made.items} items, {made.pairs} pairs"
 elif what == "convert":
     from sharpap.cli.convert import convert_file
-    from sharpap.data import rewrite
+    from sharpap.data.writing import rewrite
     rewrite.STREAM_FROM = 0
     how = dict.fromkeys(("format", "header", "separator", "threshold")) | {"k_core": 0, "duplicates": "merge"}
     convert_file(Path(path), Path(path + ".out.parquet"), how | {"bad_rows": "refuse"}, {}, None, True, True)

@@ -17,7 +17,7 @@ import torch
 
 from sharpap import load
 from sharpap.assess import Experiment, run
-from sharpap.assess.resources import OnRay
+from sharpap.assess.execution.resources import OnRay
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool
 from sharpap.recommenders import WRMF

@@ -22,8 +22,8 @@ from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 
 from sharpap.assess import Results
+from sharpap.assess.folder.save import poison_files
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.store import poison_files
 from sharpap.attacks import RevAdv, SmoothHits
 from sharpap.attacks.poison_io import load_poison
 from sharpap.attacks.profiles import to_csr

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sharpap.assess.detection import detect
+from sharpap.assess.audit.detection import detect
 from sharpap.attacks import Poison
 from sharpap.config import build
 from sharpap.data import load

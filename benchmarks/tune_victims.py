@@ -24,9 +24,9 @@ import numpy as np
 import tomli_w
 
 import sharpap
-from sharpap.assess.candidates import VictimCandidates
 from sharpap.assess.experiment import Experiment
-from sharpap.assess.tune import tune
+from sharpap.assess.tuning.candidates import VictimCandidates
+from sharpap.assess.tuning.tune import tune
 from sharpap.config import build, read_toml
 from sharpap.data import Dataset, LeaveOneOut, load
 from sharpap.metrics import evaluate

@@ -3,7 +3,6 @@
 from implicit.als import AlternatingLeastSquares
 
 import sharpap as sp
-from sharpap.adapters import adapt
 
 
 def main(data="ml-100k", attack=None, **settings):
@@ -12,7 +11,7 @@ def main(data="ml-100k", attack=None, **settings):
     results = sp.stress_test(
         data,
         attacks={"random": sp.RandomAttack(), "sharpap": attack or sp.RevAdv(worst_case=sp.SharpnessAware())},
-        victims={"implicit-als": adapt(model), "wrmf": sp.WRMF()},
+        victims={"implicit-als": sp.adapt(model), "wrmf": sp.WRMF()},
         targets=sp.TargetPool(draws=1),
         **settings,
     )

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 import sharpap as sp
-from sharpap.adapters import TorchModel
 
 
 class TwoTowers(nn.Module):
@@ -37,7 +36,7 @@ def train(model, matrix, seed, epochs=30, batch_size=256):
 
 
 # `sharpap check-recommender torch_model:victim` says whether it is a proper victim; `--victim torch_model:victim` attacks it.
-victim = TorchModel(make=TwoTowers, train=train, score=TwoTowers.forward)
+victim = sp.TorchModel(make=TwoTowers, train=train, score=TwoTowers.forward)
 
 
 def main(data="ml-100k", attack=None, **settings):

@@ -16,7 +16,7 @@ import torch
 from scipy.sparse import csr_array
 
 from sharpap import checkpoints
-from sharpap.assess import cells as cells_module
+from sharpap.assess.work import cells as cells_module
 from sharpap.cli import main
 from sharpap.data import Dataset, load
 from sharpap.errors import DownloadError

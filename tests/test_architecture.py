@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sharpap
+from sharpap.config import REGISTRY
 
 PACKAGE = Path(sharpap.__file__).parent
 ORDER = [
@@ -38,10 +39,45 @@ def test_nothing_imports_from_its_right(path):
         assert imported(path) <= {"cli"} if path.name == "__main__.py" else not imported(path)
 
 
+def imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports anywhere in it, within functions too, but for type checking."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner if inner <= MODULES.keys() else inner | {str(node.module)}
+    return found & MODULES.keys() - {module_of(path)}
+
+
+def module_of(path: Path) -> str:
+    """The name that a file is imported by."""
+    return ".".join(("sharpap", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def test_no_module_imports_itself_through_others():
+    """Those that import no other are taken away, again and again: what is left is a circle, or imports one."""
+    left = {name: imports(path) for name, path in MODULES.items()}
+    while free := {name for name, others in left.items() if not others}:
+        left = {name: others - free for name, others in left.items() if name not in free}
+    assert not left, f"in a circle, or above one: {sorted(left)}"
+
+
 def test_every_public_name_exists_and_importing_the_package_is_free():
     for name in sharpap.__all__:
         assert getattr(sharpap, name) is not None
-    assert set(sharpap.__all__) == set(sharpap._MODULE)
+    named = {made.__name__ for names in REGISTRY.values() for made, _ in names.values()}
+    assert named <= set(sharpap.__all__)
     code = "import sys, sharpap; print({'torch', 'numba', 'polars', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -18,7 +18,7 @@ DIGESTS = """
 import hashlib, json, sys
 import numpy as np
 from dataclasses import fields, replace
-from sharpap.assess.work import Craft, Work
+from sharpap.assess.work.pieces import Craft, Work
 from sharpap.assess import Experiment
 from sharpap.config import build
 from sharpap.data import split, synthetic

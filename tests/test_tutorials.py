@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sharpap as sp
-from sharpap.assess.audit import Audit
+from sharpap.assess.audit.audit import Audit
 from sharpap.data import split, synthetic
 from sharpap.detectors import ProfileSize
 from sharpap.testing import DefenseTests

@@ -12,7 +12,7 @@ from sharpap.attacks.poison_io import load_poison
 from sharpap.config import override, read_toml
 from sharpap.config.recipes import read_recipe
 from sharpap.data import read_interactions, synthetic
-from sharpap.data.profile import profile
+from sharpap.data.inspection.profile import profile
 from sharpap.errors import ConfigError, DataError
 from sharpap.untrusted import MOST_TOML, json_value, read_bytes, toml_table
 

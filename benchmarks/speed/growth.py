@@ -15,7 +15,8 @@ from typing import Any
 from benchmarks.speed.attacks import Work, outer_step
 from benchmarks.speed.child import clear_peak, memory
 
-from sharpap.data import Interactions, read_interactions, stream, synthetic, write_interactions
+from sharpap.data import Interactions, read_interactions, synthetic, write_interactions
+from sharpap.data.reading import stream
 from sharpap.recommenders import WRMF, LightGCN
 
 SWEEPS, EPOCHS = 3, 3

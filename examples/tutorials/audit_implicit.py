@@ -3,8 +3,6 @@
 from implicit.als import AlternatingLeastSquares
 
 import sharpap as sp
-from sharpap.adapters import adapt
-from sharpap.assess.audit import Audit, audit
 from sharpap.report.audit import audit_page
 
 
@@ -16,8 +14,8 @@ def model(factors=64, regularization=10.0, alpha=5.0, iterations=15):
 def main(data="ml-100k", settings=None):
     """The report as Markdown."""
     dataset = sp.load(data) if isinstance(data, str) else data
-    settings = settings or Audit(budgets=(0.01,), pools=("unpopular",), draws=2)
-    return audit_page(audit(dataset, adapt(model()), settings, name="my ALS"))
+    settings = settings or sp.Audit(budgets=(0.01,), pools=("unpopular",), draws=2)
+    return audit_page(sp.audit(dataset, sp.adapt(model()), settings, name="my ALS"))
 
 
 if __name__ == "__main__":

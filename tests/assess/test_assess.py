@@ -13,8 +13,9 @@ from scipy import stats
 
 import sharpap
 from sharpap import progress
-from sharpap.assess import CLEAN, Experiment, Results, run, summary
+from sharpap.assess import CLEAN, Experiment, Results, run
 from sharpap.assess.recipe import experiment_from
+from sharpap.assess.tables import summary
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.config.recipes import names, read_recipe
 from sharpap.data import TargetPool, given, read_interactions, split, synthetic

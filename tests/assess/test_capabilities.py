@@ -12,8 +12,8 @@ from rich.console import Console
 
 import sharpap
 from sharpap.assess import Experiment, Results, run
-from sharpap.assess.landscape import transfer_drops
-from sharpap.assess.reported import Reported, compare
+from sharpap.assess.tables.landscape import transfer_drops
+from sharpap.assess.tables.reported import Reported, compare
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, ContractError

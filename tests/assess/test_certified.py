@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sharpap import Dataset, split, synthetic
-from sharpap.assess.certified import certified
+from sharpap.assess.audit.certified import certified
 from sharpap.attacks import Bandwagon
 from sharpap.defenses import CertifiedBagging
 from sharpap.errors import ConfigError

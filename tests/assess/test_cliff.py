@@ -11,8 +11,8 @@ from markupsafe import escape
 
 import sharpap
 from sharpap.assess import Results
-from sharpap.assess.cliff import Cliffs, beside_bound, verdict
-from sharpap.assess.results import SCHEMA
+from sharpap.assess.rows import SCHEMA
+from sharpap.assess.tables.cliff import Cliffs, beside_bound, verdict
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import EASE, WRMF, ItemKNN, Popularity

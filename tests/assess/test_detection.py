@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sharpap.assess.detection import detect, references, retraining
+from sharpap.assess.audit.detection import detect, references, retraining
 from sharpap.attacks import RandomAttack
 from sharpap.data import load
 from sharpap.metrics import evaluate, hit_ratio

@@ -13,10 +13,11 @@ import torch
 from scipy.sparse import csr_array, vstack
 from scipy.stats import rankdata
 
-from sharpap.assess import Experiment, Results, landscape, run
-from sharpap.assess.cells import CellStore
-from sharpap.assess.landscape import Landscape, correlation, recommendation_loss, transfer_drops
+from sharpap.assess import Experiment, Results, run
 from sharpap.assess.recipe import experiment_from
+from sharpap.assess.tables import landscape
+from sharpap.assess.tables.landscape import Landscape, correlation, recommendation_loss, transfer_drops
+from sharpap.assess.work.cells import CellStore
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.checksums import note_again
@@ -28,7 +29,7 @@ from sharpap.report import html, markdown
 from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Budget
 
-RUNNER = importlib.import_module("sharpap.assess.work")  # `sharpap.assess.run` is the function of that name
+RUNNER = importlib.import_module("sharpap.assess.work.pieces")  # `sharpap.assess.run` is the function of that name
 SMALL = WRMFSurrogate(positive_weight=20.0, reg=20.0, embedding_size=8, epochs=20, precision="float64")
 
 

@@ -10,10 +10,10 @@ from scipy.sparse import csr_array
 
 from sharpap.assess import run
 from sharpap.assess.experiment import Experiment
-from sharpap.assess.order import mean_places, reading_times
+from sharpap.assess.fake_order import mean_places, reading_times
+from sharpap.assess.folder.save import _narrowed
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.store import _narrowed
-from sharpap.assess.work import Train, Work
+from sharpap.assess.work.pieces import Train, Work
 from sharpap.attacks import Poison, RandomAttack
 from sharpap.data import Dataset, Interactions, TargetPool, split, synthetic
 from sharpap.defenses import Bagging, Defended, RemoveSuspicious
@@ -166,7 +166,7 @@ def test_data_without_times_and_unknown_orders_are_refused(dataset):
 
 
 def test_what_is_stored_depends_on_the_order_where_it_is_read(dataset, poison, tmp_path):
-    from sharpap.assess.cells import CellStore
+    from sharpap.assess.work.cells import CellStore
 
     def key(victim: Any, data: Dataset = dataset, fakes: Poison | None = poison, **settings: Any) -> Any:
         draw = -1 if fakes is None else 0

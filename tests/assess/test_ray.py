@@ -20,9 +20,9 @@ from scipy.sparse import csr_array
 
 from sharpap import progress
 from sharpap.assess import Experiment, run
-from sharpap.assess.on_ray import ENVIRONMENT, Ray
-from sharpap.assess.resources import OnRay, Resources, resources_of
-from sharpap.assess.work import Work
+from sharpap.assess.execution.on_ray import ENVIRONMENT, Ray
+from sharpap.assess.execution.resources import OnRay, Resources, resources_of
+from sharpap.assess.work.pieces import Work
 from sharpap.attacks import RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import AttackError, ConfigError
@@ -174,7 +174,7 @@ def test_ray_gives_the_table_of_a_serial_run_and_of_processes(machines, experime
 @needs_ray
 def test_workers_have_no_store(experiment, tmp_path):
     """Another machine has another disk."""
-    from sharpap.assess.cells import CellStore
+    from sharpap.assess.work.cells import CellStore
 
     made = Ray(Work(experiment, CellStore(tmp_path)), 1, OnRay())
     assert made.work.store is not None

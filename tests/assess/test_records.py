@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 
 from sharpap import files, progress
-from sharpap.assess import Experiment, provenance, run
-from sharpap.assess import code as sources
-from sharpap.assess.cells import CellStore, _packed, _unpacked
-from sharpap.assess.code import code_version
-from sharpap.assess.records import RecordStore
-from sharpap.assess.store import poison_path
+from sharpap.assess import Experiment, run
+from sharpap.assess.folder import provenance
+from sharpap.assess.folder.save import poison_path
+from sharpap.assess.work import code_version as sources
+from sharpap.assess.work.cells import CellStore, _packed, _unpacked
+from sharpap.assess.work.code_version import code_version
+from sharpap.assess.work.records import RecordStore
 from sharpap.attacks import Bandwagon, RandomAttack, RevAdv
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, StorageError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.reported import Reported, verdict
 from sharpap.assess.results import Results
+from sharpap.assess.tables.reported import Reported, verdict
 from sharpap.errors import ConfigError
 
 
@@ -39,7 +39,7 @@ def made() -> Results:
             ("pga-sharpap", base),
         ):
             rows.append((attack, "wrmf", draw, 0, "H", 10, -1, value))
-    from sharpap.assess.results import Cell
+    from sharpap.assess.rows import Cell
 
     cells = [Cell(attack=row[0], victim="wrmf", draw=row[2], seed=0) for row in rows]
     return Results(dataset=None, config={}, rows=rows, cells=cells)

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from sharpap.assess import summary
-from sharpap.assess.results import SCHEMA
+from sharpap.assess.rows import SCHEMA
+from sharpap.assess.tables import summary
 
 
 def frame(*rows):

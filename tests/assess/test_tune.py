@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("optuna")
 
 from sharpap import progress
-from sharpap.assess import run, work
+from sharpap.assess import run
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.tune import claim_folder, tune
+from sharpap.assess.tuning.tune import claim_folder, tune
+from sharpap.assess.work import pieces
 from sharpap.attacks import RandomAttack
 from sharpap.data.targets import TargetPool, TuningPool
 from sharpap.errors import ConfigError, DataError, TrainingError
@@ -54,7 +55,7 @@ def test_tuning_targets_are_never_reported_ones(train, seed):
 
 def test_targets_and_seeds_of_attacks_and_victims_are_disjoint_from_the_reported(tmp_path, monkeypatch):
     seen = []
-    craft, fit = RandomAttack.poison, work.fit
+    craft, fit = RandomAttack.poison, pieces.fit
 
     def poison(self, matrix, goal, budget, *, seed):
         seen.append(("attack", seed))
@@ -66,7 +67,7 @@ def test_targets_and_seeds_of_attacks_and_victims_are_disjoint_from_the_reported
         return fit(recommender, matrix, valid, seed=seed, times=times)
 
     monkeypatch.setattr(RandomAttack, "poison", poison)
-    monkeypatch.setattr(work, "fit", train)
+    monkeypatch.setattr(pieces, "fit", train)
     tune(recipe(), FAKES, out=tmp_path, trials=3, draws=3, seeds=2)
     tuned = set(seen)
     seen.clear()

@@ -11,10 +11,10 @@ import pytest
 from scipy.sparse import csr_array
 
 from sharpap.assess import Experiment
-from sharpap.assess.audit import Audit, audit
-from sharpap.assess.cells import CellStore
-from sharpap.assess.exposure import AuditReport, Path, Remedy, Step
-from sharpap.assess.vary import Vary, own_value, quick, read, variants
+from sharpap.assess.audit.audit import Audit, audit
+from sharpap.assess.audit.audit_report import AuditReport, Path, Remedy, Step
+from sharpap.assess.audit.vary import Vary, own_value, quick, read, variants
+from sharpap.assess.work.cells import CellStore
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError

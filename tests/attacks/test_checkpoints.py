@@ -9,7 +9,7 @@ import pytest
 
 from sharpap import checkpoints, progress
 from sharpap.assess import Experiment, run
-from sharpap.assess import cells as cells_module
+from sharpap.assess.work import cells as cells_module
 from sharpap.attacks import DPA2DL, FEO, MomentumStep, Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.attacks.profiles import kept_rows
 from sharpap.data import TargetPool, split, synthetic

@@ -22,11 +22,11 @@ import pytest
 from sharpap import folders, scratch
 from sharpap.adapters.environment import Environment
 from sharpap.assess import Results
-from sharpap.assess.records import RecordStore
-from sharpap.assess.store import OWN
-from sharpap.assess.tune import claim_folder, tune
-from sharpap.data import catalogue
-from sharpap.data.download import download, extract
+from sharpap.assess.folder.save import OWN
+from sharpap.assess.tuning.tune import claim_folder, tune
+from sharpap.assess.work.records import RecordStore
+from sharpap.data.catalogue import datasets, loading
+from sharpap.data.catalogue.download import download, extract
 from sharpap.errors import ConfigError, SharpAPError
 from sharpap.files import replacing, write_text
 from sharpap.scratch import Scratch
@@ -156,7 +156,7 @@ CALLS = {
     "save": lambda there, tmp_path: Results(
         dataset=None, config={}, rows=[], cells=[], sharpness=[], provenance={}
     ).save(there, overwrite=True),
-    "cache": lambda there, _: catalogue.locate(catalogue.ENTRIES["ml-100k"]),
+    "cache": lambda there, _: loading.locate(datasets.ENTRIES["ml-100k"]),
     "download": lambda there, tmp_path: download(table(tmp_path).as_uri(), there / "u.data", "sha256:0"),
     "download through a link": lambda there, tmp_path: download(
         table(tmp_path).as_uri(), there / "dangling", "sha256:" + hashlib.sha256(table(tmp_path).read_bytes()).hexdigest()
@@ -180,7 +180,7 @@ def test_no_function_that_deletes_or_replaces_touches_foreign_files(call, tmp_pa
     shutil.copytree(there, tmp_path / "home" / "recbole", symlinks=True)
     monkeypatch.setenv("SHARPAP_ENV_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
-    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path / "home")
+    monkeypatch.setattr(loading, "cache_home", lambda: tmp_path / "home")
     before = look(tmp_path / "home")
     if call in ALLOWED:
         CALLS[call](there, tmp_path)
@@ -195,10 +195,10 @@ def test_a_cache_folder_that_is_not_ours_is_not_repaired(tmp_path, monkeypatch):
     fill(there)
     (there / "SHA256SUMS").write_text(f"{'0' * 64}  u.data\n")
     monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
-    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
+    monkeypatch.setattr(loading, "cache_home", lambda: tmp_path)
     before = look(tmp_path)
     with pytest.raises(SharpAPError, match=r"u.data in .* is no longer what was downloaded(.|\n)*Move .* away"):
-        catalogue.locate(catalogue.ENTRIES["ml-100k"])
+        loading.locate(datasets.ENTRIES["ml-100k"])
     assert look(tmp_path) == before
 
 

@@ -229,7 +229,7 @@ def test_what_a_killed_save_left_goes(sharpap, tmp_path):
 
 @pytest.mark.parametrize(("number", "word"), [(errno.ENOSPC, "is full"), (errno.EROFS, "cannot be written to")])
 def test_a_disk_that_fails_at_the_end_is_one_message(number, word, sharpap, tmp_path, monkeypatch):
-    import sharpap.assess.store as store
+    import sharpap.assess.folder.save as store
 
     def failing(path, text):
         raise OSError(number, os.strerror(number), str(path))

@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 
 from sharpap.assess import Cell, Results
-from sharpap.assess.saved import check
+from sharpap.assess.folder.load import check
 from sharpap.checksums import SUMS, note
 from sharpap.cli.detect import detect_folder
 from sharpap.cli.run import run_recipe

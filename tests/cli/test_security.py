@@ -18,7 +18,7 @@ from sharpap.attacks import RandomAttack
 from sharpap.attacks.poison_io import load_poison, save_poison
 from sharpap.cli.console import Reporter, safe
 from sharpap.data import read_interactions
-from sharpap.data.download import extract
+from sharpap.data.catalogue.download import extract
 from sharpap.errors import DataError, DownloadError
 from sharpap.threat import Budget, Goal
 
@@ -28,9 +28,10 @@ FORBIDDEN = {
     "marshal.loads", "shelve.open", "pd.read_pickle", "dill.load", "dill.loads", "pickle.Unpickler", "tarfile.open",
     "shutil.unpack_archive", "subprocess.getoutput", "subprocess.getstatusoutput",
 }  # fmt: skip
-UNPICKLES = {"assess/backends.py"}  # what the parent process pickled a moment ago, through a pipe
+UNPICKLES = {"assess/execution/processes.py"}  # what the parent process pickled a moment ago, through a pipe
 RUNS = {
-    "adapters/process.py", "adapters/drivers/guard.py", "adapters/environment.py", "assess/provenance.py", "data/download.py",
+    "adapters/process.py", "adapters/drivers/guard.py", "adapters/environment.py", "assess/folder/provenance.py",
+    "data/catalogue/download.py",
 }  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpap.data import RandomSplit, cache, catalogue, entries, load, read_interactions
-from sharpap.data.download import download, extract, matches
+from sharpap.data import RandomSplit, entries, load, read_interactions
+from sharpap.data.catalogue import cache, datasets, loading
+from sharpap.data.catalogue.download import download, extract, matches
 from sharpap.errors import ConfigError, DataError, DownloadError
 from sharpap.folders import claim
 
@@ -81,8 +82,8 @@ def test_what_is_downloaded_is_what_was_measured(name, data_home, tmp_path, monk
         asked[target.name] = url
         assert matches(data_home / name / target.name, checksum)
 
-    monkeypatch.setattr(catalogue, "download", from_disk)
-    catalogue.ENTRIES[name].sources[0](tmp_path / name)
+    monkeypatch.setattr(datasets, "download", from_disk)
+    datasets.ENTRIES[name].sources[0](tmp_path / name)
     assert set(asked) == {"train.txt", "test.txt"}
     assert all(url.startswith("https://") and url.endswith(f"/{name}/{file}") for file, url in asked.items())
 
@@ -241,13 +242,13 @@ def test_official_archive(server, tmp_path):
     archive = (f"{url}/ml-100k.zip", "md5:" + hashlib.md5(data).hexdigest())
     members = {"ml-100k/u.data": ("u.data", ""), "ml-100k/u.item": ("u.item", "")}
     target = tmp_path / "cache" / "ml-100k"
-    catalogue.from_grouplens(target, archive=archive, members=members)
+    datasets.from_grouplens(target, archive=archive, members=members)
     assert sorted(file.name for file in target.iterdir()) == ["u.data", "u.item"]
     assert [entry.name for entry in target.parent.iterdir()] == ["ml-100k"]
-    made = catalogue.ENTRIES["ml-100k"].prepare(target, catalogue.Options())
+    made = datasets.ENTRIES["ml-100k"].prepare(target, datasets.Options())
     assert made.item_titles == ("Toy & Story (1995)", "Café (1996)")
     with pytest.raises(DownloadError, match=r"checksum of ml-100k/u.data"):
-        catalogue.from_grouplens(tmp_path / "other" / "ml-100k", archive=archive)
+        datasets.from_grouplens(tmp_path / "other" / "ml-100k", archive=archive)
     assert not (tmp_path / "other" / "ml-100k").exists()
 
 
@@ -269,19 +270,19 @@ def test_wheel_of_recbole(tmp_path, monkeypatch):
     options = ("--no-index", "--find-links", str(tmp_path))
     target = tmp_path / "cache" / "ml-100k"
     with pytest.raises(DownloadError, match="checksum"):
-        catalogue.from_recbole_wheel(target, pip_options=options)
+        datasets.from_recbole_wheel(target, pip_options=options)
     assert not target.exists()
     for name in ("INTER", "ITEM"):
-        monkeypatch.setattr(catalogue, name, sha256(b"x"))
-    catalogue.from_recbole_wheel(target, pip_options=options)
+        monkeypatch.setattr(datasets, name, sha256(b"x"))
+    datasets.from_recbole_wheel(target, pip_options=options)
     assert sorted(file.name for file in target.iterdir()) == ["ml-100k.inter", "ml-100k.item"]
     with pytest.raises(DownloadError, match="pip could not fetch"):
-        catalogue.from_recbole_wheel(target, pip_options=("--no-index", "--find-links", str(target)))
+        datasets.from_recbole_wheel(target, pip_options=("--no-index", "--find-links", str(target)))
 
 
 def test_the_order_of_sources_and_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setenv("SHARPAP_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setattr(loading, "cache_home", lambda: tmp_path / "cache")
     asked = []
 
     def failing(name):
@@ -295,21 +296,19 @@ def test_the_order_of_sources_and_the_way_out(tmp_path, monkeypatch):
         asked.append("wheel")
         (folder / "u.data").write_text("1\t1\t5\t10\n")
 
-    entry = catalogue.ENTRIES["ml-100k"]
-    broken = catalogue.replace(entry, sources=(failing("archive"), failing("wheel")))
+    entry = datasets.ENTRIES["ml-100k"]
+    broken = datasets.replace(entry, sources=(failing("archive"), failing("wheel")))
     with pytest.raises(DownloadError, match=r"archive is down.*wheel is down.*--data synthetic"):
-        catalogue.locate(broken)
+        loading.locate(broken)
     assert asked == ["archive", "wheel"]
     asked.clear()
-    assert (
-        catalogue.locate(catalogue.replace(entry, sources=(failing("archive"), working))) == tmp_path / "cache/ml-100k"
-    )
+    assert loading.locate(datasets.replace(entry, sources=(failing("archive"), working))) == tmp_path / "cache/ml-100k"
     assert asked == ["archive", "wheel"]
     asked.clear()
-    catalogue.locate(broken)  # now in the cache
+    loading.locate(broken)  # now in the cache
     (tmp_path / "home" / "ml-100k").mkdir(parents=True)
     (tmp_path / "home" / "ml-100k" / "u.data").write_text("1\t1\t5\t10\n")
-    assert catalogue.locate(broken) == tmp_path / "home" / "ml-100k"
+    assert loading.locate(broken) == tmp_path / "home" / "ml-100k"
     assert asked == []
 
 
@@ -325,9 +324,9 @@ DAMAGE = {
 def test_a_damaged_cache_is_told_put_aside_and_fetched_again(name, case, tmp_path, monkeypatch):
     """A cut or changed `u.data` reads as well as a whole one: without a checksum other data would be used in silence."""
     monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
-    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
+    monkeypatch.setattr(loading, "cache_home", lambda: tmp_path)
     said: list[str] = []
-    monkeypatch.setattr(catalogue.progress, "event", lambda kind, **fields: said.append(fields["message"]))
+    monkeypatch.setattr(loading.progress, "event", lambda kind, **fields: said.append(fields["message"]))
     texts = {"u.data": "1\t1\t5\t10\n2\t2\t5\t10\n", "u.item": "1|Toy Story|x\n"}
 
     def fetch(folder):
@@ -337,36 +336,36 @@ def test_a_damaged_cache_is_told_put_aside_and_fetched_again(name, case, tmp_pat
     def down(folder):
         raise DownloadError("The server is down.")
 
-    entry = catalogue.replace(catalogue.ENTRIES["ml-100k"], sources=(fetch,))
-    folder = catalogue.locate(entry)
-    assert catalogue.locate(catalogue.replace(entry, sources=(down,))) == folder
+    entry = datasets.replace(datasets.ENTRIES["ml-100k"], sources=(fetch,))
+    folder = loading.locate(entry)
+    assert loading.locate(datasets.replace(entry, sources=(down,))) == folder
     assert said == []
     DAMAGE[case](folder / name)
     with pytest.raises(DownloadError, match=rf"{name} in .* is no longer what was downloaded; The server is down"):
-        catalogue.locate(catalogue.replace(entry, sources=(down,)))
+        loading.locate(datasets.replace(entry, sources=(down,)))
     assert case == "gone" or (folder / f"{name}.damaged").is_file()
     assert [line for line in said if name in line and "fetched again" in line]
-    assert catalogue.locate(entry) == folder
+    assert loading.locate(entry) == folder
     assert {name: (folder / name).read_text() for name in texts} == texts
-    assert catalogue.locate(catalogue.replace(entry, sources=(down,))) == folder
+    assert loading.locate(datasets.replace(entry, sources=(down,))) == folder
 
 
 def test_a_cache_folder_without_checksums_is_sealed_if_ours_and_else_left_alone(tmp_path, monkeypatch):
     monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
-    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
+    monkeypatch.setattr(loading, "cache_home", lambda: tmp_path)
     folder = tmp_path / "ml-100k"
     folder.mkdir()
     (folder / "u.data").write_text("1\t1\t5\t10\n")
-    entry = catalogue.replace(catalogue.ENTRIES["ml-100k"], sources=())
-    assert catalogue.locate(entry) == folder
+    entry = datasets.replace(datasets.ENTRIES["ml-100k"], sources=())
+    assert loading.locate(entry) == folder
     assert [path.name for path in folder.iterdir()] == ["u.data"]
     (folder / "u.data").rename(tmp_path / "u.data")
     claim(folder, "dataset")
     (tmp_path / "u.data").rename(folder / "u.data")
-    assert catalogue.locate(entry) == folder
+    assert loading.locate(entry) == folder
     (folder / "SHA256SUMS").write_text("nonsense")
     with pytest.raises(DownloadError, match="SHA256SUMS in"):
-        catalogue.locate(entry)
+        loading.locate(entry)
     assert (folder / "u.data").is_file()
 
 
@@ -385,17 +384,17 @@ def test_a_file_in_the_way_of_a_download_is_never_replaced(server, tmp_path):
 
 def test_a_file_that_somebody_put_into_a_cache_folder_is_not_taken_for_a_damaged_one(tmp_path, monkeypatch):
     monkeypatch.delenv("SHARPAP_DATA_HOME", raising=False)
-    monkeypatch.setattr(catalogue, "cache_home", lambda: tmp_path)
-    entry = catalogue.replace(
-        catalogue.ENTRIES["ml-100k"], sources=(lambda folder: (folder / "u.data").write_text("1\t1\t5\t10\n"),)
+    monkeypatch.setattr(loading, "cache_home", lambda: tmp_path)
+    entry = datasets.replace(
+        datasets.ENTRIES["ml-100k"], sources=(lambda folder: (folder / "u.data").write_text("1\t1\t5\t10\n"),)
     )
     folder = tmp_path / "ml-100k"
     claim(folder, "dataset")
     for text in ("my notes", "my notes, longer"):
         (folder / "notes.txt").write_text(text)
-        assert catalogue.locate(entry) == folder
+        assert loading.locate(entry) == folder
         (folder / "u.data").write_text("damaged")
-        assert catalogue.locate(entry) == folder
+        assert loading.locate(entry) == folder
         assert (folder / "notes.txt").read_text() == text
 
 

@@ -16,11 +16,12 @@ import scipy.sparse
 from sharpap.assess.recipe import experiment_from
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import read_toml
-from sharpap.data import read_interactions, stream, synthetic
-from sharpap.data.footer import claimed, refuse_bomb
-from sharpap.data.layout import detect
-from sharpap.data.profile import profile
-from sharpap.data.stream import read_streamed
+from sharpap.data import read_interactions, synthetic
+from sharpap.data.form.layout import detect
+from sharpap.data.form.parquet_footer import claimed, refuse_bomb
+from sharpap.data.inspection.profile import profile
+from sharpap.data.reading import stream
+from sharpap.data.reading.stream import read_streamed
 from sharpap.errors import ConfigError, DataError
 
 TEXT = {

@@ -18,7 +18,7 @@ import scipy.sparse
 import sharpap
 import sharpap.data
 from sharpap.data import Columns, Profile, profile, read_interactions
-from sharpap.data.structure import Pairs, equal_profiles, gini
+from sharpap.data.reading.pairs import Pairs, equal_profiles, gini
 from sharpap.errors import DataError
 
 

@@ -8,7 +8,8 @@ import shlex
 import pytest
 from public_forms import FORMS, Form
 
-from sharpap.data import Columns, Interactions, load, profile, read_interactions, stream
+from sharpap.data import Columns, Interactions, load, profile, read_interactions
+from sharpap.data.reading import stream
 from sharpap.errors import ConfigError, DataError
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sharpap.cli.profile import lines_of
 from sharpap.data import Columns, profile, read_interactions
-from sharpap.data.columns import MOST_COLUMNS
+from sharpap.data.reading.columns import MOST_COLUMNS
 from sharpap.errors import MOST_SAID, DataError, SharpAPError, listed
 
 LONG = 1500

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharpap.data import Interactions, coded, read_interactions, rewrite, scan, stream, write_interactions
-from sharpap.data.columns import columns_of, meaning_in
-from sharpap.data.layout import detect
+from sharpap.data import Interactions, read_interactions, write_interactions
+from sharpap.data.form.layout import detect
+from sharpap.data.reading import encode, lazy_table, stream
+from sharpap.data.reading.columns import columns_of, meaning_in
+from sharpap.data.writing import rewrite
 from sharpap.errors import DataError
 
 ID = st.text(alphabet='ab1 ";\n,é', min_size=0, max_size=3)
@@ -69,7 +71,7 @@ def test_streamed_is_the_same_with_bad_rows_dropped(form, threshold, rows, monke
 @pytest.mark.parametrize("kind", ["numbers", "texts"])
 def test_ids_counted_over_many_batches_are_those_of_pandas(kind, monkeypatch, tmp_path):
     """Batches so small that what was counted is merged dozens of times, while new ids still come."""
-    for module in (scan, coded):
+    for module in (lazy_table, encode):
         monkeypatch.setattr(module, "BATCH", 16)
     generator = np.random.default_rng(1)
     rows = pd.DataFrame(generator.integers(0, [400, 30, 6], size=(3000, 3)), columns=["user_id", "item_id", "rating"])
@@ -77,11 +79,11 @@ def test_ids_counted_over_many_batches_are_those_of_pandas(kind, monkeypatch, tm
         rows["user_id"] = "é" + rows["user_id"].astype(str)
     rows.to_csv(tmp_path / "x.csv", index=False)
     layout = detect(tmp_path / "x.csv")
-    with scan.rows_of(tmp_path / "x.csv", layout) as found:
+    with lazy_table.rows_of(tmp_path / "x.csv", layout) as found:
         meaning = meaning_in(found.frame, layout, None, tmp_path / "x.csv", look=False)
         columns, _ = columns_of(found.frame, layout, meaning, tmp_path / "x.csv")
-        made = coded.code(found.frame, columns, layout, tmp_path / "x.csv")
-        numbers = made.coded().select("user", "item").collect(engine="streaming").sort("user", "item")
+        made = encode.encode(found.frame, columns, layout, tmp_path / "x.csv")
+        numbers = made.numbered().select("user", "item").collect(engine="streaming").sort("user", "item")
     for ids, name in ((made.users, "user_id"), (made.items, "item_id")):
         wanted = rows.groupby(name)["rating"].agg(["size", "max"]).sort_index()
         assert ids["id"].to_list() == wanted.index.tolist()
@@ -133,9 +135,9 @@ def test_streamed_errors_name_the_same_line(text, line, monkeypatch, tmp_path):
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_large_table_is_rewritten_as_its_interactions_are_written(suffix, timed, monkeypatch, tmp_path):
     """Rows in any order, repeats with other times, ranges of few rows: against the way through memory."""
-    monkeypatch.setattr("sharpap.data.spill.RANGE_ROWS", 50)
-    monkeypatch.setattr("sharpap.data.spill.MOST_FILES", 1000)
-    monkeypatch.setattr("sharpap.data.structure.BLOCK", 64)
+    monkeypatch.setattr("sharpap.data.reading.external_sort.RANGE_ROWS", 50)
+    monkeypatch.setattr("sharpap.data.reading.external_sort.MOST_FILES", 1000)
+    monkeypatch.setattr("sharpap.data.reading.pairs.BLOCK", 64)
     monkeypatch.setattr(rewrite, "BLOCK", 64)
     draw = np.random.default_rng(0)
     table = {

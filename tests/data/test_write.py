@@ -11,7 +11,8 @@ import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharpap.data import Interactions, profile, read_interactions, write, write_interactions
+from sharpap.data import Interactions, profile, read_interactions, write_interactions
+from sharpap.data.writing import write
 from sharpap.errors import ConfigError, DataError
 
 SUFFIXES = (".npz", ".parquet", ".csv", ".tsv", ".inter")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
-from sharpap.assess.detection import usable
+from sharpap.assess.audit.detection import usable
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.config import build
 from sharpap.data.interactions import canonical_csr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
-from sharpap.assess.detection import detect
+from sharpap.assess.audit.detection import detect
 from sharpap.attacks import CopyAttack
 from sharpap.detectors import FAP, ProfileSize, RarityDeviation, suspicion
 from sharpap.errors import ConfigError

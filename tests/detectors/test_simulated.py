@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sharpap.assess.detection import detect, unseen
+from sharpap.assess.audit.detection import detect, unseen
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.config import build
 from sharpap.config.registry import name_of

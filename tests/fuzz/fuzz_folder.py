@@ -21,9 +21,9 @@ from fuzz_mutate import ODD, Case, bomb, mutated_bytes, odd_columns, with_odd_he
 from rich.console import Console
 
 from sharpap.assess import Cell, Results
-from sharpap.assess.cells import CellStore, _packed
-from sharpap.assess.landscape import LANDSCAPES, Landscape
-from sharpap.assess.results import rows_of
+from sharpap.assess.rows import rows_of
+from sharpap.assess.tables.landscape import LANDSCAPES, Landscape
+from sharpap.assess.work.cells import CellStore, _packed
 from sharpap.checksums import SUMS
 from sharpap.cli.console import safe
 from sharpap.cli.results import Query, means
@@ -254,7 +254,7 @@ _READ: dict[str, Callable[[CellStore], Any]] = {
 
 
 def _state(content: bytes) -> Any:
-    from sharpap.assess.cells import _unpacked
+    from sharpap.assess.work.cells import _unpacked
 
     return _unpacked(content)
 

@@ -11,9 +11,9 @@ import torch
 from scipy.sparse import csr_array
 
 from sharpap import checkpoints, progress
-from sharpap.assess import cells as cells_module
 from sharpap.assess import run
 from sharpap.assess.experiment import Experiment
+from sharpap.assess.work import cells as cells_module
 from sharpap.attacks import RandomAttack
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import (

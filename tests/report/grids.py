@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sharpap.assess.results import Cell, Results
+from sharpap.assess.results import Results
+from sharpap.assess.rows import Cell
 
 
 def grid(attacks: int, victims: int, *, draws: int = 1, seeds: int = 1, ks=(10, 20, 50), targets: int = 2) -> Results:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from grids import grid
 
-from sharpap.assess.results import Cell, Results
+from sharpap.assess.results import Results
+from sharpap.assess.rows import Cell
 from sharpap.report import html
 from sharpap.text import printable
 

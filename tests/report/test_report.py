@@ -19,8 +19,9 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 import sharpap
-from sharpap.assess import Results, summary
-from sharpap.assess.results import Cell
+from sharpap.assess import Results
+from sharpap.assess.rows import Cell
+from sharpap.assess.tables import summary
 from sharpap.attacks import Portfolio, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.recommenders import Popularity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sharpap.assess.results import Cell, Results
+from sharpap.assess.results import Results
+from sharpap.assess.rows import Cell
 from sharpap.report import tradeoff
 from sharpap.report.page import html
 

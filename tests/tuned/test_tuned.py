@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 import sharpap
 from sharpap.assess.recipe import catalogue_name, experiment_from
-from sharpap.assess.standing import BEHIND, standings
+from sharpap.assess.tables.accuracy import BEHIND, standings
 from sharpap.config import build
 from sharpap.config.recipes import read_recipe
 from sharpap.config.registry import REGISTRY

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sharpap.data.arrays import DAMAGED, check_header, most_unpacked
-from sharpap.data.footer import claimed, refuse_bomb
+from sharpap.data.form.arrays import DAMAGED, check_header, most_unpacked
+from sharpap.data.form.parquet_footer import claimed, refuse_bomb
 from sharpap.errors import ContractError, DataError
 from sharpap.recommenders import Capabilities
 

@@ -15,7 +15,7 @@ from sharpap.adapters.command import save_matrix
 from sharpap.adapters.http import post
 from sharpap.adapters.outputs import NONE, TopKLists, check_lists
 from sharpap.adapters.process import check_timeout
-from sharpap.data.arrays import stored_array
+from sharpap.data.form.arrays import stored_array
 from sharpap.errors import ConfigError, ContractError
 from sharpap.recommenders import Capabilities
 from sharpap.untrusted import json_value

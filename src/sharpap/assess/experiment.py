@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sharpap.assess import order
+from sharpap.assess.fake_order import Array, FakeOrder, check_order, reading_times
 from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, TargetPool
 from sharpap.errors import ConfigError
@@ -38,7 +38,7 @@ class Experiment:
         ks: list lengths.
         seed: the root of all randomness.
         sharpness: measure the loss landscape around a fresh surrogate of each poison (`assess.landscape`).
-        fake_order: the order of fakes' items for victims that read order (`assess.order.reading_times`).
+        fake_order: the order of fakes' items for victims that read order (`fake_order.reading_times`).
     """
 
     dataset: Dataset
@@ -51,7 +51,7 @@ class Experiment:
     ks: tuple[int, ...] = (10, 20, 50)
     seed: int = 0
     sharpness: bool = False
-    fake_order: order.FakeOrder = "shuffled"
+    fake_order: FakeOrder = "shuffled"
 
     def __post_init__(self) -> None:
         if not self.victims:
@@ -62,7 +62,7 @@ class Experiment:
             raise ConfigError(f"seed={self.seed} must be 0 or positive.")
         if self.direction not in ("promote", "demote"):
             raise ConfigError(f"direction={self.direction!r} is neither promote nor demote.")
-        order.check(self.fake_order, self.dataset.train, self.readers())
+        check_order(self.fake_order, self.dataset.train, self.readers())
         if CLEAN in self.attacks:
             raise ConfigError(f"An attack cannot be called {CLEAN!r}: that is the clean run.")
         object.__setattr__(self, "ks", tuple(sorted({min(k, self.dataset.num_items) for k in self.ks})))
@@ -106,12 +106,12 @@ class Experiment:
         """The victims that read the order of interactions."""
         return [name for name, victim in self.victims.items() if reads_order(victim)]
 
-    def times(self, victim: str, poison: Poison | None, draw: int) -> order.Array | None:
+    def times(self, victim: str, poison: Poison | None, draw: int) -> Array | None:
         """What a victim that reads order is told of the training data with a poison; None for others."""
         if not reads_order(self.victims[victim]):
             return None
         seed = 0 if poison is None else derive_seed(self.seed, "fake-order", draw)
-        return order.reading_times(self.dataset.train, poison, self.fake_order, seed)
+        return reading_times(self.dataset.train, poison, self.fake_order, seed)
 
     @property
     def num_cells(self) -> int:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sharpap import progress
 from sharpap.assess.experiment import Experiment
-from sharpap.assess.reported import Reported
+from sharpap.assess.tables.reported import Reported
 from sharpap.attacks import Attack, Poison
 from sharpap.attacks.poison_io import load_poison
 from sharpap.config import allowing, build, construct, describe, locate

@@ -6,58 +6,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from sharpap.assess import summary
-from sharpap.assess.cliff import Cliffs, beside_bound
 from sharpap.assess.experiment import CLEAN, Experiment, leading_k
-from sharpap.assess.forms import cliffs_in
-from sharpap.assess.landscape import Landscape, transfer_drops
-from sharpap.assess.reported import Reported, compare
+from sharpap.assess.folder.load import load
+from sharpap.assess.folder.schema import cliffs_in
+from sharpap.assess.rows import CELL_SCHEMA, SCHEMA, Cell, Row
+from sharpap.assess.tables import summary
+from sharpap.assess.tables.cliff import Cliffs, beside_bound
+from sharpap.assess.tables.landscape import Landscape, transfer_drops
+from sharpap.assess.tables.reported import Reported, compare
 from sharpap.attacks import Poison
 from sharpap.config import construct, describe
 from sharpap.data import Dataset
 from sharpap.errors import ConfigError
-from sharpap.metrics import Evaluation, any_hit_ratio, hit_ratio, holm, mean_rank, ndcg
-
-Row = tuple[str, int, int, float | None]
-SCHEMA: dict[str, Any] = {
-    "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "metric": pl.String, "k": pl.Int32,
-    "target": pl.Int32, "value": pl.Float64,
-}  # fmt: skip
-CELL_SCHEMA: dict[str, Any] = {
-    "attack": pl.String, "victim": pl.String, "draw": pl.Int32, "seed": pl.Int32, "error": pl.String, "traceback": pl.String,
-    "attempts": pl.Int64, "train_seconds": pl.Float64, "evaluate_seconds": pl.Float64, "epochs": pl.Int64,
-    "valid_ndcg": pl.Float64,
-}  # fmt: skip
-ALL = -1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One victim training.
-
-    Attributes:
-        attack, victim, draw, seed: which; the clean run has attack "none" and draw -1.
-        error: why it failed, or "".
-        traceback: the frames in which it failed, without the folders they lie in, or "".
-        attempts: how often it was tried.
-        train_seconds, evaluate_seconds: wall time.
-        epochs, valid_ndcg: from the model's own log, if it has one.
-    """
-
-    attack: str
-    victim: str
-    draw: int
-    seed: int
-    error: str = ""
-    traceback: str = ""
-    attempts: int = 1
-    train_seconds: float = 0.0
-    evaluate_seconds: float = 0.0
-    epochs: int | None = None
-    valid_ndcg: float | None = None
+from sharpap.metrics import holm
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -269,17 +232,15 @@ class Results:
         return notebook(self, self.main_k)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the results folder; see `store.save`."""
-        from sharpap.assess.store import save
+        """Write the results folder with its page; see `report.folder.save`."""
+        from sharpap.report.folder import save
 
         return save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path) -> Results:
-        """Read a results folder; see `saved.load`."""
-        from sharpap.assess.saved import load
-
-        return load(Path(folder))
+        """Read a results folder; see `folder.load`."""
+        return cls(dataset=None, **load(Path(folder)))
 
 
 def _names(table: Any, option: str) -> bool:
@@ -287,48 +248,6 @@ def _names(table: Any, option: str) -> bool:
     if isinstance(table, dict):
         return option in table or any(_names(each, option) for each in table.values())
     return isinstance(table, list) and any(_names(each, option) for each in table)
-
-
-def rows_of(
-    found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool, fakes: int = 0,
-    segment: np.ndarray | None = None,
-) -> list[Row]:  # fmt: skip
-    """The measurements of one evaluation; `clean` gives the rank shift, `fakes` the number that "reach" is for.
-
-    `segment` are the rows of the evaluated users that the goal names, if it does. What the victim cannot tell is None.
-    """
-    rows: list[Row] = []
-    can = found.capabilities
-
-    def per_target(metric: str, k: int, values: np.ndarray | None) -> None:
-        if values is None:
-            rows.extend((metric, k, target, None) for target in (ALL, *map(int, found.targets)))
-            return
-        known = values[~np.isnan(values)]
-        rows.append((metric, k, ALL, float(known.mean()) if len(known) else float("nan")))
-        rows.extend((metric, k, int(t), float(v)) for t, v in zip(found.targets, values, strict=True))
-
-    for k in ks:
-        known = can.reaches(k)
-        per_target("H", k, hit_ratio(found.ranks, k) if known else None)
-        per_target("N", k, ndcg(found.ranks, k) if known else None)
-        rows.append(("anyH", k, ALL, any_hit_ratio(found.ranks, k) if known else None))
-        if segment is not None:
-            per_target("segmentH", k, hit_ratio(found.ranks[segment], k) if known else None)
-            per_target("segmentN", k, ndcg(found.ranks[segment], k) if known else None)
-        if found.reach is not None and fakes <= found.reach.fakes[-1]:
-            per_target("reach", k, found.reach.share(fakes, k))
-    ranks = mean_rank(found.ranks) if can.top_k is None else None
-    per_target("rank", 0, ranks)
-    if clean is not None:
-        both = ranks is not None and clean.capabilities.top_k is None
-        per_target("rank_shift", 0, ranks - mean_rank(clean.ranks) if both else None)
-    if with_utility:
-        unknown = [k for k in ks if not can.reaches(k)] if found.num_test_users else []
-        for metric, values in (("Recall", found.recall), ("NDCG", found.ndcg)):
-            rows += [(metric, k, ALL, value) for k, value in values.items()]
-            rows += [(metric, k, ALL, None) for k in unknown]
-    return rows
 
 
 def experiment_config(experiment: Experiment) -> dict[str, Any]:

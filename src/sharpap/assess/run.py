@@ -12,16 +12,17 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sharpap import progress
-from sharpap.assess.backends import backend as chosen
-from sharpap.assess.backends import work_through
-from sharpap.assess.cells import CellStore
-from sharpap.assess.cliff import cliffs
+from sharpap.assess.execution.backend import work_through
+from sharpap.assess.execution.choice import backend as chosen
+from sharpap.assess.execution.resources import OnRay
 from sharpap.assess.experiment import CLEAN, Experiment
-from sharpap.assess.landscape import Landscape
-from sharpap.assess.provenance import Watch
-from sharpap.assess.resources import OnRay
-from sharpap.assess.results import Cell, Results, Row, experiment_config, rows_of
-from sharpap.assess.work import Craft, Explore, Made, Piece, Train, Work
+from sharpap.assess.folder.provenance import Watch
+from sharpap.assess.results import Results, experiment_config
+from sharpap.assess.rows import Cell, Row, rows_of
+from sharpap.assess.tables.cliff import cliffs
+from sharpap.assess.tables.landscape import Landscape
+from sharpap.assess.work.cells import CellStore
+from sharpap.assess.work.pieces import Craft, Explore, Made, Piece, Train, Work
 from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, load
 from sharpap.errors import AttackError, TrainingError

@@ -12,10 +12,10 @@ import polars as pl
 from scipy.sparse import csr_array
 
 from sharpap.attacks.poison import Poison
-from sharpap.data.arrays import stored_arrays
+from sharpap.data.form.arrays import stored_arrays
 from sharpap.data.interactions import Interactions
-from sharpap.data.read import read_interactions
-from sharpap.data.write import check_ids
+from sharpap.data.reading.read import read_interactions
+from sharpap.data.writing.write import check_ids
 from sharpap.errors import DataError
 from sharpap.files import replacing, write_text
 from sharpap.threat import Direction, Goal

@@ -18,7 +18,7 @@ from sharpap.attacks.profiles import from_lists, kept_rows
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.scan import scan_scores
 from sharpap.attacks.worst_case import SharpnessAware
-from sharpap.data.matrix import fits_together
+from sharpap.data.reading.matrix import fits_together
 from sharpap.errors import ConfigError
 from sharpap.recommenders import BPRMF, WRMF, LightGCN, Recommender, Scorer, SimGCL
 from sharpap.recommenders.calls import fit, score_blocks

@@ -11,14 +11,14 @@ from typing import Any
 from rich.markdown import Markdown
 
 from sharpap import folders
-from sharpap.assess.audit import Audit, audit
-from sharpap.assess.candidates import with_values
-from sharpap.assess.cells import CellStore
-from sharpap.assess.exposure import Value
+from sharpap.assess.audit.audit import Audit, audit
+from sharpap.assess.audit.audit_report import Value
+from sharpap.assess.audit.vary import own_value, quick, read, variants
+from sharpap.assess.folder.save import CELLS
 from sharpap.assess.recipe import catalogue_name, dataset_from
-from sharpap.assess.records import QUARANTINE
-from sharpap.assess.store import CELLS
-from sharpap.assess.vary import own_value, quick, read, variants
+from sharpap.assess.tuning.candidates import with_values
+from sharpap.assess.work.cells import CellStore
+from sharpap.assess.work.records import QUARANTINE
 from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in

@@ -7,7 +7,7 @@ import json
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.assess.certified import KINDS, Certified, certified
+from sharpap.assess.audit.certified import KINDS, Certified, certified
 from sharpap.assess.recipe import dataset_from
 from sharpap.cli.check import named
 from sharpap.cli.console import reporting, stdout

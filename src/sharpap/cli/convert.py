@@ -9,10 +9,11 @@ from typing import Any, get_args
 import typer
 
 from sharpap.cli.rows import rows_taken
-from sharpap.data import Columns, Interactions, read_interactions, rewrite, write_interactions
-from sharpap.data.layout import Format
-from sharpap.data.table import BadRows, Duplicates
-from sharpap.data.write import check_target
+from sharpap.data import Columns, Interactions, read_interactions, write_interactions
+from sharpap.data.form.layout import Format
+from sharpap.data.reading.table import BadRows, Duplicates
+from sharpap.data.writing import rewrite
+from sharpap.data.writing.write import check_target
 from sharpap.errors import ConfigError, suggest
 from sharpap.text import printable
 

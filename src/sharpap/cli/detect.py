@@ -13,11 +13,11 @@ from rich.text import Text
 from scipy.sparse import csr_array
 
 from sharpap.assess import CLEAN
-from sharpap.assess.detection import Detection, detect, references, retraining, usable
+from sharpap.assess.audit.detection import Detection, detect, references, retraining, usable
 from sharpap.assess.experiment import leading_k
+from sharpap.assess.folder.load import check
+from sharpap.assess.folder.save import poison_path
 from sharpap.assess.recipe import catalogue_name, dataset_from, with_tuned
-from sharpap.assess.saved import check
-from sharpap.assess.store import poison_path
 from sharpap.attacks import Poison, RandomAttack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.checksums import note_again

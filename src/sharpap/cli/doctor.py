@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 from scipy.sparse import csr_array
 
-from sharpap.assess.provenance import machine
+from sharpap.assess.folder.provenance import machine
 from sharpap.cli.console import stdout
 from sharpap.data import synthetic
-from sharpap.data.catalogue import cache_home, entries
+from sharpap.data.catalogue.loading import cache_home, entries
 from sharpap.kernels import Pattern, sddmm, spmm, topk
 
 Check = tuple[str, str, bool]

@@ -10,8 +10,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from sharpap.assess.folder.save import REPORT
 from sharpap.assess.recipe import dataset_from
-from sharpap.assess.store import REPORT
 from sharpap.checksums import note_again
 from sharpap.cli.console import loaded, reporting, stdout
 from sharpap.cli.run import summary_json

@@ -11,9 +11,9 @@ import typer
 
 from sharpap.cli.convert import reading
 from sharpap.data import entries
-from sharpap.data.content import BLANKS, SEPARATORS
-from sharpap.data.profile import Profile, profile
-from sharpap.data.ratings import Ratings
+from sharpap.data.form.content import BLANKS, SEPARATORS
+from sharpap.data.inspection.profile import Profile, profile
+from sharpap.data.inspection.ratings import Ratings
 from sharpap.errors import DataError
 from sharpap.text import printable
 

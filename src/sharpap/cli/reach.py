@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.assess import stress_test
-from sharpap.assess.cliff import Cliffs
 from sharpap.assess.recipe import dataset_from
+from sharpap.assess.tables.cliff import Cliffs
 from sharpap.cli.check import named
 from sharpap.cli.console import reporting, stdout
 from sharpap.data import TargetPool

@@ -11,8 +11,9 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
-from sharpap.assess import Results, summary
+from sharpap.assess import Results
 from sharpap.assess.experiment import CLEAN
+from sharpap.assess.tables import summary
 from sharpap.cli.console import finite, loaded, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing

@@ -11,11 +11,11 @@ from typing import Any
 
 from sharpap import folders, tracking
 from sharpap.assess import Experiment, Results, run
-from sharpap.assess.cells import CellStore
+from sharpap.assess.execution.resources import OnRay
+from sharpap.assess.folder.save import CELLS, OWN, POISONS, check_continues, check_folder, poison_path
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.records import QUARANTINE
-from sharpap.assess.resources import OnRay
-from sharpap.assess.store import CELLS, OWN, POISONS, check_continues, check_folder, poison_path
+from sharpap.assess.work.cells import CellStore
+from sharpap.assess.work.records import QUARANTINE
 from sharpap.attacks.poison_io import direction_of, load_poison
 from sharpap.cli.console import finite, reporting, stdout
 from sharpap.cli.own_code import only_victims

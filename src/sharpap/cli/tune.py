@@ -10,8 +10,8 @@ import polars as pl
 from rich.table import Table
 
 from sharpap import folders
-from sharpap.assess.study import Tuned
-from sharpap.assess.tune import BEST, OWN, TRIALS, claim_folder, tune
+from sharpap.assess.tuning.study import Tuned
+from sharpap.assess.tuning.tune import BEST, OWN, TRIALS, claim_folder, tune
 from sharpap.cli.console import reporting, stdout
 from sharpap.cli.own_code import own_names
 from sharpap.cli.settings import apply

@@ -4,11 +4,10 @@ numba on the CPU, torch on a GPU; `sddmm`, `spmm` and `spmm_t` are each other's 
 differentiated as often as one likes. No array of size rows x columns is ever made.
 """
 
+from sharpap.kernels.autograd import sddmm, spmm, spmm_t
 from sharpap.kernels.csr import Pattern, stored
 from sharpap.kernels.ranking import hits, recall_ndcg
-from sharpap.kernels.sddmm import sddmm
 from sharpap.kernels.search import topk
-from sharpap.kernels.spmm import spmm, spmm_t
 from sharpap.kernels.tiles import ranks_and_lists
 from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks, topk_scores
 

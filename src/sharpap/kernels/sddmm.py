@@ -1,4 +1,4 @@
-"""SDDMM: scores on the entries of a pattern, differentiable as often as one likes."""
+"""SDDMM: scores on the entries of a pattern; `autograd` makes it differentiable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpap.kernels.csr import Pattern, check_dense
+from sharpap.kernels.csr import Pattern
 from sharpap.kernels.prefetch import AHEAD, prefetch
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -76,42 +76,3 @@ def forward(pattern: Pattern, U: Tensor, V: Tensor) -> Tensor:
         U.contiguous().numpy(), V.contiguous().numpy(), out.numpy(),
     )  # fmt: skip
     return out
-
-
-class _SDDMM(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, pattern: Pattern, U: Tensor, V: Tensor) -> Tensor:
-        ctx.pattern = pattern
-        ctx.save_for_backward(U, V)
-        return forward(pattern, U.detach(), V.detach())
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        from sharpap.kernels.spmm import spmm, spmm_t
-
-        U, V = ctx.saved_tensors
-        needs = ctx.needs_input_grad
-        return (
-            None,
-            spmm(ctx.pattern, grad, V) if needs[1] else None,
-            spmm_t(ctx.pattern, grad, U) if needs[2] else None,
-        )
-
-
-def sddmm(pattern: Pattern, U: Tensor, V: Tensor) -> Tensor:
-    """Inner products on a pattern: out[e] = <U[row of e], V[column of e]>.
-
-    Args:
-        pattern: of shape (n, m).
-        U: (n, d) float32 or float64.
-        V: (m, d) of the same type and device.
-
-    Returns:
-        (nnz,) in the pattern's entry order. O(nnz d) time, O(nnz) memory.
-
-    Raises:
-        ContractError: shapes, types or devices do not fit.
-    """
-    check_dense("U", U, pattern.shape[0], pattern)
-    check_dense("V", V, pattern.shape[1], pattern, like=U)
-    return _SDDMM.apply(pattern, U, V)  # pyright: ignore[reportReturnType]

@@ -22,10 +22,9 @@ import torch
 from torch import Tensor
 
 from sharpap.kernels import lanes
+from sharpap.kernels.autograd import sddmm, spmm, spmm_t
 from sharpap.kernels.csr import Pattern
 from sharpap.kernels.prefetch import AHEAD, prefetch
-from sharpap.kernels.sddmm import sddmm
-from sharpap.kernels.spmm import spmm, spmm_t
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _FAST = {"reassoc", "contract", "nsz", "arcp"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sharpap.assess.standing import BEHIND
+from sharpap.assess.tables.accuracy import BEHIND
 from sharpap.report.markdown import escaped, table
 from sharpap.report.shares import change, in_brackets, percent
 from sharpap.text import printable
 
 if TYPE_CHECKING:
-    from sharpap.assess.exposure import AuditReport, Path, Remedy, Step, Value
+    from sharpap.assess.audit.audit_report import AuditReport, Path, Remedy, Step, Value
 
 REMEDIES = ("remedy", "fakes caught", "genuine users lost", "lists with a target", "change of NDCG")
 UNTRIED = "No other setting of the recommender was tried: --vary NAME=VALUE,VALUE trains it with other values of one."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from sharpap.assess.standing import BEHIND
+from sharpap.assess.tables.accuracy import BEHIND
 from sharpap.report import advice
 from sharpap.report.charts import Bar, Mark, Series, intervals, lines
 from sharpap.report.markdown import escaped, table
@@ -15,7 +15,7 @@ from sharpap.report.shares import change, in_brackets, percent, share_of
 from sharpap.report.template import render
 
 if TYPE_CHECKING:
-    from sharpap.assess.exposure import AuditReport, Exposure
+    from sharpap.assess.audit.audit_report import AuditReport, Exposure
     from sharpap.metrics import Interval
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
     """Transfer matrix and paired comparison of a metric of targets, sharpness, accuracy and costs at list length k."""
-    from sharpap.assess import summary
+    from sharpap.assess.tables import summary
 
     k = k or results.main_k
     parts = [
@@ -81,7 +81,7 @@ def escaped(text: str) -> str:
 
 
 def _transfer(results: Results, metric: str, k: int) -> str:
-    from sharpap.assess.standing import standings
+    from sharpap.assess.tables.accuracy import standings
 
     found = results.transfer_matrix(metric, k)
     torn = results.torn

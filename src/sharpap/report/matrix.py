@@ -105,7 +105,7 @@ class _Grid:
 
     def figures(self, metric: str, k: int) -> dict[str, Any]:
         """Mean and half interval of every cell, the same of its difference from the clean run, p, and n."""
-        from sharpap.assess import summary
+        from sharpap.assess.tables import summary
 
         results = self.results
         level = results.transfer_matrix(metric, k)

@@ -16,7 +16,7 @@ from sharpap.report.template import island, number, render
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results
-    from sharpap.assess.standing import Standing
+    from sharpap.assess.tables.accuracy import Standing
 
 
 def write_html(results: Results, path: Path) -> Path:
@@ -38,8 +38,8 @@ def notes(results: Results) -> list[str]:
         found.append(
             "Target draws share items, since the pool holds too few: they are not independent, and the intervals too narrow."
         )
-    from sharpap.assess.cliff import verdict
-    from sharpap.assess.standing import remarks, standings
+    from sharpap.assess.tables.accuracy import remarks, standings
+    from sharpap.assess.tables.cliff import verdict
 
     found += remarks(standings(results, results.main_k))
     beside = results.beside_bound
@@ -79,7 +79,7 @@ def inapplicable(results: Results) -> str:
 
 def context(results: Results) -> dict[str, Any]:
     """Everything the template shows."""
-    from sharpap.assess.standing import standings
+    from sharpap.assess.tables.accuracy import standings
 
     provenance = results.provenance
     figures = provenance.get("figures", {"attacks": {}, "targets": {}, "genuine": None})
@@ -134,8 +134,8 @@ def headline(results: Results, k: int) -> dict[str, Any] | None:
     Of victims that are far from the best accuracy only where there is no other: what they show says little. Moved: upwards, or
     downwards where the attacks demote; the highest, or lowest, where two moved as far.
     """
-    from sharpap.assess import summary
-    from sharpap.assess.standing import standings
+    from sharpap.assess.tables import summary
+    from sharpap.assess.tables.accuracy import standings
 
     table = results.transfer_matrix("H", k)
     attacked = table.filter(pl.col("attack") != CLEAN).drop_nulls("mean").drop_nans("mean").to_dicts()

@@ -12,15 +12,15 @@ from sharpap.report.matrix import CLEAN
 from sharpap.report.template import number
 
 if TYPE_CHECKING:
-    from sharpap.assess.cliff import Cliffs
     from sharpap.assess.results import Results
+    from sharpap.assess.tables.cliff import Cliffs
 
 DRAWN = 8  # victims in the chart, at most
 
 
 def section(results: Results, k: int) -> dict[str, Any] | None:
     """Everything the template shows of reach; None where no bound is known, or none was kept."""
-    from sharpap.assess.cliff import verdict
+    from sharpap.assess.tables.cliff import verdict
 
     found = results.cliffs
     if found is None:

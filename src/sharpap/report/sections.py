@@ -87,7 +87,7 @@ def _pair(attack: str, base: str, rows: list[dict[str, Any]], *, whole: bool) ->
 
 def utility(results: Results, k: int) -> dict[str, Any]:
     """Accuracy before and after: a row for every attack on every victim; of a large grid, one for every victim."""
-    from sharpap.assess import summary
+    from sharpap.assess.tables import summary
 
     frame = results.frame
     found = summary.utility(frame, results.attacks, results.victims, metric="NDCG", k=k).to_dicts()

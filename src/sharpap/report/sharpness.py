@@ -11,8 +11,8 @@ from sharpap.report.charts import Mark, Series, legend, mean_of_draws, style
 from sharpap.report.planes import curves, heat_map, scatter
 
 if TYPE_CHECKING:
-    from sharpap.assess.landscape import Landscape
     from sharpap.assess.results import Results
+    from sharpap.assess.tables.landscape import Landscape
 
 FLOOR = -1.0
 ALONG = "step along a random direction"
@@ -51,7 +51,7 @@ def summary(results: Results) -> list[dict[str, Any]]:
 
 def caption(results: Results) -> str:
     """What the scatter says, in plain words."""
-    from sharpap.assess.landscape import correlation
+    from sharpap.assess.tables.landscape import correlation
 
     table = results.sharpness_table
     found = correlation(table)

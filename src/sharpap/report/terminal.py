@@ -79,7 +79,7 @@ def transfer_table(results: Results, metric: str, k: int) -> Table:
         for victim in results.victims
     }
     torn = results.torn
-    from sharpap.assess.standing import standings
+    from sharpap.assess.tables.accuracy import standings
 
     found = standings(results, k) if metric == "H" else {}
     for attack in [CLEAN, *results.attacks]:
@@ -127,7 +127,7 @@ def reported_table(results: Results) -> Table:
 
 def utility_table(results: Results, k: int, turned: bool = False) -> Table:
     """NDCG@k of genuine users before and after: victims x attacks, or `turned` as the transfer matrix stands."""
-    from sharpap.assess import summary
+    from sharpap.assess.tables import summary
 
     found = summary.utility(results.frame, results.attacks, results.victims, metric="NDCG", k=k)
     lines = [["victim", "no attack", *results.attacks]]

@@ -53,7 +53,7 @@ class Point:
 
 def points(results: Results, k: int) -> list[Point]:
     """By victim, of those whose accuracy and exposure were measured, the most accurate first."""
-    from sharpap.assess.standing import standings
+    from sharpap.assess.tables.accuracy import standings
 
     measured = results.transfer_matrix("H", k).drop_nulls("mean").drop_nans("mean").to_dicts()
     accuracy = {victim: found.ndcg for victim, found in standings(results, k).items()}

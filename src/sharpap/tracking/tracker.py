@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from sharpap.assess.results import ALL, Results
+from sharpap.assess.results import Results
+from sharpap.assess.rows import ALL
 from sharpap.attacks import Poison
 from sharpap.report.markdown import markdown
 

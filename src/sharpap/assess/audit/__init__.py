@@ -1,0 +1,1 @@
+"""The audit of one recommender: exposure, remedies, detection, certificates."""

@@ -1,0 +1,1 @@
+"""What results are asked for: matrices, comparisons, bounds, sharpness."""

@@ -1,0 +1,1 @@
+"""The pieces of work of a grid, and the store of finished ones."""

@@ -1,0 +1,1 @@
+"""Datasets by name: where their files are found, how they are checked, prepared and split."""

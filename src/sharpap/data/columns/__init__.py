@@ -1,0 +1,1 @@
+"""What stands in the columns of a table, and which of its rows count."""

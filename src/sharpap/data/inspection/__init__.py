@@ -1,0 +1,1 @@
+"""What `sharpap data inspect` says about a file."""

@@ -1,0 +1,1 @@
+"""A file, a frame or a sparse matrix in, `Interactions` out."""

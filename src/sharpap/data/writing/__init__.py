@@ -1,0 +1,1 @@
+"""`Interactions` out, to files that other libraries read."""
