@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import sharpap as sp
-from sharpap.assess.audit.audit import Audit
 from sharpap.data import split, synthetic
 from sharpap.detectors import ProfileSize
 from sharpap.testing import DefenseTests
@@ -69,7 +68,7 @@ def notebook(tiny, tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:OpenBLAS is configured")  # implicit's advice about threads
 def test_the_audit(notebook, capsys):
-    quick = Audit(
+    quick = sp.Audit(
         attacks={"random": sp.RandomAttack()},
         detectors={"profile-size": ProfileSize()},
         budgets=(0.05,),
