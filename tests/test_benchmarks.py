@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from sharpap.assess import Experiment, stress_test
-from sharpap.attacks import Bandwagon, RandomAttack
+from sharpap.attacks import Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Interactions, TargetPool, load, split, synthetic
 from sharpap.recommenders import EASE, SASRec
+from sharpap.surrogates import WRMFSurrogate
 from sharpap.threat import Budget
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -136,3 +137,26 @@ def test_orders_of_fakes_stand_side_by_side_and_differences_are_paired_by_draw(t
     assert row[head.index("genuine: H@50")].startswith(f"{hits[1].mean():.2f} (")
     assert row[head.index("genuine minus shuffled: H@50")].startswith(f"{(hits[1] - hits[0]).mean():+.2f} (")
     assert "any order: H@10" in rows["ease"][0]
+
+
+def test_the_ball_has_no_hits_more_than_its_centre(tmp_path, monkeypatch, capsys):
+    """And a ball of no size is the surrogate itself."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    attack = RevAdv(surrogate=WRMFSurrogate(embedding_size=4, epochs=20, unrolled_epochs=5), epochs=1, k=3)
+    aware = replace(attack, worst_case=SharpnessAware(rho=0.05))
+    results = stress_test(
+        load("synthetic"), attacks={"revadv": attack, "sharpap": aware}, victims={"ease": EASE()}, ks=(10,),
+        targets=TargetPool(kind="head", size=2, draws=2), budget=Budget(fake_users=5),
+    )  # fmt: skip
+    folder = results.save(tmp_path / "results")
+    monkeypatch.setattr("sys.argv", ["ball.py", str(folder), "--pictures", str(tmp_path)])
+    importlib.import_module("ball").main()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines()[2:16]
+    ]
+    for name in ("revadv", "sharpap"):
+        worst, chance = ([float(row[place].split()[0]) for row in rows if row[0] == name] for place in (2, 3))
+        assert worst[0] == chance[0] > worst[-1]
+        assert worst == sorted(worst, reverse=True)
+    for name in ("hits", "seen", "plane"):
+        assert (tmp_path / f"ball-{name}.svg").read_text().startswith("<svg")
