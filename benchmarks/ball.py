@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from sharpap.assess import Results
+from sharpap.assess.folder.save import poison_files
 from sharpap.assess.recipe import dataset_from
-from sharpap.assess.store import poison_files
 from sharpap.attacks import Poison, RandomDirection, RevAdv, SharpnessAware
 from sharpap.attacks.objective import margins
 from sharpap.attacks.poison_io import load_poison
