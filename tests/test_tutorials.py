@@ -76,7 +76,7 @@ def test_the_audit(notebook, capsys):
         draws=2,
         size=2,
         defenses={},
-        best=0,
+        removals={},
     )
     notebook("audit_implicit", quick)
     assert capsys.readouterr().out.startswith("# How exposed is my ALS?")

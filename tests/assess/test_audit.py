@@ -18,6 +18,7 @@ from sharpap.assess.audit.audit_report import AuditReport
 from sharpap.assess.work.cells import CellStore
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
+from sharpap.defenses import SAM, Regularised
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Interval, evaluate, hit_ratio
 from sharpap.recommenders import EASE, WRMF, Capabilities, FactorModel, Popularity
@@ -80,11 +81,16 @@ def test_everything_asked_for_is_there(found, dataset):
     assert found.strongest in {each.attack for each in found.screening if each.hits.mean == most}
     fakes = found.breaking.fakes
     assert fakes == round(found.breaking.share * dataset.num_users)
-    assert [each.removed for each in found.remedies] == [fakes, 3 * fakes, fakes, 3 * fakes, 0]
+    most = found.curve[-1].fakes
+    assert [each.removed for each in found.remedies] == [most, most, 0]
     for each in found.remedies[:-1]:
         assert each.caught is not None
         assert each.lost == pytest.approx(each.removed - each.caught * fakes, abs=1)
-    assert found.remedies[-1].name == "bagging"
+    assert [each.name for each in found.remedies] == [
+        f"leave out the {most} users that co-visits suspects most",
+        f"leave out the {most} users that deg-sim suspects most",
+        "regularised",
+    ]
     assert {(each.attack, each.detector) for each in found.detections} == {
         (attack, detector) for attack in PLAN.attacks for detector in PLAN.detectors
     }
@@ -93,29 +99,34 @@ def test_everything_asked_for_is_there(found, dataset):
 def test_a_remedy_can_be_made_again_by_hand(found, dataset):
     """Leave out those whom the detector suspects, train what is left, and look for the targets."""
     train = dataset.train.matrix
-    best = max(
-        (each for each in found.detections if each.attack == found.strongest),
-        key=lambda each: (each.precision.mean, each.auc.mean),
-    )
-    assert best.detector in found.remedies[0].name
+    remedy, detector = found.remedies[1], PLAN.removals["deg-sim"]
     plan = Experiment(
         dataset=dataset, attacks={}, victims={"x": VICTIM}, targets=TargetPool(draws=2),
         budget=Budget(fake_users=found.breaking.share),
     )  # fmt: skip
-    caught, hits = [], []
+    caught, hits, price = [], [], []
     for draw, goal in enumerate(plan.goals()):
         attack = PLAN.attacks[found.strongest]
         everyone = attack.poison(train, goal, plan.budget, seed=plan.attack_seed(draw)).inject(train)
         seed = plan.victim_seed(draw)
-        scores = PLAN.detectors[best.detector].suspicion(everyone, seed=derive_seed(seed, "detector"))
-        out = np.argsort(-scores, kind="stable")[: found.remedies[0].removed]
-        caught.append((out >= dataset.num_users).sum() / (everyone.shape[0] - dataset.num_users))
-        dense, valid = everyone.toarray(), dataset.valid.matrix.toarray()
-        dense[out], valid[out[out < dataset.num_users]] = 0, 0
-        model = VICTIM.fit(csr_array(dense), seed=seed, valid=csr_array(valid))
-        hits.append(hit_ratio(evaluate(model, train, targets=goal.targets, ks=(10,)).ranks, 10).mean())
-    assert found.remedies[0].caught == pytest.approx(np.mean(caught))
-    assert found.remedies[0].hits.mean == pytest.approx(np.mean(hits))
+        seen = []
+        for rows in (everyone, train):
+            scores = detector.suspicion(rows, seed=derive_seed(seed, "detector"))
+            out = np.argsort(-scores, kind="stable")[: remedy.removed]
+            if rows is everyone:
+                caught.append((out >= dataset.num_users).sum() / (everyone.shape[0] - dataset.num_users))
+            dense, valid = rows.toarray(), dataset.valid.matrix.toarray()
+            dense[out], valid[out[out < dataset.num_users]] = 0, 0
+            model = VICTIM.fit(csr_array(dense), seed=seed, valid=csr_array(valid))
+            seen.append(evaluate(model, train, targets=goal.targets, held_out=dataset.test.matrix, ks=(10,)))
+        plain = VICTIM.fit(train, seed=seed, valid=dataset.valid.matrix)
+        accurate = evaluate(plain, train, targets=(), held_out=dataset.test.matrix, ks=(10,)).ndcg[10]
+        hits.append(hit_ratio(seen[0].ranks, 10).mean())
+        price.append(seen[1].ndcg[10] / accurate - 1)
+    assert remedy.caught == pytest.approx(np.mean(caught))
+    assert remedy.worth.hits.mean == pytest.approx(np.mean(hits))
+    assert remedy.worth.price is not None
+    assert remedy.worth.price.mean == pytest.approx(np.mean(price))
 
 
 def test_remedies_are_judged_where_the_attack_gets_through(found):
@@ -220,8 +231,8 @@ def test_an_audit_goes_on_from_its_store(dataset, tmp_path):
     trained = len(CALLS)
     again = audit(dataset, Counting(), plan, store=store)
     assert first == again
-    # clean, two attacks with few fakes and, since neither gets through, with many, four removals, five models of a vote
-    assert trained == 2 * (1 + 2 + 2 + 4 + 5)
+    # clean, two attacks with few fakes and, since neither gets through, with many, two removals without attack and with it
+    assert trained == 2 * (1 + 2 + 2 + 4)
     assert len(CALLS) == trained
 
 
@@ -286,7 +297,7 @@ def test_a_recommender_of_short_lists_is_audited_within_them(dataset):
         ({"budgets": (0.05, 0.01)}, "ascending"),
         ({"draws": 1}, "draws=1"),
         ({"attacks": {}}, "at least one attack"),
-        ({"best": -1}, "best=-1"),
+        ({"k": 0}, "k=0"),
     ],
 )
 def test_settings_are_checked(change, message):
@@ -297,13 +308,24 @@ def test_settings_are_checked(change, message):
 def test_nothing_is_trained_twice_without_a_store_either(dataset):
     before = len(CALLS)
     audit(dataset, Counting(), replace(PLAN, pools=("unpopular",)))
-    assert len(CALLS) - before == 2 * (1 + 2 + 2 + 4 + 5)
+    assert len(CALLS) - before == 2 * (1 + 2 + 2 + 4)
+
+
+def test_a_defence_that_cannot_be_tried_is_said_and_ends_nothing(dataset):
+    plan = replace(PLAN, pools=("unpopular",), removals={}, defenses={"sam": SAM(), "regularised": Regularised()})
+    found = audit(dataset, VICTIM, plan)
+    assert [each.name for each in found.remedies] == ["regularised"]
+    assert "gradient steps" in found.failed["sam"]
+    assert "Could not be tried: sam:" in audit_page(found)
+    assert "Could not be tried: sam:" in audit_html(found)
+    unable = audit(dataset, Popularity(), replace(PLAN, pools=("unpopular",), removals={}))
+    assert "no reg or regularization" in unable.failed["regularised"]
 
 
 def test_where_no_attack_has_a_hit_the_ranks_decide_and_the_page_says_so(dataset):
     """The last attack of the suite leaves the targets higher, which is worked out by hand."""
     attacks = {"random": RandomAttack(), "bandwagon": Bandwagon()}
-    plan = replace(PLAN, attacks=attacks, budgets=(0.03,), defenses={}, pools=("unpopular",))
+    plan = replace(PLAN, attacks=attacks, budgets=(0.03,), defenses={}, removals={}, pools=("unpopular",))
     found = audit(dataset, Popularity(), plan)
     assert [each.hits.mean for each in found.screening] == [0, 0]
     budget, train = Budget(fake_users=0.03), dataset.train.matrix

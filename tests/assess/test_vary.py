@@ -14,6 +14,7 @@ from sharpap.assess import Experiment
 from sharpap.assess.audit.audit import Audit, audit
 from sharpap.assess.audit.audit_report import AuditReport, Path, Remedy, Step
 from sharpap.assess.audit.vary import Vary, own_value, quick, read, variants
+from sharpap.assess.tables.worth import worth
 from sharpap.assess.work.cells import CellStore
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.data import TargetPool, split, synthetic
@@ -25,7 +26,12 @@ from sharpap.report.audit import audit_html, audit_page
 from sharpap.threat import Budget
 
 PLAN = Audit(
-    attacks={"bandwagon": Bandwagon()}, budgets=(0.02, 0.2), draws=2, pools=("unpopular", "head"), best=0, defenses={}
+    attacks={"bandwagon": Bandwagon()},
+    budgets=(0.02, 0.2),
+    draws=2,
+    pools=("unpopular", "head"),
+    removals={},
+    defenses={},
 )
 OWN = EASE(reg=50.0)
 CALLS: list[float] = []
@@ -154,28 +160,33 @@ def test_advice_says_what_it_costs_and_whether_it_is_certain(found):
     assert "none leaves the attack fewer lists than the audited one" in page
 
 
-def test_each_remedy_has_its_price_and_one_that_takes_nothing_away_is_no_advice(found):
+def test_each_remedy_has_its_verdict_and_its_price(found):
     worst = replace(found.breaking, before=0.0, hits=interval_of(0.03))
-    cheap = Remedy(
-        name="leave out 3", removed=3, caught=0.5, lost=2, hits=interval_of(0.01), accuracy=interval_of(-0.04)
-    )
-    dear = replace(cheap, name="leave out 9", removed=9, lost=7, hits=interval_of(0.0), accuracy=interval_of(-0.15))
-    vote = replace(
-        cheap, name="bagging", removed=0, caught=None, lost=0, hits=interval_of(0.02), accuracy=interval_of(-0.1)
-    )
 
-    def advice(*remedies: Remedy) -> str:
-        return audit_page(replace(found, breaking=worst, remedies=list(remedies)))
+    def remedy(name: str, *hits: float, removed: int = 0, after: float = 0.2) -> Remedy:
+        judged = worth([0, 0], [0.02, 0.04], hits, accurate=[0.2, 0.2], after=[after, after])
+        caught = 0.5 if removed else None
+        return Remedy(name=name, removed=removed, caught=caught, lost=removed, worth=judged, accuracy=None)
 
-    page = advice(dear, cheap, vote)
-    lists = f"of the lists instead of 3.00 % with {worst.fakes} fakes; NDCG changes by"
-    assert f"- leave out 3: 1.00 % {lists} -4.0 %, 2 genuine users left out." in page
-    assert f"- bagging: 2.00 % {lists} -10.0 %." in page
-    assert "- leave out 9" not in page
-    page = advice(replace(dear, hits=interval_of(0.02)), replace(vote, hits=interval_of(0.04)))
-    assert "does not take away half of the exposure; the most: leave out 9, 2.00 %" in page
-    assert "bagging takes nothing of the exposure away" in page
-    assert "Leaving out suspects takes nothing of the exposure away" in advice(replace(dear, hits=interval_of(0.03)))
+    made = [
+        remedy("vote", 0.03, 0.03), remedy("leave out 3", 0.01, 0.01, removed=3, after=0.19),
+        remedy("bagging", 0.019, 0.0, after=0.21),
+    ]  # fmt: skip
+    page = audit_page(replace(found, breaking=worst, remedies=made))
+    lists = f"of the lists instead of 3.00 % with {worst.fakes} fakes"
+    advice = [line for line in page.splitlines() if line.startswith("- This ")]
+    assert advice == [
+        f"- This helps: leave out 3. 1.00 % {lists}, half of it or more taken in 2 of 2 target sets. "
+        f"Its price: -5.0 % of NDCG@10 without attack, 3 genuine users left out.",
+        f"- This may help: bagging. 0.95 % {lists}, half of it or more taken in 1 of 2 target sets. "
+        f"Its price: +5.0 % of NDCG@10 without attack.",
+        f"- This does not help: vote. 3.00 % {lists}. Its price: +0.0 % of NDCG@10 without attack.",
+    ]
+    assert "whatever their true number" in page
+    assert "whatever their true number" not in audit_page(replace(found, breaking=worst, remedies=made[:1]))
+    assert "This " not in audit_page(replace(found, breaking=replace(worst, hits=interval_of(0.0)), remedies=[
+        replace(made[0], worth=worth([0, 0], [0, 0], [0, 0]))
+    ])).split("What would help?")[1].split("|")[0]  # fmt: skip
 
 
 def test_nothing_is_trained_twice_and_a_value_that_fails_ends_nothing(dataset, tmp_path):

@@ -11,7 +11,7 @@ from sharpap.tuned import TunedVictim
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=60", "--set", "data.interactions=1500"]
 SHORT = [
     "--set", 'attacks=["bandwagon"]', "--set", "budgets=[0.05]", "--set", "draws=2", "--set", "size=2",
-    "--set", 'pools=["unpopular"]', "--set", "best=0", "--set", "defenses=[]", "--set", 'detectors=["rdma"]', "--quiet",
+    "--set", 'pools=["unpopular"]', "--set", "removals=[]", "--set", "defenses=[]", "--set", 'detectors=["rdma"]', "--quiet",
 ]  # fmt: skip
 CODE = """
 import numpy as np

@@ -10,11 +10,12 @@ import polars as pl
 
 from sharpap.assess.experiment import CLEAN, Experiment, leading_k
 from sharpap.assess.folder.load import load
-from sharpap.assess.folder.schema import cliffs_in
+from sharpap.assess.folder.schema import cliffs_in, promises_in
 from sharpap.assess.rows import CELL_SCHEMA, SCHEMA, Cell, Row
 from sharpap.assess.tables import summary
 from sharpap.assess.tables.cliff import Cliffs, beside_bound
 from sharpap.assess.tables.landscape import Landscape, transfer_drops
+from sharpap.assess.tables.promises import Promises
 from sharpap.assess.tables.reported import Reported, compare
 from sharpap.attacks import Poison
 from sharpap.config import construct, describe
@@ -61,8 +62,9 @@ class Results:
 
         Metrics: H, anyH, N (at k), rank and rank_shift (k = 0; 1-based, negative shift is upwards), where the goal names users
         segmentH and segmentN, H and N among them, and for genuine users Recall, NDCG (at k). The clean run's accuracy does not
-        depend on the draw and stands under draw 0. A null value is not available: the victim gives only lists, and shorter
-        ones.
+        depend on the draw and stands under draw 0. Of a vote with a certificate, certified (of the clean run: share of a list
+        that stays whatever so many fakes do), stayed (under attack: what did) and broken (users for whom less did). A null
+        value is not available: the victim gives only lists, and shorter ones.
         """
         if self._frame is None or self._frame.height != len(self.rows):  # rows are only ever added
             self._frame = pl.DataFrame(self.rows, schema=SCHEMA, orient="row")
@@ -173,6 +175,11 @@ class Results:
     def cliffs(self) -> Cliffs | None:
         """The most that any fakes could do to each victim, by their number; None where no bound is known."""
         return cliffs_in(self.provenance)
+
+    @property
+    def promises(self) -> Promises | None:
+        """What votes of models promise against any fakes, by their number; None without a victim that does."""
+        return promises_in(self.provenance)
 
     @property
     def beside_bound(self) -> pl.DataFrame:

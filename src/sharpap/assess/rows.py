@@ -53,7 +53,7 @@ def rows_of(
     found: Evaluation, clean: Evaluation | None, ks: tuple[int, ...], with_utility: bool, fakes: int = 0,
     segment: np.ndarray | None = None,
 ) -> list[Row]:  # fmt: skip
-    """The measurements of one evaluation; `clean` gives the rank shift, `fakes` the number that "reach" is for.
+    """The measurements of one evaluation; `clean` gives the rank shift, `fakes` the number that bounds are for.
 
     `segment` are the rows of the evaluated users that the goal names, if it does. What the victim cannot tell is None.
     """
@@ -83,9 +83,24 @@ def rows_of(
     if clean is not None:
         both = ranks is not None and clean.capabilities.top_k is None
         per_target("rank_shift", 0, ranks - mean_rank(clean.ranks) if both else None)
+    if found.kept is not None:
+        rows += [(metric, k, ALL, value) for k in ks for metric, value in _kept(found, clean, k, fakes).items()]
     if with_utility:
         unknown = [k for k in ks if not can.reaches(k)] if found.num_test_users else []
         for metric, values in (("Recall", found.recall), ("NDCG", found.ndcg)):
             rows += [(metric, k, ALL, value) for k, value in values.items()]
             rows += [(metric, k, ALL, None) for k in unknown]
     return rows
+
+
+def _kept(found: Evaluation, clean: Evaluation | None, k: int, fakes: int) -> dict[str, float]:
+    """What is certified of a vote's lists with so many fakes; or what an attack with so many left of them."""
+    kept, before = found.kept, clean and clean.kept
+    if kept is None or not fakes:
+        return {}
+    if kept.fakes:
+        return {"certified": kept.share(kept.certified(fakes, k), k)}
+    if before is None:
+        return {}
+    stayed = before.stayed(kept, k)
+    return {"stayed": before.share(stayed, k), "broken": float((stayed < before.certified(fakes, k)).sum())}

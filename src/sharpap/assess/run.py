@@ -21,6 +21,7 @@ from sharpap.assess.results import Results, experiment_config
 from sharpap.assess.rows import Cell, Row, rows_of
 from sharpap.assess.tables.cliff import cliffs
 from sharpap.assess.tables.landscape import Landscape
+from sharpap.assess.tables.promises import promises
 from sharpap.assess.work.cells import CellStore
 from sharpap.assess.work.pieces import Craft, Explore, Made, Piece, Train, Work
 from sharpap.attacks import Attack, Poison
@@ -203,6 +204,8 @@ class _Grid:
         }
         bounds = cliffs(self.clean, max(map(self.experiment.fakes, self.goals), default=0))
         made.provenance |= {"reach": bounds.facts()} if bounds else {}
+        certified = promises(self.clean)
+        made.provenance |= {"promises": certified.facts()} if certified else {}
         made.sharpness = [self.landscapes[place] for place in places if place in self.landscapes]
         return made
 
@@ -251,7 +254,8 @@ class _Grid:
 
     def _rows(self, piece: Train, found: Evaluation, clean: Evaluation | None) -> None:
         before = clean and _only(clean, self.goals[piece.draw])
-        rows = rows_of(found, before, self.experiment.ks, True, segment=self.segments[piece.draw])
+        fakes = piece.poison.num_fake if piece.poison else 0
+        rows = rows_of(found, before, self.experiment.ks, True, fakes, self.segments[piece.draw])
         self.rows[piece.attack, piece.draw, piece.victim, piece.seed] = rows
         progress.offer("rows", rows, **piece.place)
 

@@ -21,6 +21,8 @@ from sharpap.cli.options import (
     Jobs,
     Json,
     Missing,
+    MoreAttacks,
+    MoreDefenses,
     Overwrite,
     Quiet,
     Seed,
@@ -222,6 +224,8 @@ def audit(
             help="Train it with other values of a setting, too; NAME alone: around its own; none: of no setting. Repeatable.",
         ),
     ] = None,
+    attack: MoreAttacks = None,
+    defense: MoreDefenses = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,
     overwrite: Overwrite = False,
     jobs: Jobs = 1,
@@ -234,7 +238,8 @@ def audit(
     from sharpap.cli.audit import run_audit
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
-    run_audit(target, shortcuts, settings or [], vary or [], out, overwrite, jobs, quiet, as_json)
+    more = {"attacks": attack or [], "defenses": defense or []}
+    run_audit(target, shortcuts, settings or [], vary or [], more, out, overwrite, jobs, quiet, as_json)
 
 
 app.command()(bounds.reach)

@@ -34,14 +34,14 @@ from sharpap.tuned import tuned
 PAGE, TEXT, RECORD = "audit.html", "audit.md", "audit.json"
 OWN = (PAGE, TEXT, RECORD, CELLS, "log.jsonl")
 NONE = "none"
-SECTIONS = {"attacks": "attack", "detectors": "detector", "defenses": "defense"}
+SECTIONS = {"attacks": "attack", "detectors": "detector", "removals": "detector", "defenses": "defense"}
 
 
 def run_audit(
-    target: str, shortcuts: dict[str, Any], settings: list[str], vary: list[str], out: Path | None, overwrite: bool,
-    jobs: int, quiet: bool, as_json: bool,
+    target: str, shortcuts: dict[str, Any], settings: list[str], vary: list[str], more: dict[str, list[str]],
+    out: Path | None, overwrite: bool, jobs: int, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Audit a victim by name or ``module:attribute``.
+    """Audit a victim by name or ``module:attribute``, with more attacks and defences than are tried by themselves.
 
     `--set` paths without a section belong to the audit, e.g. ``draws=5``; those of ``victim.`` to the recommender.
     """
@@ -59,6 +59,8 @@ def run_audit(
     if not isinstance(take_tuned, bool):
         raise ConfigError(f"tuned={take_tuned!r} is neither true nor false.")
     plan = _plan(options)
+    for section, names in more.items():
+        plan = replace(plan, **{section: {**getattr(plan, section), **_built(section, {name: {} for name in names})}})
     victim = _victim(target, recipe, take_tuned=take_tuned)
     recommender = victim.make()
     given = [{value: victim.varied(each.setting, value) for value in each.values} for each in asked]
@@ -144,12 +146,16 @@ def _plan(options: dict[str, Any]) -> Audit:
         if not isinstance(chosen, (dict, list)):
             raise ConfigError(f"{section}={chosen!r} is no list of names.", hint=f"Write --set '{section}=[\"NAME\"]'.")
         tables = chosen if isinstance(chosen, dict) else {str(key): {} for key in chosen}
-        made = {
-            name: build(SECTIONS[section], {"name": name} | options, where=f"{section}.{name}")
-            for name, options in tables.items()
-        }
-        plan = replace(plan, **{section: made})
+        plan = replace(plan, **{section: _built(section, tables)})
     return plan
+
+
+def _built(section: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """Attacks, detectors or defences by name, from their options."""
+    return {
+        name: build(SECTIONS[section], {"name": name} | options, where=f"{section}.{name}")
+        for name, options in tables.items()
+    }
 
 
 def _victim(target: str, recipe: dict[str, Any], *, take_tuned: bool) -> _Victim:

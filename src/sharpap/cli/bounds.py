@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sharpap.cli.options import Data, Json, Quiet, Seed, Set, Target, Threshold
+from sharpap.cli.options import Data, Json, OneAttack, Quiet, Seed, Set, Target, Threshold
 
 Confidence = Annotated[float, typer.Option(help="With which all that is said of one number of fakes is true.")]
 
@@ -37,7 +37,7 @@ def certify(
     listed: Annotated[int, typer.Option(help="Items each model votes for, for each of its users.")] = 3,
     k: Annotated[int, typer.Option("--k", help="List length.")] = 10,
     confidence: Confidence = 0.999,
-    attack: Annotated[str | None, typer.Option(help="Craft this attack too, and show what it leaves.")] = None,
+    attack: OneAttack = None,
     seed: Seed = None,
     settings: Set = None,
     quiet: Quiet = False,

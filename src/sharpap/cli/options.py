@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -21,25 +22,42 @@ def _victim(name: str) -> str:
     return name
 
 
-def _attack(name: str) -> str:
-    names.check("attack", name)
+def _attack(name: str | None) -> str | None:
+    if name is not None:
+        names.check("attack", name)
     return name
 
 
-def _detectors(chosen: list[str] | None) -> list[str] | None:
-    for name in chosen or []:
-        names.check("detector", name)
-    return chosen
+def _all(kind: str) -> Callable[[list[str] | None], list[str] | None]:
+    def checked(chosen: list[str] | None) -> list[str] | None:
+        for name in chosen or []:
+            names.check(kind, name)
+        return chosen
+
+    return checked
 
 
 Target = Annotated[
     str,
     typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.", callback=_victim),
 ]
+OneAttack = Annotated[
+    str | None, typer.Option("--attack", help="Craft this attack too, and show what it leaves.", callback=_attack)
+]
+MoreAttacks = Annotated[
+    list[str] | None,
+    typer.Option("--attack", help="Try this attack beside the suite; repeatable.", callback=_all("attack")),
+]
+MoreDefenses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--defense", help="Try this defence beside those that are worth it; repeatable.", callback=_all("defense")
+    ),
+]
 AttackName = Annotated[str, typer.Argument(help="Attack (`sharpap list attacks`).", callback=_attack)]
 Detectors = Annotated[
     list[str] | None,
-    typer.Option("--detector", help="Only these (`sharpap list detectors`); repeatable.", callback=_detectors),
+    typer.Option("--detector", help="Only these (`sharpap list detectors`); repeatable.", callback=_all("detector")),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings and the result.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]

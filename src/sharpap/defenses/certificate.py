@@ -12,6 +12,7 @@ from scipy.special import betainccinv, betaincinv, gammaln
 
 from sharpap.defenses.certified import Votes
 from sharpap.errors import ConfigError
+from sharpap.metrics.kept import CONFIDENCE
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Kind = Literal["these", "ideal"]
@@ -51,7 +52,7 @@ class Certificate:
 
 
 def certify(
-    votes: Votes, fakes: Sequence[int], *, k: int = 10, wanted: csr_array | None = None, confidence: float = 0.999,
+    votes: Votes, fakes: Sequence[int], *, k: int = 10, wanted: csr_array | None = None, confidence: float = CONFIDENCE,
     kind: Kind = "these",
 ) -> Certificate:  # fmt: skip
     """Read a certificate from the votes of models that were trained without fakes.
@@ -102,14 +103,16 @@ def certify(
             low, high = bound.low[mine][inside], bound.high[mine][~inside]
             rest = np.full(min(max(silent, 0), k), bound.silent[user])
             outside = -np.sort(-np.concatenate([high, rest]))[:k]
-            kept[user, place] = certain(-np.sort(-low), outside, bound.fake[user], votes.listed, k)
-    # What holds with more fakes holds with fewer, and the other way round nothing may be promised.
-    kept = np.minimum.accumulate(kept, axis=1)
+            # What holds with more fakes holds with fewer: no more is promised than with fewer of them.
+            most = kept[user, place - 1] if place else k
+            kept[user, place] = certain(-np.sort(-low), outside, bound.fake[user], votes.listed, k, most)
+            if not kept[user, place]:
+                break
     asked = np.diff(wanted.indptr)
     return Certificate(fakes=ordered, kept=kept, wanted=asked, k=k, confidence=confidence, kind=kind)
 
 
-def certain(low: Array, outside: Array, fake: float, listed: int, k: int) -> int:
+def certain(low: Array, outside: Array, fake: float, listed: int, k: int, most: int | None = None) -> int:
     """How many of the wanted items are among the k best, at least: the largest r whose opposite cannot be.
 
     If fewer than r were, one of the r with the largest `low` would stand below k - r + 1 items from outside. Any c of these
@@ -122,14 +125,15 @@ def certain(low: Array, outside: Array, fake: float, listed: int, k: int) -> int
         fake: most support that models with fakes can give to one item.
         listed: items a model votes for.
         k: list length.
+        most: no more than so many are asked for; None: all.
     """
-    for r in range(min(k, len(low)), 0, -1):
+    for r in range(min(k, len(low), k if most is None else most), 0, -1):
         rivals = outside[: k - r + 1]
         if len(rivals) < k - r + 1:
             return r
         count = np.arange(1, len(rivals) + 1)
-        most = ((np.cumsum(rivals[::-1]) + np.minimum(count, listed) * fake) / count).min()
-        if low[r - 1] > most:
+        weakest = ((np.cumsum(rivals[::-1]) + np.minimum(count, listed) * fake) / count).min()
+        if low[r - 1] > weakest:
             return r
     return 0
 

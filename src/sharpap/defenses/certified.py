@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from sharpap.data.interactions import canonical_csr
 from sharpap.defenses.bagging import Array
 from sharpap.errors import ConfigError
 from sharpap.kernels import mask_rows, topk_scores
+from sharpap.metrics.kept import Kept
 from sharpap.recommenders import Recommender, Scorer
 from sharpap.recommenders.calls import Timed, fit, score_blocks
 from sharpap.seeds import derive_seed, rng
@@ -116,13 +118,38 @@ class Votes:
 
     def lists(self, k: int) -> csr_array:
         """(num_users, num_items) with a 1 for each user's k best items that the user does not have."""
-        users = np.flatnonzero(self.trials)
-        found = [np.zeros((2, 0), dtype=np.int64)]
-        for part, scores in score_blocks(self, users, self.train.shape[1]):
+        items = self.ranked(k)
+        rows, places = np.nonzero(items >= 0)
+        ones = np.ones(len(rows), dtype=np.int64)
+        return canonical_csr(csr_array((ones, (rows, items[rows, places])), shape=self.train.shape))
+
+    def ranked(self, k: int) -> Array:
+        """(num_users, k) each user's k best items that the user does not have, best first; -1 where there is none, as for a
+        user in no model.
+        """
+        found = np.full((len(self.trials), k), -1, dtype=np.int32)
+        for part, scores in score_blocks(self, np.flatnonzero(self.trials), self.train.shape[1]):
             mask_rows(scores, part, self.train.indptr, self.train.indices)
-            found.append(_best(scores, part, k))
-        rows, items = np.concatenate(found, axis=1)
-        return canonical_csr(csr_array((np.ones(len(rows), dtype=np.int64), (rows, items)), shape=self.train.shape))
+            found[part, : scores.shape[1]] = topk_scores(scores, min(k, scores.shape[1]))[0]
+        return found
+
+    def kept(self, genuine: csr_array, ks: Sequence[int], *, attacked: bool) -> Kept:
+        """The lists of genuine users, and unless fakes took part how much of them stays whatever fakes do (`certify`).
+
+        Args:
+            genuine: (n, m) training rows of genuine users; those with interactions are looked at, as `evaluate` does.
+            ks: list lengths.
+            attacked: fakes took part: nothing is certified.
+        """
+        from sharpap.defenses.certificate import certify
+
+        users = np.flatnonzero(np.diff(genuine.indptr))
+        fakes = () if attacked else _numbers(len(users))
+        least = [certify(self, fakes, k=k).kept[users].T for k in ks if fakes]
+        return Kept(
+            ks=tuple(ks), fakes=fakes, lists=self.ranked(max(ks))[users],
+            least=np.array(least, dtype=np.int16).reshape(len(ks), len(fakes), len(users)),
+        )  # fmt: skip
 
     def _order(self) -> Array:
         """(num_items,) from 0 to below 1, no two alike."""
@@ -132,6 +159,13 @@ class Votes:
         order = np.empty(num_items)
         order[np.lexsort((-np.arange(num_items), popularity, votes))] = np.arange(num_items) / num_items
         return order
+
+
+def _numbers(users: int) -> tuple[int, ...]:
+    """Numbers of fakes up to a tenth of the users: every small one, then steps of a tenth."""
+    most = max(1, users // 10)
+    powers = range(1 + int(np.log(most) / np.log(1.1)))
+    return tuple(sorted({round(1.1**power) for power in powers} | {most}))
 
 
 def _votes(model: Scorer, rows: csr_array, members: Array, listed: int) -> Array:

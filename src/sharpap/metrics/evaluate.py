@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from sharpap.errors import ContractError
 from sharpap.kernels import hits, item_ranks, mask_rows, ranks_and_lists, recall_ndcg, stored, topk_scores
+from sharpap.metrics.kept import Kept
 from sharpap.metrics.reach import Reach
 from sharpap.recommenders.base import FactorModel, Scorer
 from sharpap.recommenders.calls import score_blocks
@@ -36,6 +37,7 @@ class Evaluation:
         num_test_users: those with a held-out one, too.
         capabilities: what the victim declares; ranks from its `top_k` on are unknown.
         reach: of a model trained without fakes, what any fakes could do; None where nobody asked, or no bound is known.
+        kept: of a vote of models, its lists and what is certified of them; None for others.
     """
 
     targets: Array
@@ -47,6 +49,7 @@ class Evaluation:
     capabilities: Capabilities = field(default_factory=Capabilities)
     reach: Reach | None = None
     valid_ndcg: dict[int, float] = field(default_factory=dict)
+    kept: Kept | None = None
 
 
 @one_for_sums()

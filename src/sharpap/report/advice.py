@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sharpap.assess.tables.accuracy import BEHIND
+from sharpap.assess.tables.worth import HALF, VERDICTS
 from sharpap.report.markdown import escaped, table
 from sharpap.report.shares import change, in_brackets, percent
 from sharpap.text import printable
 
 if TYPE_CHECKING:
     from sharpap.assess.audit.audit_report import AuditReport, Path, Remedy, Step, Value
+    from sharpap.assess.tables.worth import Worth
 
-REMEDIES = ("remedy", "fakes caught", "genuine users lost", "lists with a target", "change of NDCG")
+REMEDIES = (
+    "remedy", "does it help?", "fakes caught", "genuine users lost", "lists with a target", "NDCG without attack",
+    "NDCG under attack",
+)  # fmt: skip
 UNTRIED = "No other setting of the recommender was tried: --vary NAME=VALUE,VALUE trains it with other values of one."
 
 
@@ -38,16 +43,15 @@ def lines(found: AuditReport) -> list[str]:
     if worst.hits.mean <= worst.before:
         made.append(f"With {worst.fakes:,} fakes there is no exposure to take away.")
     made += [_advised(found, path) for path in found.paths]
-    if not found.remedies:
-        tried = found.settings["best"] or found.settings["defenses"]
+    if not found.remedies and not found.failed:
+        tried = found.settings["defenses"]
         return [
             *made,
             "Defences: not available for a recommender that gives only lists." if tried else "Defences: none tried.",
         ]
-    if worst.hits.mean > worst.before:
-        removals = [each for each in found.remedies if each.removed]
-        made += [_removal(found, removals)] if removals else []
-        made += [_defence(found, each) for each in found.remedies if not each.removed]
+    shown = [each for each in found.remedies if each.worth.verdict != "nothing to take" or each.promised]
+    made += [_judged(found, each) for each in sorted(shown, key=lambda each: VERDICTS.index(each.worth.verdict))]
+    made += [f"Could not be tried: {name}: {printable(why, 200)}" for name, why in found.failed.items()]
     return made
 
 
@@ -76,33 +80,40 @@ def _against(value: float, own: float) -> str:
     return f" ({100 * (value / own - 1):+.1f} %)" if own > 0 else ""
 
 
-def _removal(found: AuditReport, removals: list[Remedy]) -> str:
-    """Of those that take away more than half of the exposure the one that costs least, else the one that takes most."""
-    half = [each for each in removals if _taken(found, each) > 0.5]
-    if not half:
-        best = max(removals, key=lambda each: _taken(found, each))
-        if _taken(found, best) <= 0:
-            return "Leaving out suspects takes nothing of the exposure away."
-        return f"Leaving out suspects does not take away half of the exposure; the most: {best.name}, {_effect(found, best)}."
-    best = max(half, key=lambda each: (each.accuracy.mean if each.accuracy else 0.0, -each.lost))
-    return f"{best.name}: {_effect(found, best)}, {best.lost} genuine users left out."
+def _judged(found: AuditReport, remedy: Remedy) -> str:
+    """One remedy: whether it helps, what it takes, its price, and what it promises against any attack."""
+    worth, k = remedy.worth, found.settings["k"]
+    exposed, halved = worth.draws
+    fakes = f"{found.breaking.fakes:,} fakes"
+    effect = f" {percent(worth.hits.mean)} of the lists instead of {percent(worth.plain.mean)} with {fakes}"
+    effect += f", half of it or more taken in {halved} of {exposed} target sets." if worth.taken >= HALF else "."
+    if worth.verdict == "nothing to take":
+        opening, effect = "", ""
+    else:
+        opening = f"This {worth.verdict}: "
+    lost = f", {remedy.lost} genuine users left out" if remedy.removed else ""
+    return f"{opening}{remedy.name}.{effect} Its price: {price(worth, k)}{lost}.{_certified(found, remedy)}"
 
 
-def _defence(found: AuditReport, remedy: Remedy) -> str:
-    if _taken(found, remedy) <= 0:
-        return f"{remedy.name} takes nothing of the exposure away."
-    return f"{remedy.name}: {_effect(found, remedy)}."
+def _certified(found: AuditReport, remedy: Remedy) -> str:
+    """What a vote promises against any attack, beside what this one left."""
+    promised, name, k = remedy.promised, remedy.name, found.settings["k"]
+    if promised is None:
+        return ""
+    most, left = promised.most(name, k), "" if remedy.stayed is None else f" {percent(remedy.stayed)} stayed"
+    if not most:
+        return f" Nothing is certified against 1 fake; under the attack{left}."
+    return (
+        f" Certified: {percent(promised.at(name, k, 1)[0])} of a list stays whatever 1 fake does, something of some list up to "
+        f"{most:,}; with {found.breaking.fakes:,} fakes of {found.strongest}{left}."
+    )
 
 
-def _taken(found: AuditReport, remedy: Remedy) -> float:
-    worst = found.breaking
-    return (worst.hits.mean - remedy.hits.mean) / (worst.hits.mean - worst.before)
-
-
-def _effect(found: AuditReport, remedy: Remedy) -> str:
-    worst = found.breaking
-    price = "" if remedy.accuracy is None else f"; NDCG changes by {100 * remedy.accuracy.mean:+.1f} %"
-    return f"{percent(remedy.hits.mean)} of the lists instead of {percent(worst.hits.mean)} with {worst.fakes:,} fakes{price}"
+def price(worth: Worth, k: int) -> str:
+    """What a defence costs without attack, in words."""
+    if worth.price is None:
+        return "not known, for want of held-out interactions"
+    return f"{100 * worth.price.mean:+.1f} % of NDCG@{k} without attack"
 
 
 def paths(found: AuditReport) -> list[tuple[Path, list[str], list[list[str]]]]:
@@ -165,17 +176,25 @@ def same_profiles(found: AuditReport) -> str:
 def remedy_rows(found: AuditReport) -> list[list[str]]:
     """Columns are `REMEDIES`; the first row is no remedy."""
     worst = found.breaking
-    return [["none", "", "", in_brackets(worst.hits), change(worst.accuracy)]] + [
+    return [["none", "", "", "", in_brackets(worst.hits), "", change(worst.accuracy)]] + [
         [
-            each.name, "" if each.caught is None else f"{100 * each.caught:.0f} %",
-            "" if each.caught is None else f"{each.lost}", in_brackets(each.hits), change(each.accuracy),
+            each.name, each.worth.verdict, "" if each.caught is None else f"{100 * each.caught:.0f} %",
+            "" if each.caught is None else f"{each.lost}", in_brackets(each.worth.hits), change(each.worth.price),
+            change(each.accuracy),
         ]
         for each in found.remedies
     ]  # fmt: skip
 
 
 def caveat(found: AuditReport) -> str:
-    """Why a platform cannot choose as was done here."""
+    """How the verdicts come about, and what removal presumes."""
+    said = (
+        "A defence helps where it takes half of the exposure or more in every set of targets; it may help where it does so "
+        "only in the mean. Changes of NDCG are against the recommender without defence and without attack."
+    )
     if not any(each.removed for each in found.remedies):
-        return ""
-    return "The detectors used are those that were best on these very fakes, which a platform cannot know beforehand."
+        return said
+    return (
+        f"{said} A removal leaves out as many users as the largest budget has fakes, whatever their true number: a platform "
+        "does not know it."
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
-from sharpap.report import sharpness
+from sharpap.report import promises, sharpness, worth
 from sharpap.report.matrix import CLEAN
 from sharpap.report.page import failures, inapplicable, notes, standing_rows
 from sharpap.report.template import hundredfold, number
@@ -39,6 +39,11 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
         parts.append(escaped(left_out))
     if results.reported().height:
         parts.append(_reported(results))
+    if metric == "H" and (judged := worth.rows(results, k)):
+        parts += [worth.ABOUT, table(worth.head(k), judged)]
+    if promised := results.promises:
+        parts += [escaped(f"{promises.TITLE}. {promises.about(promised)}"), table(*promises.curves(results))]
+        parts += [table(promises.MEASURED, left)] if (left := promises.measured(results)) else []
     if results.sharpness:
         parts += [
             "Sharpness around a fresh WRMF surrogate of each poison (percent of 1 + |loss|), beside the share of its hits "

@@ -10,7 +10,7 @@ import polars as pl
 import tomli_w
 
 from sharpap.files import write_text
-from sharpap.report import matrix, reach, sections, sharpness, tradeoff
+from sharpap.report import matrix, promises, reach, sections, sharpness, tradeoff, worth
 from sharpap.report.matrix import CLEAN
 from sharpap.report.template import island, number, render
 
@@ -86,6 +86,7 @@ def context(results: Results) -> dict[str, Any]:
     k = results.main_k
     data = provenance.get("dataset", {})
     drawn = sections.shown(results, k)
+    promised = results.promises
     return {
         "title": f"SharpAP on {data.get('name', '?')}",
         "data": data,
@@ -107,6 +108,15 @@ def context(results: Results) -> dict[str, Any]:
         "utility": sections.utility(results, k),
         "sharpness": sharpness.section(results, drawn),
         "tradeoff": tradeoff.section(results),
+        "worth": [(worth.head(each), worth.rows(results, each)) for each in sections.lengths(results)],
+        "worth_about": worth.ABOUT,
+        "promised": promised
+        and {
+            "title": promises.TITLE,
+            "about": promises.about(promised),
+            "curves": promises.curves(results),
+            "measured": (promises.MEASURED, promises.measured(results)),
+        },
         "convergence": sections.convergence(figures, drawn),
         "popularity": sections.popularity(figures, drawn),
         "sizes": sections.sizes(figures, drawn),

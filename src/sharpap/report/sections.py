@@ -28,6 +28,11 @@ def shown(results: Results, k: int) -> list[str]:
     return [name for name in results.attacks if name in best]
 
 
+def lengths(results: Results) -> list[int]:
+    """The main list length and the longest."""
+    return list(dict.fromkeys((results.main_k, max(results.ks, default=results.main_k))))
+
+
 def fits(results: Results) -> bool:
     """Whether the chart by victim holds the whole grid."""
     return len(results.victims) * (1 + len(results.attacks)) <= BARS

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sharpap.report import promises, worth
 from sharpap.report.matrix import CLEAN
 from sharpap.report.page import failures, finding, inapplicable, notes, standing_rows
 from sharpap.report.template import hundredfold, number
@@ -41,6 +42,12 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
     if any(row[4] == "NDCG" for row in results.rows):
         table = utility_table(results, k)
         _print(console, table if fits(console, table) else utility_table(results, k, turned=True))
+    if metric == "H" and (judged := worth.rows(results, k)):
+        _print(console, _filled(f"What each defence is worth, lists of {k}", worth.head(k), judged))
+    if results.promises:
+        _print(console, _filled(promises.TITLE, *promises.curves(results)))
+        if left := promises.measured(results):
+            _print(console, _filled("What the attacks of this run left", promises.MEASURED, left))
     if failed := [cell for cell in results.cells if cell.error]:
         console.print(Text(failures(results), style="red"))
     for cell in failed[:5]:
@@ -55,6 +62,15 @@ def show(results: Results, console: Console, k: int | None = None, metric: str =
 def _print(console: Console, table: Table) -> None:
     print_whole(console, table)
     console.print()
+
+
+def _filled(title: str, head: list[str], rows: list[list[str]]) -> Table:
+    table = _table(title)
+    for place, name in enumerate(head):
+        table.add_column(Text(name), justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def transfer_table(results: Results, metric: str, k: int) -> Table:

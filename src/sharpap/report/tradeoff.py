@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sharpap.report.charts import Mark, Series, legend
 from sharpap.report.matrix import CLEAN
 from sharpap.report.planes import scatter
+from sharpap.report.sections import lengths
 from sharpap.report.template import number
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def section(results: Results, ks: Sequence[int] | None = None) -> list[dict[str,
     victims were measured.
     """
     found = []
-    for k in dict.fromkeys((results.main_k, max(results.ks, default=results.main_k)) if ks is None else ks):
+    for k in lengths(results) if ks is None else dict.fromkeys(ks):
         shown = points(results, k)
         if len(shown) < LEAST:
             continue

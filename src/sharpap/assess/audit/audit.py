@@ -22,15 +22,12 @@ from sharpap.assess.work.pieces import Craft, Made, Train, Work
 from sharpap.assess.work.stages import Stage, Staged, Stages
 from sharpap.attacks import Attack, Bandwagon, RandomAttack, RevAdv, SharpnessAware
 from sharpap.data import Dataset, TargetPool
-from sharpap.defenses import Bagging, Defended, Defense, RemoveSuspicious
-from sharpap.detectors import Detector, RandomScores
+from sharpap.defenses import Defended, Defense, Regularised, RemoveSuspicious
+from sharpap.detectors import CoVisits, DegSim, Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
 from sharpap.metrics import hit_ratio
 from sharpap.recommenders import Recommender
-from sharpap.recommenders.base import IntArray
 from sharpap.threat import Budget, Goal
-
-FACTORS = (1.0, 3.0)
 
 
 def suite() -> dict[str, Attack]:
@@ -42,9 +39,14 @@ def suite() -> dict[str, Attack]:
     }
 
 
+def removals() -> dict[str, Detector]:
+    """The detectors whose suspects an audit leaves out: the two that helped in the matrix of docs/defences.md."""
+    return {"co-visits": CoVisits(), "deg-sim": DegSim()}
+
+
 def remedies() -> dict[str, Defense]:
-    """What an audit tries besides leaving out suspicious users."""
-    return {"bagging": Bagging(models=5)}
+    """What an audit tries besides: more regularisation, which is one training where the recommender has such a setting."""
+    return {"regularised": Regularised()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +59,10 @@ class Audit:
         draws: target draws of each pool.
         size: targets in a draw.
         pools: target pools compared (`data.TargetPool.kind`); the first is the one budgets are tried on.
-        detectors: name to detector; all are shown, and the best on the strongest attack are used to leave users out.
-        best: how many of them; it takes `best` x 2 x draws trainings.
-        defenses: name to defence, tried as well.
+        detectors: name to detector; what each sees of the attacks is shown.
+        removals: name to detector whose suspects are left out of training, as many as the largest budget has fakes: how many
+            there are a defender does not know. Each takes 2 x draws trainings, without attack and with it.
+        defenses: name to defence, tried as well, and as long. One that the recommender cannot be trained under is said.
         k: list length.
         seed: the root of all randomness.
     """
@@ -70,7 +73,7 @@ class Audit:
     size: int = 5
     pools: tuple[str, ...] = ("unpopular", "lower_torso", "head")
     detectors: Mapping[str, Detector] = field(default_factory=detectors)
-    best: int = 2
+    removals: Mapping[str, Detector] = field(default_factory=removals)
     defenses: Mapping[str, Defense] = field(default_factory=remedies)
     k: int = 10
     seed: int = 0
@@ -80,10 +83,8 @@ class Audit:
             raise ConfigError("An audit needs at least one attack, one budget, one pool of targets and one detector.")
         if list(self.budgets) != sorted(set(self.budgets)) or not 0 < self.budgets[0] <= self.budgets[-1] < 1:
             raise ConfigError(f"budgets={self.budgets} must be ascending shares between 0 and 1.")
-        if self.draws < 2 or self.size < 1 or self.k < 1 or self.best < 0:
-            raise ConfigError(
-                f"draws={self.draws} must be 2 or more, size={self.size} and k={self.k} 1 or more, best={self.best} 0 or more."
-            )
+        if self.draws < 2 or self.size < 1 or self.k < 1:
+            raise ConfigError(f"draws={self.draws} must be 2 or more, size={self.size} and k={self.k} 1 or more.")
 
 
 def audit(
@@ -129,8 +130,12 @@ class _Auditor:
         self.paths = {
             setting: [self._variant(setting, *each) for each in values.items()] for setting, values in vary.items()
         }
+        self.defenses = self._defenses()
+        victims = {VICTIM: recommender, **self.variants} | {
+            name: Defended(recommender=recommender, defense=defense) for name, defense in self.defenses.items()
+        }
         stages = product(settings.pools, settings.budgets)
-        works = {stage: Work(self._experiment(stage, self._victims(stage[1])), store) for stage in stages}
+        works = {stage: Work(self._experiment(stage, victims), store) for stage in stages}
         self.stages = Stages(works[self.first, self.middle].experiment, store, works=works)
         self.figures = Figures(dataset=dataset, draws=settings.draws, k=self._k)
 
@@ -143,7 +148,7 @@ class _Auditor:
             self.first,
             self.middle,
         )
-        most = settings.best * len(FACTORS) + len(settings.defenses) + 2 * len(self.variants)
+        most = 2 * (len(self.defenses) + len(self.variants))
         sets = len(settings.attacks) + len(settings.budgets) - 1 + 2 * len(settings.pools) - 1 + most
         with (
             progress.task(f"Audit of {self.name}", sets * settings.draws) as task,
@@ -160,23 +165,24 @@ class _Auditor:
             screening = [replace(figures.exposure(key), visibility=_most(seen, key[0])) for key in tried]
             seen = [each for each in seen if each.attack != strongest] + self._detect([worst])
             lists = figures.evaluations[worst, VICTIM, 0].capabilities.top_k is not None
-            chosen = [] if lists else self._chosen([each for each in seen if each.attack == strongest], worst[2])
-            self._train(workers, task, worst, chosen)
-            self._train(workers, task, (CLEAN, first, middle), list(self.variants))
-            self._train(workers, task, worst, [name for name in self.variants if name not in figures.failed])
+            others = [*([] if lists else self.defenses), *self.variants]
+            self._train(workers, task, (CLEAN, first, middle), others)
+            self._train(workers, task, worst, [name for name in others if name not in figures.failed])
+        failed = {name: why for name, why in figures.failed.items() if name in self.defenses}
         return AuditReport(
             dataset=self.dataset.name, recommender=self.name, users=train.num_users, items=train.num_items,
             interactions=train.nnz, origin=origin, ndcg=figures.ndcg(first),
             yardstick=yardstick(self.dataset, self._k, self.stages.experiment.victim_seed(0)),
             screening=screening, strongest=strongest, breaking=figures.exposure(worst),
             curve=[figures.exposure(key) for key in curve], pools=[figures.exposure(key) for key in pools],
-            groups=figures.groups(worst), detections=seen, remedies=[self._remedy(worst, name) for name in chosen],
+            groups=figures.groups(worst), detections=seen, failed=failed,
+            remedies=[] if lists else [self._remedy(worst, name) for name in self.defenses if name not in failed],
             paths=[figures.path(setting, victims, worst) for setting, victims in self.paths.items()],
             cliff=figures.cliff(curve[-1], self.name),
             settings={
                 "attacks": list(settings.attacks), "budgets": list(settings.budgets), "draws": settings.draws,
                 "size": settings.size, "pools": list(settings.pools), "k": settings.k, "seed": settings.seed,
-                "detectors": list(settings.detectors), "best": settings.best, "defenses": list(settings.defenses),
+                "detectors": list(settings.detectors), "defenses": list(self.defenses),
             },
         )  # fmt: skip
 
@@ -217,44 +223,15 @@ class _Auditor:
         made = {key[0]: dict(enumerate(self.figures.made(key))) for key in keys}
         return detect(self.dataset.train.matrix, made, self.settings.detectors, seed=self.settings.seed, tell=False)
 
-    def _victims(self, share: float) -> dict[str, Recommender]:
-        return {VICTIM: self.recommender, **self.variants} | {
-            name: Defended(recommender=self.recommender, defense=defense)
-            for name, defense in self._defenses(share).items()
+    def _defenses(self) -> dict[str, Defense]:
+        """By name: settings only, nothing is trained yet."""
+        settings, train = self.settings, self.dataset.train.matrix
+        most = Budget(fake_users=settings.budgets[-1]).resolve(train, self._goals(self.first)[0]).num_fake
+        without = {
+            f"leave out the {most} users that {name} suspects most": RemoveSuspicious(detector=detector, users=most)
+            for name, detector in settings.removals.items()
         }
-
-    def _defenses(self, share: float) -> dict[str, Defense]:
-        """All that may be tried, before it is known which detectors are good: settings only, nothing is trained."""
-        removals = {
-            name: RemoveSuspicious(detector=self.settings.detectors[detector], users=users)
-            for name, (detector, users) in self._removals(share).items()
-        }
-        return removals | dict(self.settings.defenses)
-
-    def _removals(self, share: float) -> dict[str, tuple[str, int]]:
-        """Detector and number of users of each removal."""
-        return {
-            self._removal(name, factor, share): (name, self._removed(factor, share))
-            for name in self.settings.detectors
-            for factor in FACTORS
-        }
-
-    @cache  # noqa: B019 - lives as long as the audit
-    def _removed(self, factor: float, share: float) -> int:
-        """How many users a removal leaves out."""
-        fakes = Budget(fake_users=share).resolve(self.dataset.train.matrix, self._goals(self.first)[0]).num_fake
-        return max(1, round(factor * fakes))
-
-    def _removal(self, detector: str, factor: float, share: float) -> str:
-        return f"leave out the {self._removed(factor, share)} users that {detector} suspects most"
-
-    def _chosen(self, seen: list[Detection], share: float) -> list[str]:
-        """Remedies by name: the best detectors on the strongest attack, and the other defences; guessing is no remedy."""
-        seen = [each for each in seen if not isinstance(self.settings.detectors[each.detector], RandomScores)]
-        best = sorted(seen, key=lambda each: (-each.precision.mean, -each.auc.mean))[: self.settings.best]
-        return [self._removal(each.detector, factor, share) for each in best for factor in FACTORS] + list(
-            self.settings.defenses
-        )
+        return without | dict(settings.defenses)
 
     def _screen(self, workers: Backend, task: progress.Task) -> list[Key]:
         """Try every attack with about 1 % fakes, and where none gets through, with the most: who comes nearest with few need
@@ -314,7 +291,7 @@ class _Auditor:
             raise TypeError(f"{type(training).__name__} is no training.")
         event = training.place | {"seconds": round(made.seconds, 3), "error": made.error}
         progress.event("cell", **event, **_place(piece.stage))
-        if training.victim in self.variants and (found is None or not found.capabilities.reaches(self.settings.k)):
+        if training.victim != VICTIM and (found is None or not found.capabilities.reaches(self.settings.k)):
             self.figures.failed[training.victim] = cell.error or "Its lists are too short."
             task.advance(note=f"{training.victim} failed")
             return
@@ -337,31 +314,22 @@ class _Auditor:
         what = piece.attack if training.victim == VICTIM else training.victim
         task.advance(note=f"{what}, {pool}, {100 * share:g} %: H@{self.settings.k} {hits:.4f}")
 
-    @cache  # noqa: B019 - as above
-    def _suspects(self, key: Key, detector: str, draw: int) -> IntArray:
-        """Users that a detector suspects on one draw, the most suspicious first: as many as any remedy leaves out."""
-        most = self._defenses(key[2])[self._removal(detector, max(FACTORS), key[2])]
-        assert isinstance(most, RemoveSuspicious)
-        everyone = self.figures.poisons[key, draw].inject(self.dataset.train.matrix)
-        return most.suspects(everyone, seed=self.stages.experiment.victim_seed(draw))
-
     def _remedy(self, key: Key, name: str) -> Remedy:
         """One remedy, and for a removal whom it removed."""
-        train = self.dataset.train.matrix
+        train, defense = self.dataset.train.matrix, self.defenses[name]
         removed, caught, lost = 0, None, 0
-        if name in self._removals(key[2]):
-            detector, users = self._removals(key[2])[name]
+        if isinstance(defense, RemoveSuspicious):
             shares, genuine = [], []
             for draw, poison in enumerate(self.figures.made(key)):
-                out = self._suspects(key, detector, draw)[:users]
+                out = defense.suspects(poison.inject(train), seed=self.stages.experiment.victim_seed(draw))
                 removed, fakes = len(out), int((out >= train.shape[0]).sum())
                 shares.append(fakes / poison.num_fake)
                 genuine.append(removed - fakes)
             caught, lost = float(np.mean(shares)), round(float(np.mean(genuine)))
-        found = self.figures.seen(key, name)
+        promised, stayed = self.figures.promised(key, name)
         return Remedy(
-            name=name, removed=removed, caught=caught, lost=lost, hits=self.figures.hits(found),
-            accuracy=self.figures.accuracy(found, self.first),
+            name=name, removed=removed, caught=caught, lost=lost, worth=self.figures.worth(key, name),
+            accuracy=self.figures.accuracy(self.figures.seen(key, name), self.first), promised=promised, stayed=stayed,
         )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from sharpap.assess.audit.detection import Detection
 from sharpap.assess.tables.cliff import Cliffs
+from sharpap.assess.tables.promises import Promises
+from sharpap.assess.tables.worth import Worth
 from sharpap.metrics import Interval
 
 Value = bool | int | float | str | None
@@ -63,16 +65,20 @@ class Remedy:
         removed: users that it leaves out of training, the most suspicious first; 0 for a defence of another kind.
         caught: share of the fake users that are among them, None for a defence of another kind.
         lost: genuine users among them.
-        hits: H@k afterwards.
-        accuracy: relative change of NDCG@k from the clean run, None without held-out interactions.
+        worth: what it takes from the attack, and its price without attack.
+        accuracy: relative change of NDCG@k under attack from the clean run, None without held-out interactions.
+        promised, stayed: of a vote with a certificate, what it promises under this name, and the share of its lists that the
+            attack left; None for others.
     """
 
     name: str
     removed: int
     caught: float | None
     lost: int
-    hits: Interval
+    worth: Worth
     accuracy: Interval | None
+    promised: Promises | None = None
+    stayed: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +172,7 @@ class AuditReport:
         detections: every detector on every attack of the screening; on the strongest one with the breaking budget.
         remedies: what leaving out suspicious users, and other defences, do; empty for a recommender that gives only lists,
             since those of users without training rows hold what they own.
+        failed: defence to why it could not be trained.
         paths: settings of the recommender at several values.
     """
 
@@ -185,6 +192,7 @@ class AuditReport:
     groups: list[Group]
     detections: list[Detection]
     remedies: list[Remedy]
+    failed: dict[str, str] = field(default_factory=dict)
     paths: list[Path] = field(default_factory=list)
     origin: str = ""
     cliff: Cliffs | None = None

@@ -10,6 +10,8 @@ import numpy as np
 from sharpap.assess.audit.audit_report import Exposure, Group, Path, Step, Value
 from sharpap.assess.experiment import CLEAN
 from sharpap.assess.tables.cliff import Cliffs, cliffs
+from sharpap.assess.tables.promises import Promises, promises
+from sharpap.assess.tables.worth import Worth, worth
 from sharpap.attacks import Poison
 from sharpap.data import Dataset
 from sharpap.metrics import Evaluation, Interval, hit_ratio, interval, mean_rank
@@ -79,6 +81,22 @@ class Figures:
         if any(k not in each.ndcg or each.ndcg[k] == 0 for each in before):
             return None
         return interval(np.array([now.ndcg[k] / old.ndcg[k] - 1 for now, old in zip(found, before, strict=True)]))
+
+    def worth(self, key: Key, victim: str) -> Worth:
+        """What a defended victim is worth against the profiles of a place."""
+        clean, defended = self.seen(none(key[1])), self.seen(none(key[1]), victim)
+        known = all(self.k in each.ndcg for each in (*clean, *defended))
+        accurate, after = ([each.ndcg[self.k] for each in found] if known else [] for found in (clean, defended))
+        hits = (self._hits(found) for found in (clean, self.seen(key), self.seen(key, victim)))
+        return worth(*hits, accurate=accurate, after=after)
+
+    def promised(self, key: Key, victim: str) -> tuple[Promises | None, float | None]:
+        """What a vote promises, and the share of its lists that stayed in a place; None for others."""
+        clean, attacked = self.seen(none(key[1]), victim), self.seen(key, victim)
+        lists = [(before.kept, after.kept) for before, after in zip(clean, attacked, strict=True)]
+        stayed = [before.share(before.stayed(after, self.k), self.k) for before, after in lists if before and after]
+        found = promises({(victim, draw): each for draw, each in enumerate(clean)})
+        return found, float(np.mean(stayed)) if stayed else None
 
     def groups(self, key: Key) -> list[Group]:
         """Quarters of users by activity, under attack."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sharpap.assess.tables.cliff import Cliffs
+from sharpap.assess.tables.promises import Promises
 
 MOST = 1e15  # what is measured stays far below
 _Whole = Annotated[int, Field(strict=True, ge=0, le=2**53)]
@@ -88,6 +89,7 @@ class _Provenance:
     capabilities: dict[str, _Capabilities] = field(default_factory=dict)
     figures: _Figures = _ABSENT
     reach: Cliffs = _ABSENT
+    promises: Promises = _ABSENT
 
 
 @dataclass
@@ -126,6 +128,12 @@ def check_config(found: Any) -> None:
 def cliffs_in(provenance: dict[str, Any]) -> Cliffs | None:
     """The bounds by number of fakes; None where a run of an older version did not keep them, or none is known."""
     return _PROVENANCES.validate_python({"reach": provenance["reach"]}).reach if "reach" in provenance else None
+
+
+def promises_in(provenance: dict[str, Any]) -> Promises | None:
+    """What votes promise by number of fakes; None where no victim does."""
+    known = {"promises": provenance["promises"]} if "promises" in provenance else {}
+    return _PROVENANCES.validate_python(known).promises if known else None
 
 
 def check_provenance(found: Any) -> None:

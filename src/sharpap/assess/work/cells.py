@@ -26,6 +26,7 @@ from sharpap.data.reading.matrix import fits_together
 from sharpap.errors import StorageError
 from sharpap.metrics import Evaluation, Reach
 from sharpap.metrics.evaluate import OWNED
+from sharpap.metrics.kept import Kept
 from sharpap.recommenders import Capabilities
 from sharpap.threat import Budget, Direction, Goal
 from sharpap.untrusted import json_value
@@ -51,6 +52,12 @@ class _Bounded:
 
 
 @dataclass(frozen=True)
+class _Kept:
+    fakes: list[int]
+    ks: list[int]
+
+
+@dataclass(frozen=True)
 class _Trained:
     cell: Cell
     recall: dict[int, FiniteFloat]
@@ -60,8 +67,12 @@ class _Trained:
     capabilities: Capabilities
     reach: _Bounded | None = None
     valid_ndcg: dict[int, FiniteFloat] = field(default_factory=dict)
+    kept: _Kept | None = None
 
 
+LISTED = (
+    40  # bytes for a user, a list length and a place in it: what is certified for many numbers of fakes is mostly zeros
+)
 _CRAFTED, _TRAINED = TypeAdapter(_Crafted), TypeAdapter(_Trained)
 
 
@@ -105,7 +116,8 @@ class CellStore(RecordStore):
 
         def decode(content: bytes) -> tuple[Cell, Evaluation]:
             wanted = list(key["targets"])
-            stored, facts = _unpacked(content, 8 * (data.num_users + 1) * (len(wanted) + 1))
+            votes = LISTED * max(key["ks"]) * len(key["ks"]) if _is_vote(key.get("victim")) else 0
+            stored, facts = _unpacked(content, (8 * (len(wanted) + 1) + votes) * (data.num_users + 1))
             found, targets, ranks = _TRAINED.validate_python(facts), stored["targets"], stored["ranks"]
             if targets.dtype.kind + ranks.dtype.kind != "ii" or targets.tolist() != wanted:
                 raise ValueError("it has other targets")
@@ -119,6 +131,7 @@ class CellStore(RecordStore):
                 targets=targets, ranks=ranks.astype(np.int64), recall=found.recall, ndcg=found.ndcg,
                 num_users=found.num_users, num_test_users=found.num_test_users, capabilities=found.capabilities,
                 reach=found.reach and _bound(found.reach, stored, len(wanted)), valid_ndcg=found.valid_ndcg,
+                kept=found.kept and _lists(found.kept, stored, found.num_users, data.num_items),
             )  # fmt: skip
 
         return self.get("cell", key, decode)
@@ -129,10 +142,13 @@ class CellStore(RecordStore):
             "cell": asdict(cell), "recall": found.recall, "ndcg": found.ndcg, "valid_ndcg": found.valid_ndcg,
             "num_users": found.num_users, "num_test_users": found.num_test_users, "capabilities": asdict(found.capabilities),
             "reach": found.reach and {"fakes": found.reach.fakes, "ks": found.reach.ks},
+            "kept": found.kept and {"fakes": found.kept.fakes, "ks": found.kept.ks},
         }  # fmt: skip
         arrays = {"targets": found.targets, "ranks": found.ranks.astype(np.int32)}
         if found.reach:
             arrays |= {"most": found.reach.most, "together": found.reach.together}
+        if found.kept:
+            arrays |= {"lists": found.kept.lists, "least": found.kept.least}
         self.put("cell", key, _packed(facts, np.savez_compressed, **arrays))
 
     def load_landscape(self, key: Key) -> Landscape | None:
@@ -213,6 +229,24 @@ def _bound(facts: _Bounded, stored: dict[str, np.ndarray], num_targets: int) -> 
     if facts.fakes != sorted(set(facts.fakes)):
         raise ValueError("its numbers of fakes are out of order")
     return Reach(fakes=tuple(facts.fakes), ks=tuple(facts.ks), most=parts[0], together=parts[1])
+
+
+def _is_vote(victim: Any) -> bool:
+    defense = victim.get("defense") if isinstance(victim, dict) else None
+    return isinstance(defense, dict) and defense.get("name") == "certified-bagging"
+
+
+def _lists(facts: _Kept, stored: dict[str, np.ndarray], users: int, items: int) -> Kept:
+    """The lists of a vote and what is certified of them, from a record."""
+    lists, least, longest = stored["lists"], stored["least"], max(facts.ks)
+    shapes = (users, longest), (len(facts.ks), len(facts.fakes), users)
+    if lists.dtype.kind + least.dtype.kind != "ii" or (lists.shape, least.shape) != shapes:
+        raise ValueError("its lists or their certificate are of another shape")
+    if lists.min(initial=-1) < -1 or lists.max(initial=-1) >= items or facts.fakes != sorted(set(facts.fakes)):
+        raise ValueError("its lists hold items that there are not, or its numbers of fakes are out of order")
+    if least.min(initial=0) < 0 or least.max(initial=0) > longest:
+        raise ValueError("it certifies what cannot be")
+    return Kept(ks=tuple(facts.ks), fakes=tuple(facts.fakes), lists=lists, least=least)
 
 
 def _packed(facts: dict[str, Any], write: Callable[..., None] = np.savez_compressed, **arrays: np.ndarray) -> bytes:

@@ -20,6 +20,7 @@ from sharpap.assess.work.code_version import code_version
 from sharpap.assess.work.records import Key
 from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
+from sharpap.defenses.certified import Votes
 from sharpap.errors import ConfigError, SharpAPError, said
 from sharpap.metrics import Evaluation, evaluate, reach
 from sharpap.recommenders import capabilities_of
@@ -253,6 +254,9 @@ class Work:
             if poison is None and experiment.direction == "promote":
                 bounds = reach(recommender, model, dataset.train.matrix, found.ranks, found.targets, ks=experiment.ks)
                 found = replace(found, reach=bounds)
+            if isinstance(model, Votes):
+                lists = model.kept(dataset.train.matrix, experiment.ks, attacked=poison is not None)
+                found = replace(found, kept=lists)
             return trained - began, time.perf_counter() - trained, getattr(model, "log", {}), found
 
         tried = self._try(train)
