@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import betainccinv, betaincinv, gammaln
 
-from sharpap.defenses.certified import Votes
 from sharpap.errors import ConfigError
 from sharpap.metrics.kept import CONFIDENCE
+
+if TYPE_CHECKING:
+    from sharpap.defenses.certified import Votes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Kind = Literal["these", "ideal"]

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from sharpap import progress
 from sharpap.data.interactions import canonical_csr
 from sharpap.defenses.bagging import Array
+from sharpap.defenses.certificate import certify
 from sharpap.errors import ConfigError
 from sharpap.kernels import mask_rows, topk_scores
 from sharpap.metrics.kept import Kept
@@ -141,8 +142,6 @@ class Votes:
             ks: list lengths.
             attacked: fakes took part: nothing is certified.
         """
-        from sharpap.defenses.certificate import certify
-
         users = np.flatnonzero(np.diff(genuine.indptr))
         fakes = () if attacked else _numbers(len(users))
         least = [certify(self, fakes, k=k).kept[users].T for k in ks if fakes]

@@ -100,7 +100,7 @@ def audit(
             for each remedy.
         settings: what to try.
         name: of the recommender, for the report.
-        vary: setting to value to the recommender with it (see `assess.vary`); each is trained twice times draws: without
+        vary: setting to value to the recommender with it (see `assess.audit.vary`); each is trained twice times draws: without
             attack, and on the profiles of the strongest attack where the audited one gives way. Attacks do not look at the
             victim, so that profiles crafted anew would be the same.
         origin: where the recommender's settings come from, for the report.
