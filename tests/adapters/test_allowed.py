@@ -18,7 +18,7 @@ from sharpap.errors import ConfigError
 RUN = "__import__('os').system('id > {}')"
 REFUSED = {
     "evaluated": ("recbole", "BPR", {"note": RUN}, "no option 'note'"),
-    "evaluated in a known option": ("recbole", "BPR", {"learner": RUN}, "'learner' is not one of its words"),
+    "evaluated in a known option": ("recbole", "BPR", {"learner": RUN}, "'learner' does not have this value"),
     "a number as text": ("recbole", "BPR", {"epochs": RUN}, "'epochs' is no plain number"),
     "a text in a list": ("recbole", "NeuMF", {"mlp_hidden_size": [64, RUN]}, "'mlp_hidden_size' is no plain number"),
     "a table for a number": ("recbole", "BPR", {"epochs": {"x": 1}}, r"no option 'epochs\.x'|'epochs' is no plain"),
@@ -33,12 +33,12 @@ REFUSED = {
     "another's option": ("recbole", "EASE", {"reg_wieght": 1}, "Did you mean 'reg_weight'"),
     "another model": ("recbole", "LightGNC", {}, "Did you mean 'LightGCN'"),
     "no model": ("recbole", "__class__", {}, "no model '__class__'"),
-    "a class": ("rectools", "ImplicitALSWrapperModel", {"model": {"cls": "subprocess.Popen"}}, r"'model\.cls' is not one"),
+    "a class": ("rectools", "ImplicitALSWrapperModel", {"model": {"cls": "subprocess.Popen"}}, r"'model\.cls' does not have"),
     "a class of a model": ("rectools", "EASEModel", {"cls": "subprocess.Popen"}, "no option 'cls'"),
     "a class of neighbours": ("rectools", "ImplicitItemKNNWrapperModel", {"model": {"cls": "a.B"}}, r"'model\.cls' is not"),
     "a part of a transformer": ("rectools", "SASRecModel", {"lightning_module_type": "a.B"}, "no model 'SASRecModel'"),
     "a loader": ("rectools", "load_model", {}, "no model 'load_model'"),
-    "a type": ("rectools", "ImplicitALSWrapperModel", {"model": {"dtype": "O"}}, r"'model\.dtype' is not one"),
+    "a type": ("rectools", "ImplicitALSWrapperModel", {"model": {"dtype": "O"}}, r"'model\.dtype' does not have"),
 }  # fmt: skip
 
 

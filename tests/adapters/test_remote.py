@@ -219,7 +219,7 @@ def test_a_timeout_is_for_the_whole_answer(dataset, speak, pieces):
 
 def test_an_answer_that_breaks_off_is_none(dataset, speak):
     url = speak([HEAD + b'{"model": "a"}'], 0.0)
-    with pytest.raises(TrainingError, match="ends before the length that it says"):
+    with pytest.raises(TrainingError, match="shorter than it declares"):
         RemoteRecommender(url=url, timeout=30).fit(dataset.train.matrix, seed=0)
 
 

@@ -392,7 +392,7 @@ HOSTILE = {
     "broken zlib": (broken(_packed(FACTS, targets=np.array([3]), ranks=RANKS)), "decompressing"),
     "other users": (_packed(FACTS | {"num_users": 3}, targets=np.array([3]), ranks=RANKS), "other users"),
     "other targets": (_packed(FACTS, targets=np.array([4]), ranks=RANKS), "other targets"),
-    "ranks beyond the items": (_packed(FACTS, targets=np.array([3]), ranks=RANKS + 999), "ranks that there are not"),
+    "ranks beyond the items": (_packed(FACTS, targets=np.array([3]), ranks=RANKS + 999), "ranks that do not exist"),
     "ranks of texts": (_packed(FACTS, targets=np.array([3]), ranks=RANKS.astype(str)), "other targets"),
     "a text for a number": (
         _packed(FACTS | {"num_users": "x"}, targets=np.array([3]), ranks=RANKS),

@@ -75,7 +75,7 @@ REFUSED = {
         "Did you mean 'shift'?",
         "shift",
     ),
-    "no values around text": ("Counts", "label", "--vary label", "no values around its own", "it is 'x'"),
+    "no values around text": ("Counts", "label", "--vary label", "around its own", "it is 'x'"),
 }
 
 

@@ -31,7 +31,7 @@ COUNTS = {  # name: users, items (id space), items seen, interactions, test
 
 
 def test_a_threshold_that_the_file_cannot_give_is_refused(data_home):
-    with pytest.raises(ConfigError, match="ratings of 4 and 5 only"):
+    with pytest.raises(ConfigError, match="only the pairs of 4 and 5"):
         load("ml-1m", threshold=3.0)
     assert load("ml-1m", threshold=4.0).train.nnz == 465_079
 

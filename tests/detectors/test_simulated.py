@@ -135,7 +135,7 @@ def test_an_evaluation_takes_the_tested_attack_out_of_what_is_simulated(world):
 
     detect(train, {"a run's own name": {0: poison}}, {"watched": Watched()})
     assert given == [("average", "bandwagon", "segment", "copy")]
-    with pytest.raises(ConfigError, match="simulates nothing but random"):
+    with pytest.raises(ConfigError, match="simulates only random"):
         detect(train, {"x": {0: poison}}, {"watched": Watched(attacks=(RandomAttack(),))})
 
 

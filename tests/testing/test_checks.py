@@ -294,7 +294,7 @@ DEFECTS = [
     (NearlySeeded, "same seed", "doubt", "differ slightly"),
     (ByPosition, "order of users", "failed", "in another order"),
     (OverTheBatch, "subset of users", "failed", "alone has other scores"),
-    (Chance, "learns", "doubt", "by chance"),
+    (Chance, "learns", "doubt", "chance gives"),
     (OneList, "own lists", "doubt", "Every user gets the same list"),
     (MixedRows, "learns", "doubt", "another user's scores would do as well"),
     (Overwrites, "training data untouched", "doubt", "changed the matrix"),
@@ -422,7 +422,7 @@ def crossing_out(train, seed):
 @pytest.mark.parametrize(
     ("defect", "check", "message"),
     [
-        (by_position, "order_of_users", "Turning the order"),
+        (by_position, "order_of_users", "Reversing the order"),
         (by_chance, "same_seed", "same seed differ"),
         (one_short, "form", "shape"),
         (undecided, "form", "equally suspicious"),

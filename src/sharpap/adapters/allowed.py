@@ -140,7 +140,9 @@ def _check_table(owner: str, allowed: Options, table: Mapping[str, Any], prefix:
             continue
         words = allowed[name]
         if words and not (isinstance(value, str) and value in words):
-            raise ConfigError(f"{owner}: {name!r} is not one of its words.", hint=f"Choose one of: {', '.join(words)}.")
+            raise ConfigError(
+                f"{owner}: {name!r} does not have this value.", hint=f"Choose one of: {', '.join(words)}."
+            )
         if not words and not all(map(_plain, value if isinstance(value, (list, tuple)) else [value])):
             raise ConfigError(
                 f"{owner}: {name!r} is no plain number.", hint="Give a number, true or false, or a list of them."

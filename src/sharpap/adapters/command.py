@@ -75,10 +75,10 @@ class CommandRecommender:
             if name not in used:
                 raise ConfigError(f"The command does not hold {{{name}}}.", hint="It must be told where that file is.")
         if any("\0" in word for word in self.command):
-            raise ConfigError("The command holds a character that no command can: zero.")
+            raise ConfigError("The command holds a zero byte, which no command can have.")
         check_timeout(self.timeout)
         if self.top_k is not None and (self.output == "scores" or self.top_k < 1):
-            raise ConfigError(f"top_k={self.top_k} is for lists, and at least 1.")
+            raise ConfigError(f"top_k={self.top_k} must be 1 or more, and belongs to output='topk'.")
 
     @property
     def capabilities(self) -> Capabilities:

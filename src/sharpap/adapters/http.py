@@ -40,7 +40,7 @@ def post(url: str, path: str, body: bytes, kind: str, *, longest: int, seconds: 
         while len(content) <= longest and (piece := reply.read(min(PIECE, longest + 1 - len(content)))):
             content += piece
         if reply.length and len(content) <= longest:
-            raise ValueError("its answer ends before the length that it says")
+            raise ValueError("its answer is shorter than it declares")
         found = reply.headers.get_content_type()
     except TimeoutError:
         raise TrainingError(f"{where} gave no answer within {seconds:g} seconds.", hint="Raise its timeout.") from None

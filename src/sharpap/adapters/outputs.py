@@ -198,8 +198,9 @@ def _table_lists(path: Path, parquet: bool, num_users: int, num_items: int, sour
         )
     if num_users * length * 4 > most_unpacked(path.stat().st_size):
         raise ContractError(
-            f"{source}: the longest list in {path.name} has {length:,} items; as many for all {num_users:,} users are far more "
-            f"than its {table.height:,} rows.", hint="Write lists of about one length, as a .npy of (num_users, k) if need be.",
+            f"{source}: the longest list in {path.name} has {length:,} items; lists of that length for all {num_users:,} "
+            f"users would need far more than its {table.height:,} rows.",
+            hint="Write lists of about one length, as a .npy of (num_users, k) if need be.",
         )  # fmt: skip
     cells = users * length + ranks - min(first, 1)
     order = np.argsort(cells, kind="stable")

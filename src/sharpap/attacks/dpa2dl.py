@@ -146,7 +146,7 @@ class DPA2DL(Settings):
             rows = list(kept_rows(kept["rows"], (allowance.profile_size,), num_items))
             chance = kept["chance"]
             if chance.shape != (num_items,):
-                raise ValueError("The state of an attack is of other data.")
+                raise ValueError("The saved state of an attack belongs to other data.")
         with progress.task(f"{self.name}: groups", len(groups)) as task:
             task.advance(done)
             for number, first in islice(enumerate(groups), done, None):

@@ -144,6 +144,6 @@ def _state(candidates: list[Poison]) -> checkpoints.State:
 def _candidate(kept: checkpoints.State, number: int, goal: Goal) -> Poison:
     indices, indptr = kept_rows(kept[f"indices {number}"], (), kept["items"]), kept[f"indptr {number}"]
     if not fits_together(indptr, indices, (len(indptr) - 1, kept["items"])):
-        raise ValueError("The state of an attack holds profiles that are none.")
+        raise ValueError("The saved state of an attack holds no valid profiles.")
     profiles = from_lists(indices, indptr, kept["items"])
     return Poison(profiles=profiles, goal=goal, attack="candidate", history=tuple(kept[f"history {number}"]))

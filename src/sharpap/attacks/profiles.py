@@ -38,7 +38,7 @@ def kept_rows(rows: IntArray, shape: tuple[int, ...], num_items: int) -> IntArra
     """Items out of a checkpoint, whose last axes have this shape; raises `ValueError` for others: native code follows any."""
     inside = rows.dtype.kind == "i" and (rows.size == 0 or 0 <= rows.min() <= rows.max() < num_items)
     if not inside or rows.shape[max(rows.ndim - len(shape), 0) :] != shape:
-        raise ValueError("The state of an attack holds profiles of other data.")
+        raise ValueError("The saved state of an attack holds profiles of other data.")
     return rows
 
 

@@ -29,12 +29,20 @@ File = Annotated[Path, typer.Argument(help="A file of interactions, gzip or not.
 Form = Annotated[
     str | None, typer.Option("--format", help="csv, tsv, parquet, npz, jsonl, wide, recbole, adjacency, movielens-...")
 ]
-Separator = Annotated[str | None, typer.Option(help="Between the fields of a CSV; \\t is a tab, \\s+ any blanks.")]
+Separator = Annotated[str | None, typer.Option(help="Separator of a CSV; \\t is a tab, \\s+ any blanks.")]
 Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Whether the first line names the columns.")]
-User = Annotated[str | None, typer.Option("--user", metavar="COLUMN", help="By name, or by position from 0.")]
-Item = Annotated[str | None, typer.Option("--item", metavar="COLUMN", help="By name, or by position from 0.")]
-Rating = Annotated[str | None, typer.Option("--rating", metavar="COLUMN", help='The same; "" ignores ratings.')]
-Timestamp = Annotated[str | None, typer.Option("--timestamp", metavar="COLUMN", help='The same; "" ignores times.')]
+User = Annotated[
+    str | None, typer.Option("--user", metavar="COLUMN", help="Column of users, by name or by position from 0.")
+]
+Item = Annotated[
+    str | None, typer.Option("--item", metavar="COLUMN", help="Column of items, by name or by position from 0.")
+]
+Rating = Annotated[
+    str | None, typer.Option("--rating", metavar="COLUMN", help='Column of ratings; "" ignores ratings.')
+]
+Timestamp = Annotated[
+    str | None, typer.Option("--timestamp", metavar="COLUMN", help='Column of times; "" ignores times.')
+]
 
 
 @data_app.command()
@@ -78,13 +86,13 @@ def inspect(
 @data_app.command()
 def convert(
     file: File,
-    out: Annotated[Path, typer.Argument(help="Where to: .npz, .parquet, .csv, .tsv or .inter.")],
+    out: Annotated[Path, typer.Argument(help="File to write: .npz, .parquet, .csv, .tsv or .inter.")],
     threshold: Threshold = None,
     k_core: Annotated[
-        int, typer.Option(min=0, help="Drop users and items with fewer interactions, again and again.")
+        int, typer.Option(min=0, help="Drop users and items with fewer interactions, until none is left.")
     ] = 0,
-    duplicates: Annotated[str, typer.Option(help="merge or refuse repeated pairs.")] = "merge",
-    bad_rows: Annotated[str, typer.Option(help="refuse the file for a bad row, or drop such rows.")] = "refuse",
+    duplicates: Annotated[str, typer.Option(help="Repeated pairs: merge or refuse.")] = "merge",
+    bad_rows: Annotated[str, typer.Option(help="Bad rows: refuse the file, or drop them.")] = "refuse",
     format: Form = None,
     separator: Separator = None,
     header: Header = None,
@@ -94,8 +102,8 @@ def convert(
     timestamp: Timestamp = None,
     where: Where = None,
     missing: Missing = None,
-    out_separator: Annotated[str | None, typer.Option(help="Between the fields of a .csv that is written.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    out_separator: Annotated[str | None, typer.Option(help="Separator of a .csv that is written.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a file of interactions in another form, and say what was dropped and why."""

@@ -72,12 +72,12 @@ def order_of_users(watchman: Watchman) -> str:
         turned = judged(watchman.detector, canonical_csr(csr_array(watchman.train[::-1])), seed=0)[::-1]
     known = np.isfinite(straight)
     if not np.array_equal(known, np.isfinite(turned)):
-        raise ContractError("Other users are judged when they stand in another order.")
+        raise ContractError("Which users are judged depends on their order.")
     order, again = np.argsort(straight[known]), np.argsort(turned[known])
     correlation = np.corrcoef(np.argsort(order), np.argsort(again))[0, 1]
     if not np.allclose(straight[known], turned[known], rtol=1e-5, atol=1e-9) and not correlation > 0.99:
         raise ContractError(
-            f"Turning the order of users around changes who is suspicious (rank correlation {correlation:.2f}).",
+            f"Reversing the order of users changes who is suspicious (rank correlation {correlation:.2f}).",
             hint="A detector may not use the position of a row: fake users stand last.",
         )
     return "the order of users does not matter"

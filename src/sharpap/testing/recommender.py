@@ -136,7 +136,7 @@ def learns(trial: Trial) -> str:
     figures = f"own items rank above {mine.mean():.0%} of the others"
     hint = "Either the model hardly learns here, or ids are mixed up: libraries renumber users and items by first appearance."
     if mine.mean() < 0.55:
-        raise Doubt(f"A user's {figures}; by chance it were 50%.", hint=hint)
+        raise Doubt(f"A user's {figures}; chance gives 50%.", hint=hint)
     personal = not np.allclose(found[0], found[-1])
     gain = mine - others
     if personal and gain.mean() < 3 * gain.std() / len(gain) ** 0.5:
@@ -188,7 +188,7 @@ def training_data_untouched(trial: Trial) -> str:
     if not same_entries(first.given, first.before):
         raise Doubt(
             "Training changed the matrix it was given.",
-            hint="SharpAP hands out copies, so results stand; others may not: work on train.copy().",
+            hint="SharpAP passes copies, so its results stand. Other programs may not: work on train.copy().",
         )
     return "the training matrix is not changed"
 

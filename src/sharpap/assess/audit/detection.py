@@ -149,7 +149,7 @@ def unseen(detector: Detector, attack: str) -> Detector:
     left = tuple(each for each in detector.attacks if name_of("attack", each) != attack)
     if not left:
         raise ConfigError(
-            f"{type(detector).__name__} simulates nothing but {attack}, which it is tested on.",
+            f"{type(detector).__name__} simulates only {attack}, the attack it is tested on.",
             hint="Simulate others, too: detectors are tested on attacks that they have not learnt from.",
         )
     return replace(detector, attacks=left)

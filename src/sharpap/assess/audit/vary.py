@@ -77,7 +77,7 @@ def around(own: Value, setting: str) -> tuple[Value, ...]:
     """A quarter to four times a number; for whole numbers whole ones."""
     if isinstance(own, bool) or not isinstance(own, (int, float)) or own <= 0:
         known = "it is not known" if own is None else f"it is {own!r}"
-        raise ConfigError(f"--vary {setting}: there are no values around its own, {known}.", hint=EXAMPLE)
+        raise ConfigError(f"--vary {setting}: no values can be made around its own, {known}.", hint=EXAMPLE)
     if isinstance(own, int):
         return tuple(dict.fromkeys(max(1, round(own * factor)) for factor in FACTORS))
     return tuple(own if factor == 1 else float(f"{own * factor:.3g}") for factor in FACTORS)

@@ -71,7 +71,7 @@ def check(folder: Path, names: list[str]) -> bool:
         try:
             whole = digest(folder / name) == known.get(name)
         except FileNotFoundError:
-            raise DataError(f"The file is in {SUMS}, and is gone.", path=folder / name, hint=AGAIN) from None
+            raise DataError(f"The file is listed in {SUMS}, but is missing.", path=folder / name, hint=AGAIN) from None
         if not whole:
             problem = f"The file is not what was written: its checksum is not that of {SUMS}."
             raise DataError(problem, path=folder / name, hint=AGAIN)
@@ -116,7 +116,7 @@ def _frame(path: Path, schema: dict[str, Any], nullable: tuple[str, ...]) -> pl.
         found = lazy.collect_schema()
         odd = [name for name, kind in found.items() if name not in schema or schema[name]() != kind]
         if odd or (schema is SCHEMA and list(found) != list(schema)):
-            raise DataError("The table has other columns than results have.", path=path)
+            raise DataError("The columns are not those of a results table.", path=path)
         frame = lazy.collect()
     except UNREADABLE as error:
         raise DataError(f"The file is damaged ({first(error)}).", path=path) from None
@@ -132,9 +132,9 @@ def _cells(frame: pl.DataFrame, path: Path) -> list[Cell]:
     except ValidationError as error:
         raise DataError(f"The results cannot be read ({first(error)}).", path=path) from None
     if not all(0 <= time <= MOST for cell in cells for time in (cell.train_seconds, cell.evaluate_seconds)):
-        raise DataError("A training took no time that can be.", path=path)
+        raise DataError("A training has an impossible duration.", path=path)
     if any(cell.draw < -1 or cell.seed < 0 or max(cell.draw, cell.seed) >= 2**31 - 1 for cell in cells):
-        raise DataError("A draw or a seed is no number of one.", path=path)
+        raise DataError("A draw or a seed has an impossible number.", path=path)
     attacks, victims = ({getattr(cell, name) for cell in cells} for name in ("attack", "victim"))
     if (len(attacks) + 1) * len(victims) > max(MOST_PAIRS, len(cells)):
         raise DataError(f"{len(attacks)} attacks by {len(victims)} victims are more than results can have.", path=path)
@@ -155,4 +155,4 @@ def _measured(frame: pl.DataFrame, cells: list[Cell], path: Path) -> None:
         | (pl.col("seed") < 0)
     )
     if frame.select(odd.any()).item():
-        raise DataError("A row holds a number that no measurement gives.", path=path)
+        raise DataError("A row holds an impossible number.", path=path)

@@ -79,7 +79,7 @@ def check_continues(folder: Path, config: dict[str, Any], fingerprint: str) -> N
     new = tomllib.loads(tomli_w.dumps(config))  # as the old one was written and read
     lost = next(_narrowed(old, new), None)
     if lost is not None:
-        raise ConfigError(f"{folder} already holds results, and this run would not just widen them: {lost}.", hint=hint)
+        raise ConfigError(f"{folder} already holds results, and this run would lose some of them: {lost}.", hint=hint)
 
 
 def _narrowed(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

@@ -124,7 +124,7 @@ class CellStore(RecordStore):
             if ranks.shape != (found.num_users, len(wanted)) or found.num_users > data.num_users:
                 raise ValueError("it was measured for other users")
             if ranks.min(initial=0) < OWNED or ranks.max(initial=0) >= data.num_items:
-                raise ValueError("it holds ranks that there are not")
+                raise ValueError("it holds ranks that do not exist")
             if not found.recall.keys() | found.ndcg.keys() | found.valid_ndcg.keys() <= set(key["ks"]):
                 raise ValueError("it has other list lengths")
             return found.cell, Evaluation(

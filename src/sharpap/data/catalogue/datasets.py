@@ -145,7 +145,7 @@ def _ml1m(folder: Path, options: Options) -> Dataset:
         return split_as_asked(made, options, "ml-1m")
     if options.threshold not in (None, 4.0):
         raise ConfigError(
-            f"ml-1m with threshold={options.threshold:g}: the file at hand holds ratings of 4 and 5 only, unmarked.",
+            f"ml-1m with threshold={options.threshold:g}: the file at hand holds no ratings, only the pairs of 4 and 5.",
             hint=f"Put MovieLens-1M's ratings.dat into {folder}, without positives.parquet, or leave threshold out.",
         )
     frame = pl.read_parquet(folder / "positives.parquet")

@@ -187,7 +187,7 @@ def _by_content(path: Path, head: bytes, suffix: str) -> Format:
     first = lines[0].strip()
     if first == b"[" or first.startswith((b"[{", b"[[")):
         raise DataError(
-            "This is one JSON array; of JSON, files with one object a line are read.", path=path, line=1,
+            "This is one JSON array. JSON is read with one object a line.", path=path, line=1,
             hint=f"Try `jq -c '.[]' {path} > ratings.jsonl`.",
         )  # fmt: skip
     if first.startswith(b"{") or suffix in (".jsonl", ".ndjson"):
@@ -289,7 +289,7 @@ def _json_names(path: Path, lines: list[bytes], blank: int) -> tuple[str, ...]:
     except ValueError:
         raise DataError(
             f"This line is no JSON object: {shown(lines[0].decode('utf-8', 'replace'))}.", path=path, line=blank + 1,
-            hint="Of JSON, files with one object a line are read, with names and texts in double quotes.",
+            hint="JSON is read with one object a line, with names and texts in double quotes.",
         ) from None  # fmt: skip
 
 

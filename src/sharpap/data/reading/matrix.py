@@ -79,7 +79,7 @@ def npz_arrays(path: Path, raw: bytes) -> dict[str, np.ndarray]:
     if "timestamps" in parts and not (
         len(parts["timestamps"]) == len(indices) and np.isfinite(parts["timestamps"]).all()
     ):
-        raise DataError("There is not one finite timestamp an interaction.", path=path, hint="Write the file again.")
+        raise DataError("Not every interaction has a finite timestamp.", path=path, hint="Write the file again.")
     return parts
 
 

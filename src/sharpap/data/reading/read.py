@@ -74,7 +74,10 @@ def read_interactions(
         DataError: with file and line, for anything that cannot be read as asked.
     """
     if bad_rows not in get_args(BadRows) or duplicates not in get_args(Duplicates):
-        raise DataError(f"bad_rows={bad_rows!r} or duplicates={duplicates!r} is no choice.", hint="See the docstring.")
+        raise DataError(
+            f"bad_rows={bad_rows!r} or duplicates={duplicates!r} is not an option.",
+            hint=f"bad_rows is {' or '.join(get_args(BadRows))}, duplicates {' or '.join(get_args(Duplicates))}.",
+        )
     row_filter = RowFilter.of(where, missing)
     how: _How = {"threshold": threshold, "duplicates": duplicates, "bad_rows": bad_rows, "row_filter": row_filter}
     if isinstance(source, (str, PathLike)):
