@@ -31,7 +31,7 @@ Graphs = SimGCL | SGL | XSimGCL | LightGCN
 
 @dataclass(frozen=True, kw_only=True)
 class CLeaR(Settings):
-    """Two levels in turn: poison a copy of a contrastive model, and train the model on what the copy recommends to the fakes.
+    """Poisons a copy of a contrastive model, then trains the model on what the copy recommends to the fakes, in turn.
 
     The outer level takes `poison_steps` steps of Adam on the embeddings of a copy, down the loss
 

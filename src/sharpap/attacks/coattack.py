@@ -33,7 +33,7 @@ from sharpap.threat import Budget, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class CoAttack(Settings):
-    """One training serves the recommender and the attack; each fake user is filled with what it recommends him.
+    """Trains one model with the attack loss in it, and fills each fake profile with what the model recommends.
 
     A weighted matrix factorisation is trained on genuine and fake rows, by full-batch Adam. In the last steps the attack loss
     is added to its own,

@@ -18,7 +18,7 @@ from sharpap.surrogates.base import Embeddings
 
 @dataclass(frozen=True, kw_only=True)
 class EasyCommunities(Settings):
-    """DADA's idea by other means: users near their own threshold (difficulty), of every community (diversity).
+    """DADA's aims by other means: users near their own threshold weigh more (difficulty), in every community (diversity).
 
     With h_ut = sigmoid((s_ut - threshold_K(u)) / bandwidth), the gain of a pair is -log(1 - convexity h): its slope rises up to
     the threshold, so that the easiest users weigh most. The loss is
@@ -84,7 +84,7 @@ class EasyCommunities(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class DifficultyDiversity(Settings):
-    """DADA's loss: favour the users who are nearly won (difficulty) and spread the uplift over users (diversity).
+    """DADA's loss: favours users who are nearly won (difficulty) and spreads the uplift over users (diversity).
 
     With M_ut = 1 where target t is outside u's top K, z = s M / (b1 (max(s M) + 0.1)), and the uplift s - s_clean:
     minus the mean over eligible pairs of  difficulty * -log(1 - b1 z) + diversity * sigmoid(b2 (uplift M - c_t)),

@@ -34,7 +34,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class DPA2DL(Settings):
-    """Fake users by groups: poison a copy of the surrogate, and fill each profile with what that copy would recommend it.
+    """Poisons a copy of the surrogate for each group of fakes, and fills their profiles with what the copy recommends.
 
     A NeuMF is trained on the genuine data. For each group of fake users it is trained a little more on genuine and already
     inserted fake rows; a copy of it, in which the group's users own the targets only, is trained on

@@ -38,7 +38,7 @@ BANDWIDTH = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class FEO(Settings):
-    """Fake users by groups, whose embeddings are moved so that training *on them* would win the targets' lists.
+    """Moves the embeddings of groups of fake users so that training *on them* would win lists for the targets.
 
     For each group a BPR-MF starts from scratch on the genuine rows, the finished fakes, and the targets alone for the fakes
     of the group. After each epoch of its training the embeddings of the group take two steps, by the model's own optimiser:

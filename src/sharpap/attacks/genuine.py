@@ -32,7 +32,7 @@ from sharpap.threat import Allowance, Budget, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class CopyAttack:
-    """Targets plus the items of one genuine user, sampled to the profile's size; popular ones where there are too few.
+    """Targets plus the items of one genuine user, sampled to the profile's size and topped up with popular items.
 
     Source: Fan et al. 2021, *Attacking black-box recommendations via copying cross-domain user profiles*, for the idea.
     Deviations: the users are of the same data and drawn at random, without replacement and none with hardly an item; there

@@ -35,7 +35,7 @@ _BLOCK = 1 << 23
 
 @dataclass(frozen=True, kw_only=True)
 class GSPAttack(Settings):
-    """Fake users' edges as a generator's draw, trained end to end through a graph network that sees them.
+    """A generator draws the fake users' edges, trained end to end through a graph network that sees them.
 
     For each fake user a perceptron gives every item a logit, from the two embeddings; repeated Gumbel-softmax draws as many
     fillers as a profile holds. The network propagates over genuine and drawn edges, and all is trained by Adam on

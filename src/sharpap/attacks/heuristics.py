@@ -144,7 +144,7 @@ class Segment(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseBandwagon(Settings):
-    """Demotes: items that are liked, and neither the targets nor what few people like.
+    """Demotes: fillers among the more popular items, and no targets.
 
     Attributes:
         disliked_share: share of the catalogue, by training count, that counts as disliked: the least popular.
@@ -174,7 +174,7 @@ class ReverseBandwagon(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class LoveHate:
-    """Demotes: uniform fillers, loved, and no target, hated.
+    """Demotes: uniform fillers, which are loved, and no targets, which are hated.
 
     Source: Mobasher et al. 2007, nuke attacks: fillers get the highest rating, targets the lowest. Deviations: in binary
     feedback the lowest rating is none, and any filler has the highest. So it draws from the same distribution as the random

@@ -22,7 +22,7 @@ from sharpap.threat import Allowance, Budget, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class Power(Settings):
-    """How influence is measured.
+    """Base of the power attacks: how influence is measured.
 
     Attributes:
         by: "in-degree": among the nearest neighbours of how many others; "counts": by interactions.

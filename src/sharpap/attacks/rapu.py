@@ -21,7 +21,7 @@ from sharpap.threat import Budget, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class RAPUR(Settings):
-    """A fake user that likes one target on top of what everybody likes, filled with the popular items it would rank first.
+    """Fills a profile with the popular items that an average user who also likes a target would rank first.
 
     p = mean of the genuine users' embeddings (of the goal's users, if it names some) + q_t, for each target t in turn; its
     fillers are the best by p . q among the most popular items. It has no attack loss to differentiate, so no worst case

@@ -37,7 +37,7 @@ def default_objective() -> SmoothHits:
 
 @dataclass(frozen=True, kw_only=True)
 class RevAdv(Settings):
-    """Reverse-mode profile attack; `RevAdv(worst_case=SharpnessAware(...))` is SharpAP.
+    """Follows a gradient through the surrogate's training; `RevAdv(worst_case=SharpnessAware(...))` is SharpAP.
 
     Each outer epoch trains the surrogate from scratch on [genuine; fake], perturbs its embeddings to the worst case,
     and pulls the attack loss's gradient there back through the unrolled training to the profiles, which a discrete step

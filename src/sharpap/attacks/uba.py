@@ -41,7 +41,7 @@ class TemplateAttack(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class UBA(Settings):
-    """Spends the fakes where they have the greatest uplift, and lets another attack make the profiles.
+    """Spends the fakes on the users with the greatest uplift, and lets another attack make the profiles.
 
     Treating user u with t fakes means t profiles that start from u's own row, at most `most`. The uplift Y_u(t) is estimated
     with every candidate treated alike. The numbers t_u of the greatest sum of uplifts with sum t_u <= the number of fakes are

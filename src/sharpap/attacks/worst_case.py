@@ -103,7 +103,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class SharpnessAware(Settings):
-    """SharpAP: the victim in a ball around the surrogate that is worst for the attacker.
+    """SharpAP's worst case: the model in a ball around the surrogate that is worst for the attacker.
 
     max over ||eps|| <= rho of L_atk(theta + eps), to first order: eps = rho g / ||g|| with g = grad L_atk(theta); it
     *raises* the attack loss. Costs `steps` gradients of the attack loss and nothing else.

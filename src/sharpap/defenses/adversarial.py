@@ -38,7 +38,7 @@ class _Adversarial(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class APR(_Adversarial):
-    """Adversarial personalised ranking: the pairwise loss, and the same where each interaction's embeddings move against it.
+    """Adversarial personalised ranking: adds the pairwise loss at embeddings that are moved to raise it.
 
     The three rows of an interaction, user, positive and negative, each move by `eps` along their part of its gradient. They are
     those in front of the loss: after propagation, where there is one.

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class APT(Settings):
-    """Adversarial poisoning training: the defender fights fakes with fakes of its own, made to lower the empirical risk.
+    """Adversarial poisoning training: adds users of the defender's own, whose profiles lower the empirical risk.
 
     A WRMF is trained on what there is; by its influence function each item of each added user raises or lowers the risk of the
     data, and a profile is made of those that lower it most. So it goes for some rounds, each on the data and the users of

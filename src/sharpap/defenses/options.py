@@ -15,7 +15,7 @@ from sharpap.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class TCE(Settings):
-    """Truncated loss: each batch leaves out the interactions that the model fits worst, for they may be false (T-CE).
+    """Truncated loss: each batch leaves out the interactions that the model fits worst, as they may be false (T-CE).
 
     Attributes:
         truncate: share of the interactions left out in the end.
@@ -66,7 +66,7 @@ class RCE(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Regularised(Settings):
-    """The recommender with another regularisation than its own, all else as it is.
+    """The recommender with its regularisation times a factor, and all else unchanged.
 
     Attributes:
         factor: of its `reg` or `regularization`; with 1 the row is the recommender itself. Above a tuned one (docs/tuning.md)

@@ -108,7 +108,7 @@ class ByScikitLearn(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomScores:
-    """A random number for each user: what guessing is worth, beside every other row.
+    """A random number for each user: guessing, to compare the other detectors with.
 
     It depends on the seed and on what a user holds, so that the order of users does not matter.
     """

@@ -17,7 +17,7 @@ from sharpap.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class FAP(Settings):
-    """Fraudulent action propagation from seeds (Zhang et al. 2015).
+    """Fraudulent action propagation: who shares items with seed users, directly or through others (Zhang et al. 2015).
 
     An item is as suspicious as the users who have it are on average, and a user as the items are. Seeds are at 1 in each round,
     all others begin at 0. With no end everybody would reach 1: what counts is who rises early.

@@ -41,7 +41,7 @@ class _Outliers(ByScikitLearn):
 
 @dataclass(frozen=True, kw_only=True)
 class IsolationForest(_Outliers):
-    """Users whom few random cuts set apart from all others (Liu et al. 2008).
+    """Users whom a few random cuts separate from all others (Liu et al. 2008).
 
     Attributes:
         on: "features", `profile_features`, brought to mean 0 and deviation 1; "embeddings", `user_embeddings`.
@@ -69,7 +69,7 @@ class IsolationForest(_Outliers):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOutlierFactor(_Outliers):
-    """Users in a thinner place than their neighbours are (Breunig et al. 2000).
+    """Users with fewer others around them than their neighbours have (Breunig et al. 2000).
 
     Attributes:
         on: "features", `profile_features`, brought to mean 0 and deviation 1; "embeddings", `user_embeddings`.

@@ -59,7 +59,7 @@ class ProfileClassifier(Supervised):
 
 @dataclass(frozen=True, kw_only=True)
 class SemiSAD(Simulating):
-    """Naive Bayes that begins with labels and goes on without: users are what the last round thinks (Cao et al. 2013).
+    """Naive Bayes that begins with labels and then follows its own judgements (Cao et al. 2013).
 
     First all users count as genuine and the simulated fakes as fakes. Then, in rounds of expectation and maximisation, each
     user counts as fake by the chance that the last model gave, so that real fakes can leave the genuine class.

@@ -76,7 +76,7 @@ def contrast(
 
 @dataclass(frozen=True, kw_only=True)
 class SGL(Pairwise):
-    """Self-supervised graph learning: LightGCN whose nodes look alike in two randomly thinned graphs.
+    """Self-supervised graph learning: LightGCN that also makes each node look alike in two randomly thinned graphs.
 
     Attributes:
         augmentation: "edge-drop" and "node-drop" thin the graph once a view, "random-walk" drops other edges in each layer.
@@ -151,7 +151,7 @@ class _SGLEncoder(LightEncoder):
 
 @dataclass(frozen=True, kw_only=True)
 class SimGCL(Pairwise):
-    """LightGCN whose nodes look alike under two small random shifts of the embeddings in every layer.
+    """LightGCN that also makes each node look alike under two small random shifts of the embeddings in every layer.
 
     Attributes:
         noise: length of the shift of a node in a layer, in the orthant of its embedding.

@@ -20,7 +20,7 @@ from sharpap.seeds import rng
 
 @dataclass(frozen=True, kw_only=True)
 class VGCL(Pairwise):
-    """Every node is a Gaussian around its LightGCN embedding; two samples of it are its two views.
+    """LightGCN with a Gaussian around the embedding of each node; two samples of it are contrasted.
 
     mu = LightGCN(E) without layer 0, sigma = exp(mu W + b), z = mu + noise * sigma * a standard Gaussian. The loss is BPR on a
     sample (the reconstruction), the divergence of the Gaussians from the standard one, and agreement between two samples: of

@@ -34,7 +34,7 @@ from sharpap.threat import Budget, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class AUSH(Rounds):
-    """Profiles of genuine fillers, the targets, and selected items that a generator chooses to go with the fillers.
+    """Takes genuine fillers and the targets, and adds items that a generator chooses to go with the fillers.
 
     Candidates are the items that the targets' owners have most. The generator reads the fillers of a genuine user and scores
     the candidates; the best are the profile's selected items. It lowers the discriminator's doubt (do fillers and selected

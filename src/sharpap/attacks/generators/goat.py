@@ -34,7 +34,7 @@ from sharpap.threat import Budget, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class GOAT(Rounds):
-    """Profiles of selected and filler items sampled by template; a generator on the item graph says which of them are in.
+    """Samples selected and filler items by template; a generator on the item graph chooses which are in the profile.
 
     A genuine user's profile, cut to size, is the template: its most popular items are the selected ones, the rest fillers.
     For each profile the pool holds the template and as many other items: popular ones beside the selected, and

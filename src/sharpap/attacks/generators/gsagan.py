@@ -22,7 +22,7 @@ SPREAD = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class GSAGAN(Guided):
-    """Fakes are drawn from a generator of noise, which passes for genuine and raises the targets on a recommender it simulates.
+    """A generator turns noise into profiles that pass for genuine and raise the targets on a simulated recommender.
 
     noise - hidden - items; the best items are the profile, as many as genuine profiles cut to size have. A Wasserstein critic
     with clipped weights compares both. The attacker knows the interactions but no victim ("gray box"), and simulates one:

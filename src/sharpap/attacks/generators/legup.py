@@ -30,7 +30,7 @@ HALF = 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class LegUP(Guided):
-    """Fakes are what an autoencoder with learnt thresholds makes of genuine profiles.
+    """An autoencoder with learnt thresholds turns genuine profiles into fakes.
 
     a = 2.5 + 2.5 tanh(decoder(encoder(template))) in (0, 5), a threshold b for each item, and the items with the greatest
     a - b are the profile, as many as the template has. The step is HeaviTanh: hard forwards, and backwards the derivative of
