@@ -52,7 +52,7 @@ def test_runs_with_other_targets_are_not_compared(profiles, sharpap, tmp_path):
         assert sharpap("evaluate", profiles, *DATA, "--victim", "popularity", "-o", tmp_path / name, *more)[0] == 0
     code, _, err = sharpap("results", tmp_path / "a", tmp_path / "b", "--compare")
     assert code == 2
-    assert "other targets or seed" in err
+    assert "different targets or seed" in err
 
 
 @pytest.mark.parametrize("setting", ["budget.fake_users=3", "attacks.sharpap.epochs=5", "targets.size=2"])

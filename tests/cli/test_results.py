@@ -97,7 +97,7 @@ def test_what_is_asked_wrongly_is_answered(sharpap, folders, tmp_path):
         ([small, "--metric", "HR"], "no metric 'HR'"),
         ([small, "--k", 7], "no K = 7"),
         ([small, "--compare"], "Name two folders"),
-        ([small, other, "--compare"], "other targets or seed"),
+        ([small, other, "--compare"], "different targets or seed"),
         ([small, small], "named twice"),
         ([small, "--pivot", "--rows"], "exclude each other"),
         ([small, "-o", tmp_path / "x.xlsx"], "no known suffix"),

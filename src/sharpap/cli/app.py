@@ -76,9 +76,10 @@ def run(
         Path | None,
         typer.Option("--store", help="Folder of finished work, which several runs may share; default: OUT/cells."),
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, help="Further tries for what fails unexpectedly.")] = 1,
+    retries: Annotated[int, typer.Option(min=0, help="How often what fails unexpectedly is tried again.")] = 1,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Pieces of work at once; default: 1, on Ray what fits.")
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Pieces of work at once; default: 1, on Ray as many as fit."),
     ] = None,
     backend: Annotated[
         str | None, typer.Option(help="serial, processes or ray; default: processes for several jobs.")
@@ -170,7 +171,7 @@ def attack(
     data: Data = None,
     threshold: Threshold = None,
     targets: Targets = None,
-    draw: Annotated[int, typer.Option(help="Which target draw.")] = 0,
+    draw: Annotated[int, typer.Option(help="Number of the target draw.")] = 0,
     fakes: Fakes = None,
     seed: Seed = None,
     overwrite: Overwrite = False,
@@ -221,7 +222,7 @@ def audit(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE,VALUE",
-            help="Train it with other values of a setting, too; NAME alone: around its own; none: of no setting. Repeatable.",
+            help="Also train it with other values of a setting. NAME alone: around its own; none: of no setting. Repeatable.",
         ),
     ] = None,
     attack: MoreAttacks = None,
@@ -295,12 +296,12 @@ def results(
         typer.Option(help="H, anyH, N, segmentH, rank, rank_shift, Recall, NDCG, or all; repeatable. Default: H."),
     ] = None,
     k: Annotated[list[int] | None, typer.Option("--k", help="Only these list lengths; repeatable.")] = None,
-    pivot: Annotated[bool, typer.Option("--pivot", help="A column a victim.")] = False,
+    pivot: Annotated[bool, typer.Option("--pivot", help="One column for each victim.")] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="The second folder minus the first, draw by draw.")
+        bool, typer.Option("--compare", help="Show the second folder minus the first, draw by draw.")
     ] = False,
-    bound: Annotated[bool, typer.Option("--bound", help="H beside the most that any attack could do.")] = False,
-    rows: Annotated[bool, typer.Option("--rows", help="Every measurement instead of means over draws.")] = False,
+    bound: Annotated[bool, typer.Option("--bound", help="Show H beside the bound on any attack.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Show every measurement instead of means over draws.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a .csv, .parquet or .tex instead.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
     as_json: Json = False,

@@ -8,7 +8,7 @@ import typer
 
 from sharpap.cli.options import Data, Json, OneAttack, Quiet, Seed, Set, Target, Threshold
 
-Confidence = Annotated[float, typer.Option(help="With which all that is said of one number of fakes is true.")]
+Confidence = Annotated[float, typer.Option(help="Probability that all that is said of one number of fakes is true.")]
 
 
 def reach(

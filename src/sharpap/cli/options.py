@@ -68,10 +68,12 @@ Data = Annotated[
 Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
 Where = Annotated[
     list[str] | None,
-    typer.Option("--where", metavar="COLUMN=VALUE", help="Only rows with this value; the same column again: or that."),
+    typer.Option(
+        "--where", metavar="COLUMN=VALUE", help="Only rows with this value; repeat it for more values of a column."
+    ),
 ]
 Missing = Annotated[
-    list[float] | None, typer.Option("--missing", metavar="NUMBER", help="A rating that means none; repeatable.")
+    list[float] | None, typer.Option("--missing", metavar="NUMBER", help='A rating that means "no rating"; repeatable.')
 ]
 Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
 Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]

@@ -153,7 +153,9 @@ def compare(runs: dict[str, Results], query: Query) -> pl.DataFrame:
     ]
     if data[0] != data[1] or plans[0] != plans[1]:
         what = "data" if data[0] != data[1] else "targets or seed"
-        raise ConfigError(f"The two runs have other {what}: their draws are no pairs.", hint="Leave --compare out.")
+        raise ConfigError(
+            f"The two runs have different {what}, so their draws cannot be paired.", hint="Leave --compare out."
+        )
     key = ["attack", "victim", "metric", "k", "draw", "seed"]
     first, second = (
         query.of(made.frame).filter(pl.col("target") == -1).drop_nulls("value") for made in (before, after)

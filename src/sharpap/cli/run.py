@@ -45,7 +45,7 @@ def run_recipe(
     cells = store or out / CELLS
     if cells.resolve() == out.resolve():
         raise ConfigError(
-            f"{out} cannot be results and store in one.", hint=f"Name another --store, e.g. {out / CELLS}."
+            f"{out} cannot be both the results folder and the store.", hint=f"Name another --store, e.g. {out / CELLS}."
         )
     folders.check(cells, "work", (QUARANTINE,))
     more = command_victims(commands)
