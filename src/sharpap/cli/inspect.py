@@ -40,7 +40,7 @@ def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_
         )
     if metric.startswith("segment") and all(row[4] != metric for row in results.rows):
         raise ConfigError(
-            f"--metric {metric}: these results are of no group of users.", hint="Name one in the recipe: targets.users."
+            f"--metric {metric}: these results name no group of users.", hint="Name one in the recipe: targets.users."
         )
     ours = is_ours(folder, "results")
     if ours:

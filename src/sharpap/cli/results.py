@@ -125,9 +125,7 @@ def bounds(runs: dict[str, Results], query: Query) -> pl.DataFrame:
     """Hits beside the bound on any attack (`cliff.beside_bound`); raises `ConfigError` where no bound is known."""
     found = pl.concat([made.beside_bound.select(pl.lit(name).alias("run"), pl.all()) for name, made in runs.items()])
     if not found.height:
-        hint = (
-            "docs/reach.md says for which recommenders one is; the command of an older run, given again, measures it."
-        )
+        hint = "docs/reach.md says which recommenders have one. To measure it for an older run, give its command again."
         raise ConfigError("These results hold no bound on any attack.", hint=hint)
     return query.of(found.with_columns(metric=pl.lit("H"))).drop("metric")
 

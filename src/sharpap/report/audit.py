@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DETECTOR_COLUMNS = ("detector", "AUC", "precision", "precision of guessing")
 LIMITS = (
-    "The attacks tried are not all there are: the figures are lower bounds of the exposure. Profiles are sets of items; "
+    "Stronger attacks may exist: the figures are lower bounds of the exposure. Profiles are sets of items; "
     "timing, ratings, text and account signals, on which real defences rely, are not modelled."
 )
 
@@ -125,7 +125,7 @@ def standing(found: AuditReport) -> str:
     """How accurate it is beside a quick model on the same data, and what that does to the figures."""
     k = found.settings["k"]
     if found.ndcg is None or found.yardstick is None:
-        return "How accurate it is is not known: the data has no held-out interactions."
+        return "Its accuracy is not known: the data has no held-out interactions."
     name, best = found.yardstick
     mine = f"Its NDCG@{k} is {found.ndcg:.4f}; this project's {name} with its defaults has {best:.4f} on the same data."
     if found.ndcg >= (1 - BEHIND) * best:
@@ -140,7 +140,7 @@ def bound(found: AuditReport) -> str:
     """What any attack could do."""
     known = [each for each in found.curve if each.reach is not None]
     if not known:
-        return "For this kind of model no bound is known on what other attacks could do."
+        return "For this kind of model no bound is known on what any attack could do."
     shares = ", ".join(f"{100 * (each.reach or 0):.1f} % with {each.fakes:,}" for each in known)
     above = [
         each for each in found.screening + found.curve if each.hits.mean > (1 if each.reach is None else each.reach)
@@ -257,9 +257,7 @@ def verdict(found: AuditReport) -> str:
     others = [each for each in found.screening if each.attack != found.strongest]
     close = [each.attack for each in others if each.hits.high >= best.hits.low]
     if close:
-        return (
-            f"**{found.strongest}** in the mean; with these few target sets not clearly more than {', '.join(close)}."
-        )
+        return f"**{found.strongest}** reaches most in the mean; with so few target sets it is not clearly ahead of {', '.join(close)}."
     return f"**{found.strongest}**, clearly."
 
 

@@ -59,7 +59,7 @@ def markdown(results: Results, k: int | None = None, metric: str = "H") -> str:
             rows.append([victim, number(mine[0]["clean"]), *(number(row["mean"]) for row in mine)])
         parts += [f"NDCG@{k} of genuine users:", table(["victim", "no attack", *results.attacks], rows)]
     parts += [
-        "Seconds of one process, wherever and whenever a part was made (a training with its evaluation):",
+        "Seconds of one process, earlier calls and other machines included (a training with its evaluation):",
         _costs(results),
     ]
     facts = results.provenance

@@ -69,7 +69,7 @@ def caption(results: Results) -> str:
         meaning = "poisons with a sharper attack loss lose less in transfer"
     return (
         f"{meaning[0].upper()}{meaning[1:]}: Spearman's rho {found.rho:+.2f}, p {found.p:.3f}, n = {found.n} poisons (those "
-        f"of one draw share their targets, so that p flatters).{missing}"
+        f"of one draw share their targets, so p is too small).{missing}"
     )
 
 
