@@ -36,7 +36,7 @@ def notes(results: Results) -> list[str]:
     drawn = results.frame.filter((pl.col("target") >= 0) & (pl.col("draw") >= 0)).select("draw", "target").unique()
     if drawn["target"].n_unique() < drawn.height:
         found.append(
-            "Target draws share items, since the pool holds too few: they are not independent, and the intervals are too narrow."
+            "Target draws share items, as the pool holds too few: they are not independent, and the intervals too narrow."
         )
     from sharpap.assess.tables.accuracy import remarks, standings
     from sharpap.assess.tables.cliff import verdict
