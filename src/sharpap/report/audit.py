@@ -257,7 +257,7 @@ def verdict(found: AuditReport) -> str:
     others = [each for each in found.screening if each.attack != found.strongest]
     close = [each.attack for each in others if each.hits.high >= best.hits.low]
     if close:
-        return f"**{found.strongest}** leads, with so few target sets not clearly, before {', '.join(close)}."
+        return f"**{found.strongest}** leads; with so few target sets, {', '.join(close)} may be as strong."
     return f"**{found.strongest}**, clearly."
 
 
