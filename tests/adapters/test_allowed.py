@@ -35,7 +35,7 @@ REFUSED = {
     "no model": ("recbole", "__class__", {}, "no model '__class__'"),
     "a class": ("rectools", "ImplicitALSWrapperModel", {"model": {"cls": "subprocess.Popen"}}, r"'model\.cls' does not have"),
     "a class of a model": ("rectools", "EASEModel", {"cls": "subprocess.Popen"}, "no option 'cls'"),
-    "a class of neighbours": ("rectools", "ImplicitItemKNNWrapperModel", {"model": {"cls": "a.B"}}, r"'model\.cls' is not"),
+    "a class of neighbours": ("rectools", "ImplicitItemKNNWrapperModel", {"model": {"cls": "a.B"}}, r"'model\.cls' does not have"),
     "a part of a transformer": ("rectools", "SASRecModel", {"lightning_module_type": "a.B"}, "no model 'SASRecModel'"),
     "a loader": ("rectools", "load_model", {}, "no model 'load_model'"),
     "a type": ("rectools", "ImplicitALSWrapperModel", {"model": {"dtype": "O"}}, r"'model\.dtype' does not have"),
