@@ -32,7 +32,7 @@ class Companions:
 def main(data="ml-1m", sharpap=None, **settings):
     """Both attacks on two victims; `settings` are those of `sharpap.stress_test`."""
     sharpap = sharpap or sp.RevAdv(worst_case=sp.SharpnessAware(), epochs=10)
-    settings = {"budget": sp.Budget(fake_users=0.01), "targets": sp.TargetPool(draws=2)} | settings
+    settings = {"budget": sp.Budget(fake_users=0.01), "targets": sp.TargetPool(draws=4)} | settings
     return sp.stress_test(
         data,
         attacks={"random": sp.RandomAttack(), "companions": Companions(), "sharpap": sharpap},
