@@ -112,6 +112,16 @@ def test_quick_families_have_a_path_where_none_is_asked_for(sharpap, tmp_path, m
     assert record(tmp_path / "without")["paths"] == []
 
 
+def test_more_attacks_and_defences_are_tried_beside_the_others(sharpap, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    more = ["--attack", "random", "--defense", "bagging", "--vary", "none", "--set", 'removals=["rdma"]']
+    code, _, err = sharpap("audit", "ease", *DATA, *SHORT, *more, "-o", "out")
+    assert code == 0, err
+    found = record(tmp_path / "out")
+    assert [each["attack"] for each in found["screening"]] == ["bandwagon", "random"]
+    assert [each["name"] for each in found["remedies"]] == ["leave out the 4 users that rdma suspects most", "bagging"]
+
+
 def test_a_bare_name_has_the_settings_that_were_tuned_on_its_data(sharpap, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     best = TunedVictim(settings={"reg": 7.0}, space={}, trials=1, seeds=1, valid=0.1, test={}, command="")

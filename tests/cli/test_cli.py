@@ -219,7 +219,9 @@ def test_the_table_of_names_is_that_of_the_classes():
     [
         (["run", "dmo"], "demo"), (["tune", "dmo"], "demo"), (["attack", "sharpep", "-o", "x.npz"], "sharpap"),
         (["audit", "wmrf"], "wrmf"), (["reach", "wmrf"], "wrmf"), (["check-recommender", "wmrf"], "wrmf"),
-        (["detect", "nowhere", "--detector", "rdna"], "rdma"), (["list", "atacks"], "attacks"),
+        (["detect", "nowhere", "--detector", "rdna"], "rdma"), (["certify", "wrmf", "--attack", "randm"], "random"),
+        (["audit", "wrmf", "--attack", "randm"], "random"), (["audit", "wrmf", "--defense", "baging"], "bagging"),
+        (["list", "atacks"], "attacks"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_name_is_told_before_anything_heavy_is_imported(argv, meant, tmp_path):
