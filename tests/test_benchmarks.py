@@ -30,8 +30,12 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
             ["training_length.py", "--data", "synthetic", "--draws", "1", "--models", "bpr-mf"], ["bpr-mf"] * 9,
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            ["co_visits.py", "--data", "synthetic", "--draws", "1"],
+            [f"{size}, {share} %" for size in (5, 2, 1) for share in (5, 1)], marks=pytest.mark.slow,
+        ),
     ],
-    ids=["recommenders", "training_length"],
+    ids=["recommenders", "training_length", "co_visits"],
 )  # fmt: skip
 def test_it_prints_its_table(command, rows):
     done = subprocess.run([sys.executable, BENCHMARKS / command[0], *command[1:]], capture_output=True, text=True)
