@@ -309,6 +309,12 @@ def test_a_digest_follows_what_a_component_imports_and_nothing_else(tmp_path, mo
     assert versions() == before
 
 
+def test_a_public_name_leads_to_the_file_that_defines_it():
+    """So that the version of a user's model follows what it takes from sharpap, which imports it on first use."""
+    for name, place in {"BPRMF": "recommenders/bpr.py", "audit": "assess/audit/audit.py"}.items():
+        assert list(sources._resolve("sharpap", name, Path())) == [sources.PACKAGE / place]
+
+
 def test_classes_typed_in_are_told_apart():
     def model(text: str):
         scope: dict = {"__name__": "typed_in_nowhere"}

@@ -144,7 +144,6 @@ def test_outliers_say_what_they_need(planted, monkeypatch):
     monkeypatch.setattr("sharpap.detectors.base.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="needs scikit-learn"):
         suspicion(build("detector", "isolation-forest"), planted, seed=0)
-    monkeypatch.setattr("sharpap.assess.audit.detection.find_spec", lambda name: None)
     from sharpap.assess.audit.detection import detectors
 
     assert "isolation-forest" not in detectors()

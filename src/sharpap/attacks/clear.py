@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap import progress
@@ -18,6 +18,7 @@ from sharpap.attacks.profiles import draw_items, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, trained_against
 from sharpap.errors import ConfigError
+from sharpap.kernels import stacked
 from sharpap.recommenders import SGL, LightGCN, Recommender, SimGCL, XSimGCL
 from sharpap.recommenders.pairwise import Learner
 from sharpap.recommenders.resume import Adam
@@ -199,7 +200,7 @@ def poisoned(train: csr_array, fillers: np.ndarray, goal: Goal) -> csr_array:
     """Genuine rows, and behind them fake rows of the targets and these fillers."""
     pinned = pinned_items(goal)
     fakes = to_csr([np.concatenate([pinned, row]) for row in fillers], train.shape[1])
-    return csr_array(vstack([train, fakes], format="csr"))
+    return stacked(train, fakes)
 
 
 def embeddings(learner: Learner, theta: list[Tensor], num_users: int) -> Embeddings:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from sharpap import progress
 from sharpap.attacks.objective import Hinge, Objective
@@ -18,7 +18,7 @@ from sharpap.attacks.profiles import pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, mixed
 from sharpap.errors import ConfigError, TrainingError
-from sharpap.kernels import Pattern, block_rows, topk_scores
+from sharpap.kernels import Pattern, block_rows, stacked, topk_scores
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_loss
 from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.training import initial_factors
@@ -192,4 +192,4 @@ class CoAttack(Settings):
 
 def poisoned(train: csr_array, rows: list[np.ndarray]) -> Pattern:
     """Genuine rows, then fake ones."""
-    return Pattern.from_csr(csr_array(vstack([train, to_csr(rows, train.shape[1])], format="csr")))
+    return Pattern.from_csr(stacked(train, to_csr(rows, train.shape[1])))

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from scipy.special import expit
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -21,6 +21,7 @@ from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan_scores
 from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, trained_against
 from sharpap.errors import ConfigError
+from sharpap.kernels import stacked
 from sharpap.recommenders.pointwise import batches
 from sharpap.recommenders.resume import Adam, Moving
 from sharpap.seeds import derive_seed, rng
@@ -150,7 +151,7 @@ class DPA2DL(Settings):
         with progress.task(f"{self.name}: groups", len(groups)) as task:
             task.advance(done)
             for number, first in islice(enumerate(groups), done, None):
-                data = csr_array(vstack([train, to_csr(rows, num_items)], format="csr")) if rows else train
+                data = stacked(train, to_csr(rows, num_items)) if rows else train
                 self._train(net, optimizer, data, draw, self.tune_epochs if rows else self.epochs)
                 group = np.arange(first, min(first + self.group_size, allowance.num_fake)) + num_users
                 poisoned, record = self.poison_training(

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import embedding, normalize, softplus
 
@@ -23,6 +23,7 @@ from sharpap.attacks.profiles import kept_rows, pinned_items, to_csr
 from sharpap.attacks.scan import Scan, check_movable, scan
 from sharpap.attacks.worst_case import Identity, WorstCase, check_no_earlier_states, mixed
 from sharpap.errors import ConfigError
+from sharpap.kernels import stacked
 from sharpap.recommenders.resume import Adam
 from sharpap.recommenders.training import initial_factors
 from sharpap.seeds import derive_seed, rng
@@ -135,7 +136,7 @@ class FEO(Settings):
             task.advance(done)
             for number, first in islice(enumerate(groups), done, None):
                 size = min(self.step_user, allowance.num_fake - first)
-                data = csr_array(vstack([train, to_csr([*rows, *[pinned] * size], num_items)], format="csr"))
+                data = stacked(train, to_csr([*rows, *[pinned] * size], num_items))
                 scores, record = self.group_scores(train, data, size, goal, derive_seed(seed, "group", number))
                 rows += [np.concatenate([pinned, fillers]) for fillers in self.fillers(scores, pinned, wanted)]
                 history.append({"epoch": number, **record})

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from sharpap import progress
 from sharpap.attacks.poison import Poison
@@ -22,7 +22,7 @@ from sharpap.attacks.profiles import (
     pinned_items,
     to_csr,
 )
-from sharpap.kernels import mask_rows, topk_scores
+from sharpap.kernels import mask_rows, stacked, topk_scores
 from sharpap.recommenders import ItemKNN, Recommender
 from sharpap.recommenders.calls import fit, score_blocks
 from sharpap.seeds import derive_seed
@@ -95,7 +95,7 @@ class Probe(Settings):
     def _shown(self, train: csr_array, own: list[IntArray], goal: Goal, count: int, seed: int) -> list[IntArray]:
         """(fakes, count) items of each fake's list, without targets and what it has; -1 where there is no more."""
         num_users, num_items = train.shape
-        data = csr_array(vstack([train, to_csr(own, num_items)], format="csr"))
+        data = stacked(train, to_csr(own, num_items))
         model = fit(self.recommender, data, seed=seed)
         shown = []
         for part, scores in score_blocks(model, np.arange(num_users, num_users + len(own)), num_items):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 
 from sharpap import progress
 from sharpap.attacks.base import Attack
@@ -18,7 +18,7 @@ from sharpap.attacks.profiles import copied_profiles, to_csr
 from sharpap.attacks.revadv import RevAdv
 from sharpap.attacks.scan import check_movable, scan_scores
 from sharpap.errors import ConfigError
-from sharpap.kernels import stored
+from sharpap.kernels import stacked, stored
 from sharpap.recommenders import WRMF, Recommender
 from sharpap.recommenders.calls import fit, score_blocks
 from sharpap.seeds import derive_seed, rng
@@ -128,8 +128,8 @@ class UBA(Settings):
                 if level:  # one more fake for each
                     allowance = Allowance(num_fake=len(users), profile_size=size)
                     more = to_csr(copied_profiles(train, goal, allowance, draw, sources=users), train.shape[1])
-                    fakes = csr_array(vstack([fakes, more], format="csr"))
-                poisoned = csr_array(vstack([train, fakes], format="csr"))
+                    fakes = stacked(fakes, more)
+                poisoned = stacked(train, fakes)
                 if self.uplift == "paths":
                     levels.append(three_hops(poisoned, users, goal.targets))
                 else:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
+from sharpap.defenses.base import Perturbing
 from sharpap.kernels.bpr import Negatives
 from sharpap.kernels.triples import Triples
-from sharpap.recommenders import Recommender, Scorer
-from sharpap.recommenders.calls import fit
-from sharpap.settings import Settings
 
 
-class _Adversarial(Settings):
+class _Adversarial(Perturbing):
     """What APR and VAT share; their fields stand in each."""
 
     eps: float
@@ -30,10 +27,6 @@ class _Adversarial(Settings):
         """See `EmbeddingAdversary`. O(nnz d)."""
         triples = Triples.at(negatives, users, items)
         return triples.gradient(self.radius(triples), self.adv_reg)
-
-    def fit(self, recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Scorer:
-        """See `Defense`. Raises `ConfigError` for a recommender without a pairwise loss."""
-        return fit(recommender, train, valid, seed=seed, perturb=self)
 
 
 @dataclass(frozen=True, kw_only=True)

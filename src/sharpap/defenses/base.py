@@ -10,7 +10,8 @@ from scipy.sparse import csr_array
 from sharpap.errors import ConfigError
 from sharpap.recommenders import WRMF, Capabilities, Recommender, Scorer, capabilities_of
 from sharpap.recommenders.base import FloatArray
-from sharpap.recommenders.calls import Timed, reads_order
+from sharpap.recommenders.calls import Timed, fit, reads_order
+from sharpap.settings import Settings
 
 
 @runtime_checkable
@@ -30,6 +31,14 @@ class Defense(Protocol):
             seed: same seed, same model.
         """
         ...
+
+
+class Perturbing(Settings):
+    """Base of defences that perturb the model while the recommender trains; see `recommenders.perturb`."""
+
+    def fit(self, recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Scorer:
+        """See `Defense`. Raises `ConfigError` for a recommender that is not trained in a way that this can perturb."""
+        return fit(recommender, train, valid, seed=seed, perturb=self)
 
 
 def _default() -> Defense:

@@ -6,26 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
-from sharpap.recommenders import Recommender, Scorer
-from sharpap.recommenders.calls import fit
-from sharpap.settings import Settings
+from sharpap.defenses.base import Perturbing
 
 _LEAST = 1e-30
 
 
-class _Flat(Settings):
+class _Flat(Perturbing):
     """What the three share; their fields stand in each."""
 
     def offsets(self, parts: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
         """See `WeightAdversary`."""
         raise NotImplementedError
-
-    def fit(self, recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Scorer:
-        """See `Defense`. Two gradients a step. Raises `ConfigError` for a recommender that is not trained by gradient steps."""
-        return fit(recommender, train, valid, seed=seed, perturb=self)
 
 
 @dataclass(frozen=True, kw_only=True)

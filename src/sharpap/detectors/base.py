@@ -90,6 +90,12 @@ def most_suspicious(scores: Array, train: csr_array, *, seed: int) -> Array:
     return np.lexsort((content_keys(train, seed=seed), -scores))
 
 
+def installed(detector: object) -> bool:
+    """Whether the package that a detector, or its class, `needs` is there; most need none."""
+    needed = getattr(detector, "needs", None)
+    return needed is None or find_spec(needed) is not None
+
+
 class ByScikitLearn(Settings):
     """Base of detectors that use scikit-learn, which is an extra."""
 
@@ -97,7 +103,7 @@ class ByScikitLearn(Settings):
 
     def _judged_rows(self, train: csr_array, seed: int) -> Array:
         """Rows with interactions, `by_content`; raises `ConfigError` where the package is missing."""
-        if find_spec(self.needs) is None:
+        if not installed(self):
             raise ConfigError(
                 f"{type(self).__name__} needs scikit-learn, which is not installed.",
                 hint="pip install 'sharpap[outliers]'",

@@ -5,7 +5,7 @@ differentiated as often as one likes. No array of size rows x columns is ever ma
 """
 
 from sharpap.kernels.autograd import sddmm, spmm, spmm_t
-from sharpap.kernels.csr import Pattern, stored
+from sharpap.kernels.csr import Pattern, stacked, stored
 from sharpap.kernels.ranking import hits, recall_ndcg
 from sharpap.kernels.search import topk
 from sharpap.kernels.tiles import ranks_and_lists
@@ -13,5 +13,5 @@ from sharpap.kernels.topk import block_rows, item_ranks, mask_rows, score_blocks
 
 __all__ = [
     "Pattern", "block_rows", "hits", "item_ranks", "mask_rows", "ranks_and_lists", "recall_ndcg", "score_blocks", "sddmm",
-    "spmm", "spmm_t", "stored", "topk", "topk_scores",
+    "spmm", "spmm_t", "stacked", "stored", "topk", "topk_scores",
 ]  # fmt: skip

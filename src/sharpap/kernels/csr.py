@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from sharpap.errors import ContractError
@@ -157,3 +157,8 @@ def stored(matrix: csr_array, columns: Array) -> Array:
     found = np.zeros((matrix.shape[0], len(wanted)), dtype=bool)
     found[np.searchsorted(matrix.indptr, entries, side="right") - 1, place[matrix.indices[entries]]] = True
     return found[:, back]
+
+
+def stacked(genuine: csr_array, fake: csr_array) -> csr_array:
+    """Genuine rows, then fake ones."""
+    return csr_array(vstack([genuine, fake], format="csr"))

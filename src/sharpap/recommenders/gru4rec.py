@@ -19,13 +19,9 @@ class GRU4Rec(Sequential):
     """Gated recurrent units that predict the next item.
 
     Attributes:
-        embedding_size: d, of items and states.
         hidden: width of the recurrent state, which is then mapped to d.
         layers: recurrent layers.
-        dropout: share left out of embeddings and of the recurrent states.
-        max_len, negatives, batch_size: as for `SASRec`.
-        epochs, learning_rate, check_every, patience, min_epochs: see `Training`.
-        device: as for `BPRMF`.
+        dropout: share left out of embeddings and of the recurrent states. It and all others: see `Sequential`.
 
     Source: Hidasi et al. 2016, *Session-based recommendations with recurrent neural networks*, with the improvements of Tan,
     Xu and Liu 2016 (embeddings, dropout) as RecBole has it; cross-entropy as in Hidasi and Karatzoglou 2018. Deviations: a
@@ -33,19 +29,8 @@ class GRU4Rec(Sequential):
     Adam; batches of windows of like length.
     """
 
-    embedding_size: int = 64
     hidden: int = 128
     layers: int = 1
-    dropout: float = 0.2
-    max_len: int = 50
-    negatives: int | None = None
-    batch_size: int = 1024
-    epochs: int = 200
-    learning_rate: float = 1e-3
-    check_every: int = 2
-    patience: int = 5
-    min_epochs: int = 10
-    device: str = "auto"
 
     def weights(self, num_items: int, draw: np.random.Generator) -> list[FloatArray]:
         """See `Sequential`. Items, the map to states, then each layer's input map, recurrent map and their biases."""

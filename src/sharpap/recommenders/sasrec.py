@@ -22,14 +22,8 @@ class SASRec(Sequential):
     """A causal transformer that predicts the next item.
 
     Attributes:
-        embedding_size: d, of items and states.
         layers, heads: blocks of attention and feed-forward (width 4 d); heads of each attention.
-        dropout: share left out of embeddings and of what each block adds.
-        max_len: items that are read at once; a longer history is cut into windows of so many.
-        negatives: items drawn for each batch that stand for the rest of the catalogue in the loss; None: all of it.
-        batch_size: predictions in a step, about.
-        epochs, learning_rate, check_every, patience, min_epochs: see `Training`.
-        device: as for `BPRMF`.
+        dropout: share left out of embeddings and of what each block adds. It and all others: see `Sequential`.
 
     Source: Kang and McAuley 2018, *Self-attentive sequential recommendation*; its loss as in Klenitskiy and Vasilev 2023,
     *Turning dross into gold loss*: cross-entropy over all items, or over sampled ones (Wu et al. 2022). Deviations: windows
@@ -38,19 +32,8 @@ class SASRec(Sequential):
     transformers have it today; no dropout within the attention; Glorot's uniform start.
     """
 
-    embedding_size: int = 64
     layers: int = 2
     heads: int = 1
-    dropout: float = 0.2
-    max_len: int = 50
-    negatives: int | None = None
-    batch_size: int = 1024
-    epochs: int = 200
-    learning_rate: float = 1e-3
-    check_every: int = 2
-    patience: int = 5
-    min_epochs: int = 10
-    device: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -71,23 +71,34 @@ class Histories:
         return self.items[np.minimum(places, len(self.items) - 1)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Sequential(Settings):
-    """Base of the frozen settings of models that read order; the fields that `fit` reads stand in each.
+    """Base of models that read order.
 
     All are trained to predict each item from those before it, by cross-entropy over the catalogue. A user is scored by the
     inner product of the state after the last item with the embedding of each item: a trained model is a factor model.
+
+    Attributes:
+        embedding_size: d, of items and states.
+        dropout: share left out in training.
+        max_len: items that are read at once; a longer history is cut into windows of so many.
+        negatives: items drawn for each batch that stand for the rest of the catalogue in the loss; None: all of it.
+        batch_size: predictions in a step, about.
+        epochs, learning_rate, check_every, patience, min_epochs: see `Training`.
+        device: as for `BPRMF`.
     """
 
-    embedding_size: int
-    max_len: int
-    negatives: int | None
-    batch_size: int
-    epochs: int
-    learning_rate: float
-    check_every: int
-    patience: int
-    min_epochs: int
-    device: str
+    embedding_size: int = 64
+    dropout: float = 0.2
+    max_len: int = 50
+    negatives: int | None = None
+    batch_size: int = 1024
+    epochs: int = 200
+    learning_rate: float = 1e-3
+    check_every: int = 2
+    patience: int = 5
+    min_epochs: int = 10
+    device: str = "auto"
 
     def weights(self, num_items: int, draw: np.random.Generator) -> list[FloatArray]:
         """Fresh float32 parameters; the first is the (num_items, embedding_size) embedding of items."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.errors import ConfigError, ContractError, TrainingError
-from sharpap.kernels import Pattern, sddmm, spmm_t
+from sharpap.kernels import Pattern, sddmm, spmm_t, stacked
 from sharpap.kernels.als import solve_rows
 from sharpap.kernels.wrmf import wrmf_hvp, wrmf_loss
 from sharpap.recommenders.training import initial_factors
@@ -60,7 +60,7 @@ class ALSSurrogate(Settings):
 
     def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedALS:
         """See `Surrogate`. O(nnz d + (n + m) d^2) a sweep."""
-        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")))
+        pattern = Pattern.from_csr(stacked(genuine, fake))
         kind = "float64" if self.precision == "float64" else "float32"
         users, items = (
             part.astype(kind) for part in initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)

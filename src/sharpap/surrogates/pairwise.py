@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.device import resolve
 from sharpap.errors import ConfigError, TrainingError
-from sharpap.kernels import Pattern, sddmm
+from sharpap.kernels import Pattern, sddmm, stacked
 from sharpap.kernels.bpr import Negatives, bpr_gradient, bpr_hvp
 from sharpap.recommenders.graph import Graph
 from sharpap.recommenders.training import initial_factors
@@ -65,7 +65,7 @@ class PairwiseSurrogate(Settings):
     def train(self, genuine: csr_array, fake: csr_array, *, seed: int) -> TrainedPairwise:
         """See `Surrogate`. O((layers + 1) nnz d) a step."""
         device = resolve(self.device)
-        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")), device=device)
+        pattern = Pattern.from_csr(stacked(genuine, fake), device=device)
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         start = initial_factors(*pattern.shape, self.embedding_size, self.init_std, seed)
         theta = (torch.from_numpy(start[0]).to(device, dtype), torch.from_numpy(start[1]).to(device, dtype))

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from sharpap.device import resolve
 from sharpap.errors import TrainingError
-from sharpap.kernels import Pattern
+from sharpap.kernels import Pattern, stacked
 from sharpap.kernels.wrmf import wrmf_gradient, wrmf_hvp, wrmf_loss
 from sharpap.recommenders.wrmf import reg_for, weight_for
 from sharpap.seeds import rng
@@ -73,7 +73,7 @@ class WRMFSurrogate(Settings):
             missing = {name: value for name, value in fitting.items() if getattr(self, name) is None}
             return replace(self, **missing).train(genuine, fake, seed=seed)
         device = resolve(self.device)
-        pattern = Pattern.from_csr(csr_array(vstack([genuine, fake], format="csr")), device=device)
+        pattern = Pattern.from_csr(stacked(genuine, fake), device=device)
         num_users, num_items = pattern.shape
         dtype = torch.float64 if self.precision == "float64" else torch.float32
         generator = rng(seed, "wrmf-surrogate")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from sharpap.config.registry import name_of
 from sharpap.data import Dataset
 from sharpap.defenses.remove import without
 from sharpap.detectors import Detector, Simulating, most_suspicious, suspicion
-from sharpap.detectors.base import Array
+from sharpap.detectors.base import Array, installed
 from sharpap.errors import ConfigError
 from sharpap.metrics import (
     Interval,
@@ -44,11 +43,7 @@ def detectors() -> dict[str, Detector]:
 
 def usable() -> list[str]:
     """Names of SharpAP's own detectors; one that needs a package which is not installed is left out (`needs`)."""
-    return [
-        name
-        for name, (cls, _) in REGISTRY["detector"].items()
-        if (needed := getattr(cls, "needs", None)) is None or find_spec(needed) is not None
-    ]
+    return [name for name, (cls, _) in REGISTRY["detector"].items() if installed(cls)]
 
 
 @dataclass(frozen=True, kw_only=True)
