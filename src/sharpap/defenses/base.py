@@ -34,11 +34,11 @@ class Defense(Protocol):
 
 
 class Perturbing(Settings):
-    """Base of defences that perturb the model while the recommender trains; see `recommenders.perturb`."""
+    """Base of defences that perturb the model while the recommender trains; each is a `recommenders.perturb.Perturbation`."""
 
     def fit(self, recommender: Recommender, train: csr_array, valid: csr_array | None = None, *, seed: int) -> Scorer:
         """See `Defense`. Raises `ConfigError` for a recommender that is not trained in a way that this can perturb."""
-        return fit(recommender, train, valid, seed=seed, perturb=self)
+        return fit(recommender, train, valid, seed=seed, perturb=self)  # pyright: ignore[reportArgumentType]
 
 
 def _default() -> Defense:
