@@ -37,7 +37,7 @@ def show_reach(
         return
     print_whole(stdout(), _table(found, f"The most that any attack could do to {target} on {dataset.name}: H@K in %"))
     stdout().print(
-        Text("Whatever the fakes are, as long as the other items keep the scores that they have without fakes.")
+        Text("This holds for any fakes, as long as the other items keep the scores that they have without fakes.")
     )
 
 

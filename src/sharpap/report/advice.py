@@ -39,7 +39,7 @@ def lines(found: AuditReport) -> list[str]:
     made = []
     if found.ndcg is not None and found.yardstick is not None and found.ndcg < (1 - BEHIND) * found.yardstick[1]:
         best = found.yardstick[1]
-        made.append(f"Tune it first: NDCG@{k} is {found.ndcg:.4f}, and {best:.4f} is to be had on this data.")
+        made.append(f"Tune it first: NDCG@{k} is {found.ndcg:.4f}, and a quick model reaches {best:.4f} on this data.")
     if worst.hits.mean <= worst.before:
         made.append(f"With {worst.fakes:,} fakes there is no exposure to take away.")
     made += [_advised(found, path) for path in found.paths]

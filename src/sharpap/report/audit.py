@@ -131,8 +131,8 @@ def standing(found: AuditReport) -> str:
     if found.ndcg >= (1 - BEHIND) * best:
         return mine
     return (
-        f"{mine} It lies {100 * (1 - found.ndcg / best):.0f} % behind: it is not tuned, so that its exposure says little about "
-        "the model that it could be. Tune it on validation data first."
+        f"{mine} It lies {100 * (1 - found.ndcg / best):.0f} % behind, so it is not tuned: its exposure says little. "
+        "Tune it on validation data first."
     )
 
 
@@ -150,10 +150,7 @@ def bound(found: AuditReport) -> str:
         if above
         else "No attack tried got above it."
     )
-    return (
-        "Whatever the fakes are, they cannot be in more lists than this, as long as the other items keep their scores: "
-        f"{shares}. {what}"
-    )
+    return f"No fakes can be in more lists than this, as long as the other items keep their scores: {shares}. {what}"
 
 
 def cliff(found: AuditReport) -> Markup:
