@@ -141,7 +141,7 @@ def test_the_page_opens_with_a_verdict_and_says_how_accurate_the_model_is(found,
     ]
     page = audit_page(replace(found, curve=points, ndcg=0.1, yardstick=("wrmf", 0.2)))
     assert "It holds to 3 fake users (2 %) and gives way at 15 (10 %), where 4.00 % of the lists hold a target." in page
-    assert "It lies 50 % behind: it is not tuned" in page
+    assert "It lies 50 % behind, so it is not tuned" in page
     assert "as long as the other items keep their scores: 10.0 % with 3, 50.0 % with 15. No attack tried got" in page
     assert "| 15 | 10 % | 4.00 % (0.00 to 100.00) | 50.0 % |" in page
     above = [replace(points[0], reach=0.0005), points[1]]
