@@ -194,7 +194,11 @@ def caveat(found: AuditReport) -> str:
     )
     if not any(each.removed for each in found.remedies):
         return said
-    return (
-        f"{said} A removal leaves out as many users as the largest budget has fakes, whatever their true number: a platform "
-        "does not know it."
+    said += (
+        " A removal leaves out as many users as the largest budget has fakes, whatever their true number: a platform does not "
+        "know it."
     )
+    if any("co-visits" in each.name for each in found.remedies):
+        size = found.settings["size"]
+        said += f" co-visits looks for shared items: here each attack has {size} targets; against one or two it finds little."
+    return said
