@@ -90,7 +90,7 @@ class Regularised(Settings):
         if name is None:
             raise ConfigError(
                 f"{type(own).__name__} has no reg or regularization to multiply.",
-                hint="Use a recommender that is a dataclass with such a setting.",
+                hint="An audit takes other values of any setting: --vary NAME=VALUE,VALUE.",
             )
         value = getattr(own, name)
         if value is None and hasattr(own, "least_squares"):  # chosen for the data
