@@ -26,10 +26,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from sharpap.assess import Experiment
+from sharpap.assess import Experiment, run
 from sharpap.assess.experiment import CLEAN
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.run import run
 from sharpap.attacks import Poison, check_poison
 from sharpap.attacks.poison_io import files_of, load_poison, save_poison
 from sharpap.data import Interactions

@@ -32,7 +32,7 @@ from sharpap.assess.experiment import CLEAN
 from sharpap.assess.recipe import experiment_from
 from sharpap.config.recipes import read_recipe
 from sharpap.data import synthetic
-from sharpap.metrics.significance import interval
+from sharpap.significance import interval
 from sharpap.threat import Budget, Goal
 
 RESULTS = Path(__file__).parent / "results" / "every-attack.json"

@@ -20,7 +20,7 @@ import polars as pl
 
 from sharpap.assess import Results
 from sharpap.assess.experiment import CLEAN
-from sharpap.metrics.significance import interval
+from sharpap.significance import interval
 
 KS = (10, 50)
 

@@ -14,7 +14,7 @@ import argparse
 import polars as pl
 
 import sharpap as sp
-from sharpap.report import markdown
+from sharpap.report.markdown import markdown
 
 SHAPE = {"embedding_size": 64, "n_layers": 3, "train_batch_size": 4096, "learning_rate": 0.005, "epochs": 150}
 

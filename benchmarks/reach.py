@@ -21,10 +21,10 @@ from sharpap.assess.experiment import Experiment
 from sharpap.attacks import RandomAttack
 from sharpap.data import Dataset, TargetPool, load
 from sharpap.metrics import Evaluation, Reach, evaluate, hit_ratio, reach
-from sharpap.metrics.reach import SHARES
 from sharpap.recommenders import EASE, WRMF, ItemKNN, Recommender
 from sharpap.recommenders.base import FloatArray, IntArray
 from sharpap.recommenders.calls import fit
+from sharpap.threat import SHARES
 
 KS = (10, 50)
 MODELS: dict[str, Recommender] = {

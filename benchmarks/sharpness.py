@@ -4,7 +4,7 @@
     python benchmarks/sharpness.py results/paper/ml-1m
 
 For every attack and draw of a results folder: a WRMF surrogate is trained on the poisoned data from a seed the attack has not
-seen; around it (`assess/tables/landscape.py`), the sharpness of the attack loss (smooth hits) and of the recommendation loss.
+seen; around it (`assess/work/explore.py`), the sharpness of the attack loss (smooth hits) and of the recommendation loss.
 The transfer drop is 1 - (mean H@10 over the other victims) / (H@10 on that surrogate). Printed: means for each attack, and
 rank correlations over all poisons. New runs measure the same themselves with `--set sharpness=true`.
 """
@@ -18,7 +18,8 @@ from pathlib import Path
 from sharpap.assess import Results
 from sharpap.assess.folder.save import poison_files
 from sharpap.assess.recipe import dataset_from
-from sharpap.assess.tables.landscape import correlation, measure
+from sharpap.assess.tables.landscape import correlation
+from sharpap.assess.work.explore import measure
 from sharpap.attacks.poison_io import load_poison
 
 SEED = 99

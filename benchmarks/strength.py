@@ -30,9 +30,9 @@ from sharpap.config import build
 from sharpap.data import TargetPool, load
 from sharpap.kernels import Pattern, mask_rows, score_blocks, sddmm, topk_scores
 from sharpap.metrics import evaluate, hit_ratio
-from sharpap.metrics.significance import interval
 from sharpap.recommenders import WRMF, LightGCN
 from sharpap.seeds import derive_seed
+from sharpap.significance import interval
 from sharpap.surrogates import WRMFSurrogate
 from sharpap.surrogates.wrmf import Loss
 from sharpap.threat import Budget, Goal

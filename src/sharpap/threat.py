@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from sharpap.errors import BudgetError, ConfigError
 from sharpap.settings import Settings
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 Direction = Literal["promote", "demote"]
+# The budgets that tables show: fake users as shares of the genuine ones.
+SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError, ContractError
 from sharpap.metrics import evaluate
 from sharpap.recommenders import Capabilities, Popularity, capabilities_of
-from sharpap.report import markdown, show
+from sharpap.report import show
+from sharpap.report.markdown import markdown
 from sharpap.report.page import html
 from sharpap.threat import Budget
 

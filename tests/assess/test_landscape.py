@@ -15,9 +15,10 @@ from scipy.stats import rankdata
 
 from sharpap.assess import Experiment, Results, run
 from sharpap.assess.recipe import experiment_from
-from sharpap.assess.tables import landscape
-from sharpap.assess.tables.landscape import Landscape, correlation, recommendation_loss, transfer_drops
+from sharpap.assess.tables.landscape import Landscape, correlation, transfer_drops
+from sharpap.assess.work import explore
 from sharpap.assess.work.cells import CellStore
+from sharpap.assess.work.explore import recommendation_loss
 from sharpap.attacks import Bandwagon, RandomAttack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.checksums import note_again
@@ -25,7 +26,8 @@ from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import DataError, TrainingError
 from sharpap.metrics.sharpness import filter_normalised
 from sharpap.recommenders import WRMF, Popularity
-from sharpap.report import html, markdown
+from sharpap.report import html
+from sharpap.report.markdown import markdown
 from sharpap.surrogates import Embeddings, WRMFSurrogate
 from sharpap.threat import Budget
 
@@ -87,7 +89,7 @@ def test_a_landscape_is_that_of_the_poison_and_seed_it_names(results, experiment
     train = experiment.dataset.train
     poison = load_poison(folder / "poison" / "sharpap-draw1.npz", train)
     seed = experiment.sharpness_seed(1)
-    found = landscape.measure(train.matrix, poison, seed=seed)
+    found = explore.measure(train.matrix, poison, seed=seed)
     (stored,) = [each for each in results.sharpness if (each.attack, each.draw) == ("sharpap", 1)]
     assert replace(found, attack="sharpap", draw=1) == stored
     assert seed not in {experiment.attack_seed(1), experiment.victim_seed(0), experiment.victim_seed(1)}
@@ -123,14 +125,14 @@ def test_a_resumed_run_measures_nothing_twice(experiment, tmp_path, monkeypatch)
         if len(calls) == 4:
             raise KeyboardInterrupt
         calls.append(options["seed"])
-        return landscape.measure(*args, **options)
+        return explore.measure(*args, **options)
 
     monkeypatch.setattr(RUNNER, "measure", counting)
     first = run(experiment, cells=tmp_path / "cells")
     assert first.provenance["interrupted"]
     assert len(first.sharpness) == 4
     monkeypatch.setattr(
-        RUNNER, "measure", lambda *args, **options: calls.append(0) or landscape.measure(*args, **options)
+        RUNNER, "measure", lambda *args, **options: calls.append(0) or explore.measure(*args, **options)
     )
     whole = run(experiment, cells=tmp_path / "cells")
     assert len(calls) == 6

@@ -13,10 +13,11 @@ from scipy.sparse import csr_array
 from sharpap.assess import Experiment
 from sharpap.assess.audit.audit import Audit, audit
 from sharpap.assess.audit.audit_report import AuditReport, Path, Remedy, Step
-from sharpap.assess.audit.vary import Vary, own_value, quick, read, variants
+from sharpap.assess.audit.vary import own_value, quick, variants
 from sharpap.assess.tables.worth import worth
 from sharpap.assess.work.cells import CellStore
 from sharpap.attacks import Bandwagon, RandomAttack
+from sharpap.config.varied import Vary, read
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.errors import ConfigError
 from sharpap.metrics import Interval, evaluate, hit_ratio

@@ -125,8 +125,8 @@ def test_more_attacks_and_defences_are_tried_beside_the_others(sharpap, tmp_path
 def test_a_bare_name_has_the_settings_that_were_tuned_on_its_data(sharpap, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     best = TunedVictim(settings={"reg": 7.0}, space={}, trials=1, seeds=1, valid=0.1, test={}, command="")
-    monkeypatch.setattr("sharpap.cli.audit.catalogue_name", lambda recipe: "ml-x")
-    monkeypatch.setattr("sharpap.cli.audit.tuned", lambda name: {"ease": best} if name == "ml-x" else {})
+    monkeypatch.setattr("sharpap.cli.victims.catalogue_name", lambda recipe: "ml-x")
+    monkeypatch.setattr("sharpap.cli.victims.tuned", lambda name: {"ease": best} if name == "ml-x" else {})
     said = {}
     for name, options in {
         "tuned": [], "class": ["--set", "tuned=false"], "own": ["--set", "victim.reg=9"],

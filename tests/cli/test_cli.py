@@ -106,7 +106,7 @@ def test_own_file_with_own_targets(sharpap, tmp_path):
 
 BAD = {
     "unknown recipe": (["run", "dmo"], 2, "Did you mean 'demo'"),
-    "unknown dataset": (["run", "--data", "ml-100m"], 2, "Did you mean ml-100k"),
+    "unknown dataset": (["run", "--data", "ml-100m"], 2, "Did you mean 'ml-100k'"),
     "unknown attack": (["run", *DATA, "--attack", "sharpep"], 2, "Did you mean 'sharpap'"),
     "unknown option": (["run", *DATA, "--set", "attacks.sharpap.epoch=3"], 2, "Did you mean 'epochs'"),
     "malformed set": (["run", *DATA, "--set", "nonsense"], 2, "not of the form"),
@@ -123,7 +123,7 @@ BAD = {
     "two forms": (["report", "nowhere", "--json", "--markdown"], 2, "two forms"),
     "a word for a list": (["audit", "popularity", *DATA, "--set", 'attacks="random"'], 2, 'attacks=["NAME"]'),
     "negative core": (["data", "synthetic", "--set", "k_core=-3"], 2, "k_core=-3"),
-    "unknown shape": (["data", "synthetic", "--set", "usrs=3"], 2, "interactions"),
+    "unknown shape": (["data", "synthetic", "--set", "usrs=3"], 2, "Did you mean 'users'"),
     "missing file": (["data", "nowhere/none.csv"], 1, "no such file"),
     "unknown target": (["attack", "random", *DATA, "--targets", "zzz", "-o", "x.csv"], 1, "not in the data: zzz"),
     "bad suffix": (["attack", "random", *DATA, "-o", "x.txt"], 2, "no known suffix"),

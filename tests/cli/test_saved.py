@@ -15,11 +15,13 @@ from sharpap.assess import Cell, Results
 from sharpap.assess.folder.load import check
 from sharpap.checksums import SUMS, note
 from sharpap.cli.detect import detect_folder
+from sharpap.cli.plans import of_detect
 from sharpap.cli.run import run_recipe
 from sharpap.config import read_toml
 from sharpap.errors import ConfigError, DataError
 from sharpap.folders import MARKER
-from sharpap.report import html, markdown
+from sharpap.report import html
+from sharpap.report.markdown import markdown
 
 RECIPE = {
     "seeds": 2, "ks": [5], "data": {"source": "synthetic", "users": 30, "items": 40, "interactions": 300},
@@ -32,7 +34,7 @@ def made(tmp_path_factory):
     """A run with lists of 5 alone, and the beginning of its command."""
     folder = tmp_path_factory.mktemp("saved")
     (folder / "r.toml").write_text(tomli_w.dumps(RECIPE))
-    run_recipe(str(folder / "r.toml"), {}, None, None, None, None, [], folder / "out", False, None, True, True)
+    run_recipe(RECIPE, frozenset(), folder / "out", False, None, True, True)
     return folder / "out", ("run", folder / "r.toml", "-q", "-o")
 
 
@@ -92,8 +94,10 @@ def test_profiles_and_what_is_missing_or_was_added_are_noticed(folder):
     path = sorted((folder / "poison").iterdir())[0]
     raw = path.read_bytes()
     path.write_bytes(raw[:50] + bytes([raw[50] ^ 4]) + raw[51:])
+    found, wanted = Results.load(folder), ["pca-varselect"]
+    recipe = of_detect(found.config, wanted, [], None)
     with pytest.raises(DataError, match=rf"{path}: The file is not what was written"):
-        detect_folder(folder, ["pca-varselect"], [], None, quiet=True, as_json=False)
+        detect_folder(folder, found, recipe, wanted, None, quiet=True, as_json=False)
     path.write_bytes(raw)
     (folder / "sharpness.json").write_text("[]")
     with pytest.raises(DataError, match=r"sharpness\.json: The file is not what was written"):

@@ -69,7 +69,7 @@ def test_a_seed_gives_the_bytes_that_it_gave_before(shape, seed, fingerprint):
 
 def test_millions_of_interactions_are_made_by_sorting_alone(monkeypatch):
     """NumPy's hash table is what took minutes; and a long generation says how far it is."""
-    module = import_module("sharpap.data.synthetic")  # `sharpap.data.synthetic` is the function
+    module = import_module("sharpap.data.generated")
     events = []
     monkeypatch.setattr(np, "unique", lambda *_args, **_options: pytest.fail("np.unique"))
     monkeypatch.setattr(module, "TOLD", 10_000)

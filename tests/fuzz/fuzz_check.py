@@ -26,11 +26,11 @@ from sharpap.cli.profile import lines_of
 from sharpap.config.recipes import read_recipe
 from sharpap.data import Interactions, read_interactions
 from sharpap.data.form.layout import decompressed, detect
+from sharpap.data.generated import synthetic
 from sharpap.data.inspection.profile import profile
 from sharpap.data.reading.columns import meaning_in
 from sharpap.data.reading.lazy_table import rows_of
 from sharpap.data.reading.stream import read_streamed
-from sharpap.data.synthetic import synthetic
 from sharpap.errors import SharpAPError
 from sharpap.threat import Allowance
 

@@ -21,17 +21,18 @@ from fuzz_mutate import ODD, Case, bomb, mutated_bytes, odd_columns, with_odd_he
 from rich.console import Console
 
 from sharpap.assess import Cell, Results
-from sharpap.assess.rows import rows_of
 from sharpap.assess.tables.landscape import LANDSCAPES, Landscape
 from sharpap.assess.work.cells import CellStore, _packed
+from sharpap.assess.work.measurements import rows_of
 from sharpap.checksums import SUMS
 from sharpap.cli.console import safe
 from sharpap.cli.results import Query, means
 from sharpap.cli.run import summary_json
 from sharpap.data import split
-from sharpap.data.synthetic import synthetic
-from sharpap.report import html, markdown, show
+from sharpap.data.generated import synthetic
+from sharpap.report import html, show
 from sharpap.report.latex import latex
+from sharpap.report.markdown import markdown
 from sharpap.threat import Budget, Goal
 
 DATA = split(synthetic(20, 9, 60), seed=0, name="made")

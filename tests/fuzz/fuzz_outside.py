@@ -24,7 +24,7 @@ from sharpap.adapters.isolated import RecBoleRecommender, RecToolsRecommender
 from sharpap.adapters.outputs import StoredScores, TopKLists, read_lists, read_scores
 from sharpap.adapters.remote import RemoteRecommender
 from sharpap.config import build, read_toml
-from sharpap.data.synthetic import synthetic
+from sharpap.data.generated import synthetic
 
 TRAIN = synthetic(20, 9, 60).matrix
 USERS, ITEMS = TRAIN.shape

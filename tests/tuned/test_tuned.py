@@ -9,11 +9,12 @@ import pytest
 from scipy.sparse import csr_array
 
 import sharpap
-from sharpap.assess.recipe import catalogue_name, experiment_from
+from sharpap.assess.recipe import experiment_from
 from sharpap.assess.tables.accuracy import BEHIND, standings
 from sharpap.config import build
 from sharpap.config.recipes import read_recipe
 from sharpap.config.registry import REGISTRY
+from sharpap.config.sections import catalogue_name
 from sharpap.config.space import read_space
 from sharpap.data import TargetPool
 from sharpap.metrics import evaluate

@@ -1,8 +1,8 @@
-"""The grid of attacks and victims: plan, run, results."""
+"""The grid of attacks and victims: plan, run, results.
 
-from sharpap.assess.experiment import CLEAN, Experiment
-from sharpap.assess.results import Results
-from sharpap.assess.rows import Cell
-from sharpap.assess.run import run, stress_test
+The names stand in `__init__.pyi`. Each is imported on first use, so that reading results needs no model.
+"""
 
-__all__ = ["CLEAN", "Cell", "Experiment", "Results", "run", "stress_test"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

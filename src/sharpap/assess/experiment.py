@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sharpap.assess.fake_order import Array, FakeOrder, check_order, reading_times
+from sharpap.assess.tables.summary import CLEAN
 from sharpap.attacks import Attack, Poison
+from sharpap.config import describe
 from sharpap.data import Dataset, TargetPool
 from sharpap.errors import ConfigError
 from sharpap.recommenders import Recommender
 from sharpap.recommenders.calls import reads_order
 from sharpap.seeds import derive_seed
 from sharpap.threat import Budget, Direction, Goal
-
-CLEAN = "none"
-
-
-def leading_k(ks: Sequence[int], wanted: int = 10) -> int:
-    """The list length that stands first: the usual one where it is measured, else the shortest."""
-    return wanted if wanted in ks or not ks else min(ks)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +32,7 @@ class Experiment:
         seeds: trainings of each victim on each poison.
         ks: list lengths.
         seed: the root of all randomness.
-        sharpness: measure the loss landscape around a fresh surrogate of each poison (`assess.landscape`).
+        sharpness: measure the loss landscape around a fresh surrogate of each poison (`work.explore`).
         fake_order: the order of fakes' items for victims that read order (`fake_order.reading_times`).
     """
 
@@ -130,3 +125,17 @@ class Experiment:
             "seeds": self.seeds, "ks": list(self.ks), "seed": self.seed, "direction": self.direction,
             "sharpness": self.sharpness,
         } | ({"fake_order": self.fake_order} if self.readers() else {})  # fmt: skip
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe, where the experiment was put together in Python."""
+        return {
+            "data": {"source": self.dataset.name},
+            **self.facts(),
+            "targets": describe(self.targets),
+            "budget": describe(self.budget),
+            "attacks": {
+                name: {"file": attack.attack} if isinstance(attack, Poison) else describe(attack, "attack")
+                for name, attack in self.attacks.items()
+            },
+            "victims": {name: describe(victim, "victim") for name, victim in self.victims.items()},
+        }

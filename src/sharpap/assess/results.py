@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sharpap.assess.experiment import CLEAN, Experiment, leading_k
 from sharpap.assess.folder.load import load
 from sharpap.assess.folder.schema import cliffs_in, promises_in
 from sharpap.assess.rows import CELL_SCHEMA, SCHEMA, Cell, Row
@@ -17,11 +16,14 @@ from sharpap.assess.tables.cliff import Cliffs, beside_bound
 from sharpap.assess.tables.landscape import Landscape, transfer_drops
 from sharpap.assess.tables.promises import Promises
 from sharpap.assess.tables.reported import Reported, compare
-from sharpap.attacks import Poison
-from sharpap.config import construct, describe
-from sharpap.data import Dataset
+from sharpap.assess.tables.summary import CLEAN, leading_k
+from sharpap.config import construct
 from sharpap.errors import ConfigError
-from sharpap.metrics import holm
+from sharpap.significance import holm
+
+if TYPE_CHECKING:
+    from sharpap.attacks import Poison
+    from sharpap.data import Dataset
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -206,7 +208,7 @@ class Results:
 
     def to_markdown(self, k: int | None = None, metric: str = "H") -> str:
         """All tables as Markdown, at `k` or `main_k`."""
-        from sharpap.report import markdown
+        from sharpap.report.markdown import markdown
 
         return markdown(self, k, metric)
 
@@ -255,19 +257,3 @@ def _names(table: Any, option: str) -> bool:
     if isinstance(table, dict):
         return option in table or any(_names(each, option) for each in table.values())
     return isinstance(table, list) and any(_names(each, option) for each in table)
-
-
-def experiment_config(experiment: Experiment) -> dict[str, Any]:
-    """The recipe of an experiment that was put together in Python."""
-    dataset = experiment.dataset
-    return {
-        "data": {"source": dataset.name},
-        **experiment.facts(),
-        "targets": describe(experiment.targets),
-        "budget": describe(experiment.budget),
-        "attacks": {
-            name: {"file": attack.attack} if isinstance(attack, Poison) else describe(attack, "attack")
-            for name, attack in experiment.attacks.items()
-        },
-        "victims": {name: describe(victim, "victim") for name, victim in experiment.victims.items()},
-    }

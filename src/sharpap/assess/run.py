@@ -17,12 +17,13 @@ from sharpap.assess.execution.choice import backend as chosen
 from sharpap.assess.execution.resources import OnRay
 from sharpap.assess.experiment import CLEAN, Experiment
 from sharpap.assess.folder.provenance import Watch
-from sharpap.assess.results import Results, experiment_config
-from sharpap.assess.rows import Cell, Row, rows_of
+from sharpap.assess.results import Results
+from sharpap.assess.rows import Cell, Row
 from sharpap.assess.tables.cliff import cliffs
 from sharpap.assess.tables.landscape import Landscape
 from sharpap.assess.tables.promises import promises
 from sharpap.assess.work.cells import CellStore
+from sharpap.assess.work.measurements import rows_of
 from sharpap.assess.work.pieces import Craft, Explore, Made, Piece, Train, Work
 from sharpap.attacks import Attack, Poison
 from sharpap.data import Dataset, load
@@ -90,7 +91,7 @@ def run(
         TrainingError, AttackError: every training, or every attack failed.
         StorageError: `cells` cannot be written to. What was finished before is kept.
     """
-    config = config or experiment_config(experiment)
+    config = config or experiment.recipe()
     progress.offer("config", config)
     watch = Watch(experiment.dataset)
     grid = _Grid(experiment)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sharpap import __version__
-from sharpap.cli import bounds, environments
+from sharpap.cli import bounds, environments, looking
 from sharpap.cli.data import data_app
 from sharpap.cli.help import Verbs
 from sharpap.cli.options import (
@@ -24,6 +24,7 @@ from sharpap.cli.options import (
     MoreAttacks,
     MoreDefenses,
     Overwrite,
+    Profiles,
     Quiet,
     Seed,
     Set,
@@ -100,8 +101,8 @@ def run(
     track: Track = None,
 ) -> None:
     """Run a recipe: craft attacks, train victims on them, write tables and a report."""
+    from sharpap.cli.plans import of_run, refuse_backend
     from sharpap.cli.rows import rows_taken
-    from sharpap.cli.run import run_recipe
 
     shortcuts = {
         "data.source": data, "data.threshold": threshold, "targets.draws": draws, "seeds": seeds, "seed": seed,
@@ -109,10 +110,25 @@ def run(
     }  # fmt: skip
     if recipe and named and recipe != named:
         raise ConfigError(f"Which recipe: {recipe} or {named}?", hint="Give one, as the argument or as --recipe.")
+    name = recipe or named or "demo"
+    cluster = {"address": address, "cpus": cpus_per_job, "gpus": gpus_per_job, "memory_gib": memory_per_job}
+    refuse_backend(backend, cluster)
+    asked, code = of_run(
+        name,
+        shortcuts,
+        attack,
+        victim,
+        targets,
+        fakes,
+        settings or [],
+        allow_code=allow_code,
+        allow_commands=allow_commands,
+    )
+    from sharpap.cli.run import run_recipe
+
     run_recipe(
-        recipe or named or "demo", shortcuts, attack, victim, targets, fakes, settings or [], out, overwrite, jobs, quiet,
-        as_json, allow_code, victim_command, allow_commands, store, retries, backend,
-        {"address": address, "cpus": cpus_per_job, "gpus": gpus_per_job, "memory_gib": memory_per_job}, track,
+        asked, code, out or Path("results") / name.removesuffix(".toml").lstrip("./"), overwrite, jobs, quiet, as_json,
+        victim_command, allow_commands, store, retries, backend, cluster, track,
     )  # fmt: skip
 
 
@@ -154,20 +170,27 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search settings of an attack or a victim, on draws and seeds that are not reported."""
-    from sharpap.cli.tune import run_tune
+    from sharpap.cli.plans import of_tune
+    from sharpap.config.space import split_assignment
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "seed": seed}
-    plan = {"attack": attack, "trials": trials, "draws": draws, "seeds": seeds, "k": k, "pruner": pruner}
-    run_tune(
-        recipe, space or [], shortcuts, plan, victim, targets, fakes, settings or [], out, overwrite, jobs,
-        allow_code, allow_commands, quiet, as_json,
+    given = {"attack": attack, "trials": trials, "draws": draws, "seeds": seeds, "k": k, "pruner": pruner}
+    plan = {key: value for key, value in given.items() if value is not None}
+    ranges = dict(split_assignment(entry) for entry in space or [])
+    asked, judges, code = of_tune(
+        recipe, ranges, shortcuts, plan, victim, targets, fakes, settings or [],
+        allow_code=allow_code, allow_commands=allow_commands,
     )  # fmt: skip
+    from sharpap.cli.tune import run_tune
+
+    out = out or Path("results") / f"tune-{Path(recipe).stem}"
+    run_tune(asked, ranges, plan, judges, code, out, overwrite, jobs, allow_commands, quiet, as_json)
 
 
 @app.command()
 def attack(
     name: AttackName,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to: .npz, .parquet, .csv or .inter.")],
+    out: Profiles,
     data: Data = None,
     threshold: Threshold = None,
     targets: Targets = None,
@@ -180,10 +203,13 @@ def attack(
     as_json: Json = False,
 ) -> None:
     """Craft fake profiles and write them with their provenance."""
-    from sharpap.cli.craft import craft
+    from sharpap.cli.plans import of_attack
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "seed": seed}
-    craft(name, out, shortcuts, targets, draw, fakes, settings or [], overwrite, quiet, as_json)
+    recipe = of_attack(name, shortcuts, targets, draw, fakes, settings or [])
+    from sharpap.cli.craft import craft
+
+    craft(name, recipe, out, draw, overwrite, quiet, as_json)
 
 
 @app.command()
@@ -205,12 +231,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Retrain victims on fake profiles from anywhere and measure."""
-    from sharpap.cli.run import evaluate_profiles
+    from sharpap.cli.plans import of_evaluate
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "seeds": seeds, "seed": seed}
-    evaluate_profiles(
-        profiles, shortcuts, targets, victim, settings or [], out, overwrite, quiet, as_json, victim_command
-    )
+    recipe, code = of_evaluate(shortcuts, victim, settings or [], commands=bool(victim_command))
+    from sharpap.cli.run import evaluate_profiles
+
+    evaluate_profiles(profiles, recipe, code, targets, out, overwrite, quiet, as_json, victim_command)
 
 
 @app.command()
@@ -236,11 +263,14 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Measure how exposed one recommender is: what an attack takes, whom it hits, how visible it is, and what helps."""
-    from sharpap.cli.audit import run_audit
+    from sharpap.cli.plans import of_audit
 
     shortcuts = {"data.source": data, "data.threshold": threshold, "audit.seed": seed}
+    recipe = of_audit(target, shortcuts, settings or [], vary or [])
+    from sharpap.cli.audit import run_audit
+
     more = {"attacks": attack or [], "defenses": defense or []}
-    run_audit(target, shortcuts, settings or [], vary or [], more, out, overwrite, jobs, quiet, as_json)
+    run_audit(target, recipe, vary or [], more, out, overwrite, jobs, quiet, as_json)
 
 
 app.command()(bounds.reach)
@@ -260,64 +290,18 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Measure how visible the fake profiles of a run are to detectors that know nothing of the attack."""
+    from sharpap.cli.console import loaded
+    from sharpap.cli.plans import of_detect
+
+    found = loaded(folder)
+    recipe = of_detect(found.config, detector, settings or [], victim)
     from sharpap.cli.detect import detect_folder
 
-    detect_folder(folder, detector, settings or [], seed, quiet, as_json, victim)
+    detect_folder(folder, found, recipe, detector, seed, quiet, as_json, victim)
 
 
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="Results folder.")],
-    k: Annotated[
-        int | None,
-        typer.Option(help="List length of the tables; default: 10 where it was measured, else the shortest."),
-    ] = None,
-    metric: Annotated[
-        str, typer.Option(help="Of the targets: H, N, anyH; segmentH, segmentN where users are named.")
-    ] = "H",
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Show the tables of a results folder and write its report.html anew."""
-    from sharpap.cli.inspect import show_report
-
-    show_report(folder, k, metric, as_markdown, as_json)
-
-
-@app.command()
-def results(
-    folders: Annotated[list[Path], typer.Argument(help="Results folders.")],
-    attack: Annotated[
-        list[str] | None, typer.Option(help="Only these attacks (none: the clean run); repeatable.")
-    ] = None,
-    victim: Annotated[list[str] | None, typer.Option(help="Only these victims; repeatable.")] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(help="H, anyH, N, segmentH, rank, rank_shift, Recall, NDCG, or all; repeatable. Default: H."),
-    ] = None,
-    k: Annotated[list[int] | None, typer.Option("--k", help="Only these list lengths; repeatable.")] = None,
-    pivot: Annotated[bool, typer.Option("--pivot", help="One column for each victim.")] = False,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Show the second folder minus the first, draw by draw.")
-    ] = False,
-    bound: Annotated[bool, typer.Option("--bound", help="Show H beside the bound on any attack.")] = False,
-    rows: Annotated[bool, typer.Option("--rows", help="Show every measurement instead of means over draws.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a .csv, .parquet or .tex instead.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Query results folders: filter, pivot, compare two runs, export."""
-    from sharpap.cli.results import Query, show_results
-
-    asked = {"pivot": pivot, "compare": compare, "bound": bound, "rows": rows}
-    shapes = [name for name, wanted in asked.items() if wanted]
-    if len(shapes) > 1:
-        raise ConfigError(f"--{shapes[0]} and --{shapes[1]} exclude each other.")
-    metrics = () if "all" in (metric or ()) else tuple(metric or ["H"])
-    query = Query(attacks=tuple(attack or ()), victims=tuple(victim or ()), metrics=metrics, ks=tuple(k or ()))
-    show_results(folders, query, shape=(shapes or ["means"])[0], out=out, overwrite=overwrite, as_json=as_json)
-
-
+app.command()(looking.report)
+app.command()(looking.results)
 app.add_typer(data_app, name="data")
 
 
@@ -342,9 +326,12 @@ def check_recommender(
     as_json: Json = False,
 ) -> None:
     """Train a recommender a few times and say in plain words what is wrong with it."""
+    from sharpap.cli.plans import of_victim
+
+    recipe = of_victim(target, data, threshold, settings or [])
     from sharpap.cli.check import check
 
-    check(target, data, threshold, seed, settings or [], as_json)
+    check(target, recipe, seed, as_json)
 
 
 @app.command()

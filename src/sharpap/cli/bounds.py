@@ -22,9 +22,12 @@ def reach(
     as_json: Json = False,
 ) -> None:
     """Show how far any attack could get, by number of fakes, where a bound is known. Nothing is attacked."""
+    from sharpap.cli.plans import of_victim
+
+    recipe = of_victim(target, data, threshold, settings or [])
     from sharpap.cli.reach import show_reach
 
-    show_reach(target, data, threshold, draws, seed, settings or [], quiet, as_json)
+    show_reach(target, recipe, draws, seed, quiet, as_json)
 
 
 def certify(
@@ -44,7 +47,11 @@ def certify(
     as_json: Json = False,
 ) -> None:
     """Show how many of a user's list stay whatever any fakes do, if many small models of one recommender vote."""
+    from sharpap.cli.plans import of_certify, of_victim
+
+    recipe = of_victim(target, data, threshold, settings or [])
+    vote = {"models": models, "users": sample, "listed": listed}
+    numbers = of_certify(fakes, vote)
     from sharpap.cli.certify import show_certificate
 
-    vote = {"models": models, "users": sample, "listed": listed}
-    show_certificate(target, data, threshold, fakes, vote, k, confidence, attack, seed, settings or [], quiet, as_json)
+    show_certificate(target, recipe, numbers, vote, k, confidence, attack, seed, quiet, as_json)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from sharpap.assess.audit.certified import KINDS, Certified, certified
 from sharpap.assess.recipe import dataset_from
-from sharpap.cli.check import named
+from sharpap.cli.check import victim_from
 from sharpap.cli.console import reporting, stdout
 from sharpap.config import build
 from sharpap.defenses import CertifiedBagging
-from sharpap.errors import ConfigError
 from sharpap.report.template import number
 from sharpap.report.width import print_whole
 
@@ -21,14 +21,13 @@ TITLES = {"these": "these models", "ideal": "ideal vote (PORE)"}
 
 
 def show_certificate(
-    target: str, data: str | None, threshold: float | None, fakes: str, vote: dict[str, int], k: int, confidence: float,
-    attack: str | None, seed: int | None, settings: list[str], quiet: bool, as_json: bool,
+    target: str, recipe: dict[str, Any], numbers: list[int], vote: dict[str, int], k: int, confidence: float,
+    attack: str | None, seed: int | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Of a victim by name or ``module:attribute``; `--set` paths outside ``data.`` are its options."""
-    numbers = _numbers(fakes)
+    """Of a victim by name or ``module:attribute`` (`plans.of_victim`, `plans.of_certify`)."""
     defense = CertifiedBagging(**vote)
     crafted = None if attack is None else build("attack", {"name": attack})
-    recipe, made = named(target, data, threshold, settings)
+    made = victim_from(target, recipe)
     with reporting(quiet=quiet):
         dataset, _ = dataset_from(recipe.get("data", {}))
         asked = {"k": k, "confidence": confidence, "attack": crafted, "seed": seed or 0}
@@ -54,13 +53,6 @@ def show_certificate(
         lines.append("Nothing is certified: fewer users for each model (--sample) or more models help.")
     for line in lines:
         stdout().print(Text(line))
-
-
-def _numbers(fakes: str) -> list[int]:
-    try:
-        return [int(each) for each in fakes.split(",")]
-    except ValueError:
-        raise ConfigError(f"--fakes {fakes} is not a list of whole numbers.", hint="Such as --fakes 1,5,9.") from None
 
 
 def _table(found: Certified, title: str, attack: str | None) -> Table:

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from sharpap.assess.recipe import dataset_from
 from sharpap.cli.console import reporting, stdout
-from sharpap.cli.settings import apply
 from sharpap.config import build, locate
 from sharpap.recommenders import Recommender
 from sharpap.testing import Report, check_recommender
@@ -18,29 +17,17 @@ from sharpap.testing import Report, check_recommender
 STYLES = {"ok": "green", "doubt": "yellow", "failed": "bold red", "skipped": "dim"}
 
 
-def named(
-    target: str, data: str | None, threshold: float | None, settings: list[str]
-) -> tuple[dict[str, Any], Recommender]:
-    """The recipe and the recommender of a name or ``module:attribute``; settings outside ``data.`` are its options."""
-    recipe: dict[str, Any] = {"options": {}}
-    own = [entry if entry.startswith("data.") else f"options.{entry}" for entry in settings]
-    apply(recipe, {"data.source": data, "data.threshold": threshold}, None, None, own)
+def victim_from(target: str, recipe: dict[str, Any]) -> Recommender:
+    """The recommender of a name or ``module:attribute``, with the "options" of a recipe (`plans.of_victim`)."""
     options = recipe["options"]
     if locate.is_code(target):
-        made = locate.recommender(target, options, where="options")
-    else:
-        made = build("victim", {"name": target, **options})
-    return recipe, made
+        return locate.recommender(target, options, where="options")
+    return build("victim", {"name": target, **options})
 
 
-def check(
-    target: str, data: str | None, threshold: float | None, seed: int | None, settings: list[str], as_json: bool
-) -> None:
-    """Check a victim by name or ``module:attribute``; exit status 1 if it fails.
-
-    `--set` paths outside ``data.`` are its options.
-    """
-    recipe, made = named(target, data, threshold, settings)
+def check(target: str, recipe: dict[str, Any], seed: int | None, as_json: bool) -> None:
+    """Check a victim by name or ``module:attribute`` (`plans.of_victim`); exit status 1 if it fails."""
+    made = victim_from(target, recipe)
     with reporting(quiet=True):
         dataset = dataset_from(recipe["data"])[0] if "data" in recipe else None
         found = check_recommender(made, None if dataset is None else dataset.train.matrix, seed=seed or 0)

@@ -8,31 +8,14 @@ from typing import Any, get_args
 
 import typer
 
-from sharpap.cli.rows import rows_taken
-from sharpap.data import Columns, Interactions, read_interactions, write_interactions
-from sharpap.data.form.layout import Format
+from sharpap.cli.rows import reading, refuse_others
+from sharpap.data import Interactions, read_interactions, write_interactions
 from sharpap.data.reading.table import BadRows, Duplicates
 from sharpap.data.writing import rewrite
 from sharpap.data.writing.write import check_target
-from sharpap.errors import ConfigError, suggest
 from sharpap.text import printable
 
-_CHOICES = {"format": get_args(Format), "duplicates": get_args(Duplicates), "bad_rows": get_args(BadRows)}
-
-
-def reading(how: dict[str, Any], columns: dict[str, str | None]) -> dict[str, Any]:
-    """Options of the command line as arguments of `read_interactions` and `profile`."""
-    for name, choices in _CHOICES.items():
-        value = how.get(name)
-        if value is not None and value not in choices:
-            option = name.replace("_", "-")
-            raise ConfigError(f"There is no --{option} {value!r}.", hint=suggest(value, choices))
-    separator = how.get("separator")
-    named = {role: int(name) if name and name.isdecimal() else name for role, name in columns.items()}
-    picked = {"columns": Columns(**named)} if any(name is not None for name in columns.values()) else {}
-    taken = rows_taken(how.pop("where", None), how.pop("missing", None))
-    chosen = {name.removeprefix("data."): value for name, value in taken.items()}
-    return how | {"separator": "\t" if separator in ("\\t", "tab") else separator} | picked | chosen
+CHOICES = {"duplicates": get_args(Duplicates), "bad_rows": get_args(BadRows)}
 
 
 def convert_file(
@@ -41,6 +24,7 @@ def convert_file(
 ) -> None:  # fmt: skip
     """Read, write, and account for every row."""
     separator = "\t" if separator in ("\\t", "tab") else separator
+    refuse_others(how, CHOICES)
     check_target(out, separator=separator, overwrite=overwrite)
     options = reading(how, columns)
     found = {key: options[key] for key in ("format", "header", "separator") if key in options}

@@ -12,21 +12,15 @@ import numpy as np
 
 from sharpap.assess.recipe import experiment_from
 from sharpap.attacks import Poison, check_poison
-from sharpap.attacks.poison_io import SUFFIXES, files_of, provenance, save_poison
+from sharpap.attacks.poison_io import files_of, provenance, save_poison
 from sharpap.cli.console import reporting, stdout
-from sharpap.cli.settings import apply
 from sharpap.errors import ConfigError
 from sharpap.files import refuse_link
 from sharpap.threads import for_work_of
 
 
-def craft(
-    name: str, out: Path, shortcuts: dict[str, Any], targets: str | None, draw: int, fakes: str | None,
-    settings: list[str], overwrite: bool, quiet: bool, as_json: bool,
-) -> None:  # fmt: skip
-    """Craft one poison and write it. `--set` paths without a section belong to the attack, e.g. ``epochs=10``."""
-    if out.suffix not in SUFFIXES:
-        raise ConfigError(f"--out {out} has no known suffix.", hint=f"Choose one of {', '.join(SUFFIXES)}.")
+def craft(name: str, recipe: dict[str, Any], out: Path, draw: int, overwrite: bool, quiet: bool, as_json: bool) -> None:
+    """Craft one poison (`plans.of_attack`) and write it."""
     for path in files_of(out):
         refuse_link(path)
         if path.exists() and not overwrite:
@@ -34,11 +28,6 @@ def craft(
     folder = next(parent for parent in out.absolute().parents if parent.exists())
     if out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--out {out} cannot be written.", hint="Name a file in a folder of yours.")
-    recipe: dict[str, Any] = {"attacks": {name: {}}, "victims": ["popularity"]}
-    sections = ("data.", "targets.", "budget.", "seed=", "direction=")
-    own = [entry if entry.startswith(sections) else f"attacks.{name}.{entry}" for entry in settings]
-    apply(recipe, shortcuts, targets, fakes, own)
-    recipe.setdefault("targets", {}).setdefault("draws", draw + 1)
     with reporting(quiet=quiet):
         experiment, _ = experiment_from(recipe)
         dataset = experiment.dataset

@@ -56,10 +56,13 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Fetch a dataset if needed, check it, and say what is in it."""
-    from sharpap.cli.inspect import show_data
+    from sharpap.cli.plans import of_data
     from sharpap.cli.rows import rows_taken
 
-    show_data(source, threshold, rows_taken(where, missing), settings or [], quiet, as_json)
+    recipe = of_data({"data.source": source, "data.threshold": threshold, **rows_taken(where, missing)}, settings or [])
+    from sharpap.cli.inspect import show_data
+
+    show_data(recipe, quiet, as_json)
 
 
 @data_app.command()

@@ -12,18 +12,19 @@ from rich.table import Table
 from rich.text import Text
 from scipy.sparse import csr_array
 
-from sharpap.assess import CLEAN
+from sharpap.assess import CLEAN, Results
 from sharpap.assess.audit.detection import Detection, detect, references, retraining, usable
-from sharpap.assess.experiment import leading_k
 from sharpap.assess.folder.load import check
 from sharpap.assess.folder.save import poison_path
-from sharpap.assess.recipe import catalogue_name, dataset_from, with_tuned
+from sharpap.assess.recipe import dataset_from, with_tuned
+from sharpap.assess.tables.summary import leading_k
 from sharpap.attacks import Poison, RandomAttack
 from sharpap.attacks.poison_io import load_poison
 from sharpap.checksums import note_again
-from sharpap.cli.console import finite, loaded, reporting, stdout
-from sharpap.cli.settings import apply
+from sharpap.cli.console import finite, reporting, stdout
+from sharpap.cli.plans import BASELINE
 from sharpap.config import build
+from sharpap.config.sections import catalogue_name
 from sharpap.errors import ConfigError, DataError
 from sharpap.files import explained, write_text
 from sharpap.folders import MARKER, is_ours
@@ -37,27 +38,25 @@ from sharpap.tuned import tuned
 RECORD = "detection.json"
 
 
-BASELINE = "random"
-
-
 def detect_folder(
-    folder: Path, wanted: list[str] | None, settings: list[str], seed: int | None, quiet: bool, as_json: bool,
-    victim: str | None = None,
+    folder: Path, results: Results, recipe: dict[str, Any], wanted: list[str] | None, seed: int | None, quiet: bool,
+    as_json: bool, victim: str | None = None,
 ) -> None:  # fmt: skip
     """Score the profiles of a results folder; the figures are written beside them, where the folder is ours.
 
     The random detector and the random attack stand beside all others, whether the run has them or not. With a victim, it is
-    trained without each detector's suspects. `--set` paths begin with a detector, ``pca-varselect.components=5``, or with
-    ``data.``.
+    trained without each detector's suspects.
+
+    Args:
+        folder, results: where, and what is there.
+        recipe: see `plans.of_detect`.
+        wanted: detectors by name; None: all that can be used.
+        seed, quiet, as_json, victim: options of the verb.
     """
-    results = loaded(folder)
-    recipe: dict[str, Any] = {"data": dict(results.config.get("data", {})), "detectors": {}}
-    for name in [*({BASELINE: None} | dict.fromkeys(wanted or usable()))]:
-        recipe["detectors"][name] = {}
-    apply(recipe, {}, None, None, [each if each.startswith("data.") else f"detectors.{each}" for each in settings])
+    set_up = recipe["detectors"]
+    tables = {name: set_up.get(name, {}) for name in dict.fromkeys([BASELINE, *(wanted or usable()), *set_up])}
     chosen = {
-        name: build("detector", {"name": name} | options, where=f"detectors.{name}")
-        for name, options in recipe["detectors"].items()
+        name: build("detector", {"name": name} | options, where=f"detectors.{name}") for name, options in tables.items()
     }
     recommender = None if victim is None else _victim(victim, results.config)
     with reporting(quiet=quiet):

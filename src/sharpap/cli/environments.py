@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from sharpap.cli.help import Whole
-from sharpap.cli.options import Json, Quiet
+from sharpap.cli.options import Json, Quiet, environment_there
 
 app = typer.Typer(
     help="Make environments for RecBole and RecTools, apart from SharpAP's own.", cls=Whole, no_args_is_help=True,
     rich_markup_mode=None,
 )  # fmt: skip
-Name = Annotated[str, typer.Argument(help="recbole or rectools.")]
+Name = Annotated[str, typer.Argument(help="recbole or rectools.", callback=environment_there)]
 
 
 @app.command(name="list")

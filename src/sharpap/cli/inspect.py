@@ -15,29 +15,20 @@ from sharpap.assess.recipe import dataset_from
 from sharpap.checksums import note_again
 from sharpap.cli.console import loaded, reporting, stdout
 from sharpap.cli.run import summary_json
-from sharpap.cli.settings import apply
 from sharpap.data import Dataset, TargetPool
 from sharpap.data.targets import KINDS
 from sharpap.errors import ConfigError
 from sharpap.folders import MARKER, is_ours
-from sharpap.report import markdown, show, write_html
-
-TARGET_METRICS = ("H", "N", "anyH", "segmentH", "segmentN")
+from sharpap.report import show, write_html
+from sharpap.report.markdown import markdown
 
 
 def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_json: bool) -> None:
     """Tables of a results folder, and its page made anew."""
-    if as_markdown and as_json:
-        raise ConfigError("--markdown and --json are two forms of the same tables.", hint="Choose one.")
     results = loaded(folder)
     k = results.main_k if k is None else k
     if k not in results.ks:
         raise ConfigError(f"These results have no K = {k}.", hint=f"They have {', '.join(map(str, results.ks))}.")
-    if metric not in TARGET_METRICS:
-        raise ConfigError(
-            f"--metric {metric}: there is no such metric of targets.",
-            hint=f"Choose one of {', '.join(TARGET_METRICS)}.",
-        )
     if metric.startswith("segment") and all(row[4] != metric for row in results.rows):
         raise ConfigError(
             f"--metric {metric}: these results name no group of users.", hint="Name one in the recipe: targets.users."
@@ -57,13 +48,8 @@ def show_report(folder: Path, k: int | None, metric: str, as_markdown: bool, as_
     stdout().print(page, markup=False, highlight=False)
 
 
-def show_data(
-    source: str, threshold: float | None, taken: dict[str, Any], settings: list[str], quiet: bool, as_json: bool
-) -> None:
-    """Load and describe a dataset; `--set` paths belong to the data section."""
-    recipe: dict[str, Any] = {}
-    own = [entry if entry.startswith("data.") else f"data.{entry}" for entry in settings]
-    apply(recipe, {"data.source": source, "data.threshold": threshold, **taken}, None, None, own)
+def show_data(recipe: dict[str, Any], quiet: bool, as_json: bool) -> None:
+    """Load and describe a dataset (`plans.of_data`)."""
     with reporting(quiet=quiet):
         dataset, _ = dataset_from(recipe["data"])
     facts = describe_data(dataset)

@@ -1,6 +1,6 @@
 """What can be named, and `sharpap list`, from a table beside this file: no model is imported to read names.
 
-`python -m sharpap.cli.names` writes the table anew from the classes; a test compares the two.
+`python -m sharpap.cli.names` writes the table anew from the classes, and that of their options with it; a test compares.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ def check(kind: str, name: str) -> None:
     offered = [*known()[kind], *plugins.offered(kind)]
     if name not in offered and ":" not in name:
         raise ConfigError(f"There is no {kind.replace('_', ' ')} {name!r}.", hint=suggest(name, offered))
+
+
+def check_source(source: str) -> None:
+    """Raise `ConfigError`, with the nearest name, for data that is no name of the catalogue, no file and no path."""
+    known_ones = known()["dataset"]
+    if source not in known_ones and not Path(source).exists() and not any(mark in source for mark in "/\\."):
+        raise ConfigError(f"There is no dataset and no file {source!r}.", hint=suggest(source, known_ones))
 
 
 def check_recipe(source: str) -> None:
@@ -69,9 +76,11 @@ def show_names(what: str, as_json: bool) -> None:
 
 def table() -> dict[str, dict[str, str]]:
     """The table, from the classes."""
+    from sharpap.adapters.environment import NAMES
     from sharpap.config import REGISTRY
     from sharpap.data import entries
     from sharpap.data.targets import RANGES
+    from sharpap.tracking import KINDS
 
     return {
         "dataset": {entry.name: entry.summary for entry in entries()},
@@ -79,6 +88,8 @@ def table() -> dict[str, dict[str, str]]:
             kind: f"from {low:.0%} to {high:.0%} of the items, least popular first"
             for kind, (low, high) in RANGES.items()
         },
+        "tracker": {kind: _summary(tracker) for kind, tracker in KINDS.items()},
+        "environment": dict.fromkeys(NAMES, "see `sharpap env`"),
     } | {kind: _built_in(members) for kind, members in REGISTRY.items()}
 
 
@@ -124,5 +135,22 @@ def _plugged(kind: str) -> dict[str, str]:
     return found
 
 
+def tables() -> dict[Path, dict[str, Any]]:
+    """Both tables that are made from the classes, by the file they lie in: that of names, and `sharpap.config.outline`'s."""
+    from sharpap.assess.audit.audit import Audit
+    from sharpap.assess.experiment import Experiment
+    from sharpap.assess.tuning.study import Plan
+    from sharpap.config import outline
+    from sharpap.config.outlining import outlines
+    from sharpap.data import Options, TargetPool, synthetic
+    from sharpap.threat import Budget
+
+    places = Path(__file__).with_name(TABLE), Path(outline.__file__).with_name(outline.TABLE)
+    return dict(
+        zip(places, (table(), outlines(TargetPool, Budget, Options, Experiment, Audit, Plan, synthetic)), strict=True)
+    )
+
+
 if __name__ == "__main__":
-    Path(__file__).with_name(TABLE).write_text(json.dumps(table(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    for place, made in tables().items():
+        place.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", "utf-8")

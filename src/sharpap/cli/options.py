@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sharpap.cli import names
+from sharpap.cli.settings import command_words
+from sharpap.errors import ConfigError, suggest
+
+TARGET_METRICS = ("H", "N", "anyH", "segmentH", "segmentN")
+PROFILES = (".npz", ".parquet", ".csv", ".inter")  # `attacks.poison_io` writes them
 
 
 def recipe_there(source: str | None) -> str | None:
@@ -37,6 +43,42 @@ def _all(kind: str) -> Callable[[list[str] | None], list[str] | None]:
     return checked
 
 
+def _commands(texts: list[str] | None) -> list[str] | None:
+    for text in texts or []:
+        command_words(text)
+    return texts
+
+
+def _trackers(texts: list[str] | None) -> list[str] | None:
+    for text in texts or []:
+        names.check("tracker", text.partition(":")[0])
+    return texts
+
+
+def _profiles(out: Path) -> Path:
+    if out.suffix not in PROFILES:
+        raise ConfigError(f"--out {out} has no known suffix.", hint=f"Choose one of {', '.join(PROFILES)}.")
+    return out
+
+
+def _metric(name: str) -> str:
+    if name not in TARGET_METRICS:
+        raise ConfigError(f"--metric {name}: there is no such metric of targets.", hint=suggest(name, TARGET_METRICS))
+    return name
+
+
+def environment_there(name: str) -> str:
+    """The name of an environment."""
+    names.check("environment", name)
+    return name
+
+
+Profiles = Annotated[
+    Path, typer.Option("--out", "-o", help="Where to: .npz, .parquet, .csv or .inter.", callback=_profiles)
+]
+Metric = Annotated[
+    str, typer.Option(help="Of the targets: H, N, anyH; segmentH, segmentN where users are named.", callback=_metric)
+]
 Target = Annotated[
     str,
     typer.Argument(help="Victim by name (`sharpap list victims`), or module:attribute.", callback=_victim),
@@ -83,7 +125,12 @@ Victims = Annotated[
 ]
 Commands = Annotated[
     list[str] | None,
-    typer.Option("--victim-command", metavar="CMD", help="A victim: 'python train.py {train} {scores}'; repeatable."),
+    typer.Option(
+        "--victim-command",
+        metavar="CMD",
+        help="A victim: 'python train.py {train} {scores}'; repeatable.",
+        callback=_commands,
+    ),
 ]
 Allow = Annotated[
     bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
@@ -93,6 +140,8 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that w
 Track = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="KIND[:DIR]", help="Log to tensorboard or mlflow, in DIR (default: beside the results folder)."
+        metavar="KIND[:DIR]",
+        help="Log to tensorboard or mlflow, in DIR (default: beside the results folder).",
+        callback=_trackers,
     ),
 ]

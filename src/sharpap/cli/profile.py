@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
-from sharpap.cli.convert import reading
-from sharpap.data import entries
+from sharpap.cli import names
+from sharpap.cli.rows import reading
 from sharpap.data.form.content import BLANKS, SEPARATORS
 from sharpap.data.inspection.profile import Profile, profile
 from sharpap.data.inspection.ratings import Ratings
@@ -24,7 +24,7 @@ _MARKS = SEPARATORS | {BLANKS: "white space"}
 
 def show_profile(file: Path, how: dict[str, Any], columns: dict[str, str | None], as_json: bool) -> None:
     """Profile a file and print it."""
-    if not file.exists() and any(entry.name == str(file) for entry in entries()):
+    if not file.exists() and str(file) in names.known()["dataset"]:
         raise DataError(
             f"{file} is a dataset of the catalogue, not a file.", hint=f"`sharpap data {file}` describes it."
         )

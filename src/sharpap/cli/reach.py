@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 from sharpap.assess import stress_test
 from sharpap.assess.recipe import dataset_from
 from sharpap.assess.tables.cliff import Cliffs
-from sharpap.cli.check import named
+from sharpap.cli.check import victim_from
 from sharpap.cli.console import reporting, stdout
 from sharpap.data import TargetPool
 from sharpap.report.reach import head, rows
@@ -19,12 +20,9 @@ from sharpap.report.width import print_whole
 KS = (10, 20, 50)
 
 
-def show_reach(
-    target: str, data: str | None, threshold: float | None, draws: int, seed: int | None, settings: list[str], quiet: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Of a victim by name or ``module:attribute``; `--set` paths outside ``data.`` are its options."""
-    recipe, made = named(target, data, threshold, settings)
+def show_reach(target: str, recipe: dict[str, Any], draws: int, seed: int | None, quiet: bool, as_json: bool) -> None:
+    """Of a victim by name or ``module:attribute`` (`plans.of_victim`)."""
+    made = victim_from(target, recipe)
     with reporting(quiet=quiet):
         dataset, _ = dataset_from(recipe.get("data", {}))
         pool = TargetPool(draws=draws)

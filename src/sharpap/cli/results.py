@@ -12,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from sharpap.assess import Results
-from sharpap.assess.experiment import CLEAN
 from sharpap.assess.tables import summary
+from sharpap.assess.tables.summary import CLEAN
 from sharpap.cli.console import finite, loaded, stdout
 from sharpap.errors import ConfigError, suggest
 from sharpap.files import explained, replacing
-from sharpap.metrics import interval, repetitions
 from sharpap.report.latex import latex, shown
 from sharpap.report.width import print_whole
+from sharpap.significance import interval, repetitions
 from sharpap.text import printable
 
 SUFFIXES = (".csv", ".parquet", ".tex")

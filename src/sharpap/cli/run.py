@@ -18,29 +18,22 @@ from sharpap.assess.work.cells import CellStore
 from sharpap.assess.work.records import QUARANTINE
 from sharpap.attacks.poison_io import direction_of, load_poison
 from sharpap.cli.console import finite, reporting, stdout
-from sharpap.cli.own_code import only_victims
-from sharpap.cli.settings import apply, command_victims, item_ids, only
+from sharpap.cli.settings import command_victims, item_ids
 from sharpap.cli.stops import kept_in
-from sharpap.config.recipes import read_recipe
 from sharpap.data import TargetPool
 from sharpap.errors import ConfigError, Interrupted
 from sharpap.files import locked
 from sharpap.report import show
 from sharpap.threat import Goal
 
-DEFAULT_VICTIMS = ["wrmf", "bpr-mf", "lightgcn"]
-
 
 def run_recipe(
-    name: str, shortcuts: dict[str, Any], attacks: list[str] | None, victims: list[str] | None, targets: str | None,
-    fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int | None, quiet: bool,
-    as_json: bool, allow_code: bool = False, commands: list[str] | None = None, allow_commands: bool = False,
-    store: Path | None = None, retries: int = 1, backend: str | None = None, cluster: dict[str, Any] | None = None,
-    track: list[str] | None = None,
+    recipe: dict[str, Any], code: frozenset[str], out: Path, overwrite: bool, jobs: int | None, quiet: bool, as_json: bool,
+    commands: list[str] | None = None, allow_commands: bool = False, store: Path | None = None, retries: int = 1,
+    backend: str | None = None, cluster: dict[str, Any] | None = None, track: list[str] | None = None,
 ) -> None:  # fmt: skip
-    """Run a recipe with overrides, save and show its results. Finished work stays, for runs that go on or ask for more."""
+    """Run a recipe (`plans.of_run`), save and show its results. Finished work stays, for runs that go on or ask for more."""
     workers = _workers(backend, cluster or {})
-    out = out or Path("results") / name.removesuffix(".toml").lstrip("./")
     check_folder(out, overwrite=True)
     cells = store or out / CELLS
     if cells.resolve() == out.resolve():
@@ -50,10 +43,6 @@ def run_recipe(
     folders.check(cells, "work", (QUARANTINE,))
     more = command_victims(commands)
     trackers = [tracking.parse(text, out) for text in track or []]
-    recipe = read_recipe(name)
-    only(recipe, "attacks", attacks)
-    code = only_victims(recipe, victims, trusted=allow_code)
-    apply(recipe, shortcuts, targets, fakes, settings)
     with ExitStack() as stack:
         stack.enter_context(kept_in(cells))
         stack.enter_context(_holding(out))
@@ -84,22 +73,13 @@ def _holding(out: Path) -> Iterator[None]:
 
 
 def evaluate_profiles(
-    files: list[Path], shortcuts: dict[str, Any], targets: str | None, victims: list[str] | None, settings: list[str],
-    out: Path | None, overwrite: bool, quiet: bool, as_json: bool, commands: list[str] | None = None,
+    files: list[Path], recipe: dict[str, Any], code: frozenset[str], targets: str | None, out: Path | None, overwrite: bool,
+    quiet: bool, as_json: bool, commands: list[str] | None = None,
 ) -> None:  # fmt: skip
-    """Assess finished profiles on freshly trained victims."""
+    """Assess finished profiles on freshly trained victims (`plans.of_evaluate`)."""
     if out is not None:
         check_folder(out, overwrite=overwrite)
     more = command_victims(commands)
-    recipe: dict[str, Any] = {"victims": [] if more else DEFAULT_VICTIMS}
-    code = only_victims(recipe, victims)
-    apply(recipe, shortcuts, None, None, settings)
-    for section in ("attacks", "budget", "targets"):
-        if section in recipe:
-            raise ConfigError(
-                f"--set {section}...: finished profiles are assessed as they are.",
-                hint="Other targets: --targets ITEM,ITEM. Other profiles: `sharpap attack` or `sharpap run`.",
-            )
     with ExitStack() as stack:
         if out is not None:
             stack.enter_context(_holding(out))
@@ -139,12 +119,9 @@ def evaluate_profiles(
 
 def _workers(backend: str | None, cluster: dict[str, Any]) -> str | OnRay | None:
     """The backend by name, with the options that only Ray knows."""
-    given = {name: value for name, value in cluster.items() if value is not None}
-    if backend == "ray":
-        return OnRay(**given)
-    if given:
-        raise ConfigError("--address and the options that end in -per-job are Ray's.", hint="Add --backend ray.")
-    return backend
+    return (
+        OnRay(**{name: value for name, value in cluster.items() if value is not None}) if backend == "ray" else backend
+    )
 
 
 def _finish(results: Results, out: Path | None, as_json: bool, cells: Path | None = None) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sharpap.adapters.command import CommandRecommender
+from sharpap.cli import names
 from sharpap.config import override
-from sharpap.data.targets import KINDS
 from sharpap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sharpap.adapters.command import CommandRecommender
 
 
 def apply(
@@ -27,7 +29,7 @@ def apply(
             override(recipe, f"{path}={json.dumps(value)}")
     if targets is not None:
         table = recipe.setdefault("targets", {})
-        if targets in KINDS:
+        if targets in names.known()["pool"]:
             table["kind"] = targets
         else:
             table["items"] = item_ids(targets)
@@ -75,14 +77,21 @@ def only(recipe: dict[str, Any], section: str, wanted: list[str] | None) -> None
 
 def command_victims(commands: list[str] | None) -> dict[str, CommandRecommender]:
     """Victims from ``--victim-command``: command, or command-1, command-2, ...; lists where one names {topk}."""
+    from sharpap.adapters.command import CommandRecommender
+
     found = {}
     for place, text in enumerate(commands or [], start=1):
-        try:
-            words = tuple(shlex.split(text))
-        except ValueError as error:
-            raise ConfigError(f"--victim-command {text!r}: {str(error).lower()}.") from None
+        words = tuple(command_words(text))
         output = "topk" if "{topk}" in text else "scores"
         found["command" if len(commands or []) == 1 else f"command-{place}"] = CommandRecommender(
             command=words, output=output
         )
     return found
+
+
+def command_words(text: str) -> list[str]:
+    """``--victim-command`` in words; raises `ConfigError` for a quote that does not end."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"--victim-command {text!r}: {str(error).lower()}.") from None

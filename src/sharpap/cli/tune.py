@@ -13,11 +13,7 @@ from sharpap import folders
 from sharpap.assess.tuning.study import Tuned
 from sharpap.assess.tuning.tune import BEST, OWN, TRIALS, claim_folder, tune
 from sharpap.cli.console import reporting, stdout
-from sharpap.cli.own_code import own_names
-from sharpap.cli.settings import apply
 from sharpap.cli.stops import kept_in
-from sharpap.config.recipes import read_recipe
-from sharpap.config.space import split_assignment
 from sharpap.report.width import print_whole
 from sharpap.text import printable
 
@@ -25,22 +21,15 @@ SHOWN = 10
 
 
 def run_tune(
-    name: str, space: list[str], shortcuts: dict[str, Any], plan: dict[str, Any], victims: list[str] | None,
-    targets: str | None, fakes: str | None, settings: list[str], out: Path | None, overwrite: bool, jobs: int,
-    allow_code: bool, allow_commands: bool, quiet: bool, as_json: bool,
+    recipe: dict[str, Any], ranges: dict[str, Any], plan: dict[str, Any], judges: tuple[str, ...], code: frozenset[str],
+    out: Path, overwrite: bool, jobs: int, allow_commands: bool, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Search, write best.toml and trials.parquet, show the best candidates."""
-    out = out or Path("results") / f"tune-{Path(name).stem}"
+    """Search (`plans.of_tune`), write best.toml and trials.parquet, show the best candidates."""
     folders.check(out, "tuning", OWN)
-    recipe = read_recipe(name)
-    ranges = dict(split_assignment(entry) for entry in space)
-    judges, code = own_names(recipe, victims, trusted=allow_code)
-    apply(recipe, shortcuts, targets, fakes, settings)
-    given = {key: value for key, value in plan.items() if value is not None}
     claim_folder(out, overwrite=overwrite)
     with kept_in(out), reporting(quiet=quiet, log=out / "log.jsonl"):
         found = tune(
-            recipe, ranges, out=out, judges=judges, code=code, allow_commands=allow_commands, jobs=jobs, **given
+            recipe, ranges, out=out, judges=judges, code=code, allow_commands=allow_commands, jobs=jobs, **plan
         )
     if as_json:
         print(json.dumps(_record(found, out), indent=2))

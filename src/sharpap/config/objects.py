@@ -1,7 +1,8 @@
-"""From tables of strings and numbers to objects, checked; and back."""
+"""From tables of strings and numbers to objects, checked; and back. The registry, with all models, is imported on first use."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import types
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,26 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from sharpap.config.foreign import digest, facts
-from sharpap.config.registry import GUARDED, PROTOCOLS, REGISTRY, TABLES, lookup, name_of
+from sharpap.config import outline
 from sharpap.errors import ConfigError, suggest
 
 _commands: ContextVar[bool] = ContextVar("sharpap_commands", default=False)
+_names: ContextVar[Any] = ContextVar("sharpap_names", default=None)
+
+
+def registry() -> Any:
+    """Names and their classes; inside `outlined`, with stand-ins for the classes."""
+    return _names.get() or importlib.import_module("sharpap.config.registry")
+
+
+@contextmanager
+def outlined() -> Iterator[None]:
+    """Inside the block, objects are stand-ins: it is told what does not fit, and no model is imported (`config.outline`)."""
+    token = _names.set(outline.registry())
+    try:
+        yield
+    finally:
+        _names.reset(token)
 
 
 @contextmanager
@@ -48,10 +64,12 @@ def build(kind: str, table: Any, *, where: str = "") -> Any:
         raise ConfigError(f"{where}: expected a name or a table, not {table!r}.")
     options = dict(table)
     if "name" not in options:
-        raise ConfigError(f"{where}: the table has no name.", hint=f'Add e.g. name = "{next(iter(REGISTRY[kind]))}".')
+        raise ConfigError(
+            f"{where}: the table has no name.", hint=f'Add e.g. name = "{next(iter(registry().REGISTRY[kind]))}".'
+        )
     name = options.pop("name")
-    cls, fixed = lookup(kind, name, where)
-    if cls in GUARDED and not _commands.get():
+    cls, fixed = registry().lookup(kind, name, where)
+    if cls in registry().GUARDED and not _commands.get():
         raise ConfigError(
             f"{where}: {name!r} runs a command or calls a server that the recipe names.",
             hint="If you trust the recipe, pass --allow-commands (in Python: allow_commands=True).",
@@ -104,8 +122,10 @@ def _ours(cls: Any) -> bool:
 
 def describe(made: Any, kind: str | None = None) -> Any:
     """The table that `build` makes an object from; objects of other classes become their class name and fields."""
+    from sharpap.config.foreign import digest, facts
+
     if is_dataclass(made) and not isinstance(made, type):
-        name = None if kind is None else name_of(kind, made)
+        name = None if kind is None else registry().name_of(kind, made)
         hints = get_type_hints(type(made))
         head = {} if kind is None else {"name": name or type(made).__qualname__}
         return head | {
@@ -114,7 +134,7 @@ def describe(made: Any, kind: str | None = None) -> Any:
             if (described := describe(getattr(made, field.name), _kind(hints[field.name]))) is not None
         }
     if kind is not None and not isinstance(made, (list, tuple)):
-        return {"name": name_of(kind, made) or type(made).__qualname__} | facts(made)
+        return {"name": registry().name_of(kind, made) or type(made).__qualname__} | facts(made)
     if isinstance(made, dict):
         return {str(key): described for key, value in made.items() if (described := describe(value)) is not None}
     if isinstance(made, (list, tuple)):
@@ -151,10 +171,14 @@ def _kind(hint: Any) -> str | None:
     """The registry section of an annotation, Optional or not."""
     if get_origin(hint) in (Union, types.UnionType, tuple):
         return next((found for part in get_args(hint) if (found := _kind(part))), None)
-    try:
-        return PROTOCOLS.get(hint)
-    except TypeError:
+    if not _named_here(hint):
         return None
+    return registry().PROTOCOLS.get(hint)
+
+
+def _named_here(hint: Any) -> bool:
+    """Whether an annotation is a class of SharpAP: no other has names in the registry."""
+    return isinstance(hint, type) and hint.__module__.startswith("sharpap.")
 
 
 def _value(hint: Any, value: Any, *, where: str) -> Any:
@@ -166,8 +190,8 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
         return tuple(build(several, part, where=f"{where}[{place}]") for place, part in enumerate(value))
     if kind is not None and isinstance(value, (str, dict)):
         return build(kind, value, where=where)
-    for cls in (hint, *get_args(hint)):
-        if cls in TABLES and isinstance(value, dict):
+    for cls in (hint, *get_args(hint)) if isinstance(value, dict) else ():
+        if _named_here(cls) and cls in registry().TABLES:
             return construct(cls, value, where=where)
     if kind is not None:
         raise ConfigError(f"{where}: expected a name or a table, not {value!r}.")
@@ -182,7 +206,7 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
 
 def _default_name(kind: str, field: Field[Any]) -> dict[str, Any]:
     default = field.default_factory() if field.default_factory is not MISSING else field.default
-    name = name_of(kind, default)
+    name = registry().name_of(kind, default)
     return {} if name is None else {"name": name}
 
 

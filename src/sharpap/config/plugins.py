@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from sharpap.errors import ConfigError
+from sharpap.errors import ConfigError, suggest
 
 GROUPS = {
     "victim": "sharpap.recommenders", "attack": "sharpap.attacks", "defense": "sharpap.defenses",
@@ -21,6 +22,22 @@ def offered(kind: str) -> dict[str, tuple[EntryPoint, ...]]:
     for point in entry_points(group=GROUPS[kind]) if kind in GROUPS else ():
         found[point.name] = (*found.get(point.name, ()), point)
     return found
+
+
+def known(kind: str, name: object, names: Collection[str], where: str) -> str:
+    """The name; raises `ConfigError` where neither SharpAP (`names`) nor a package offers it, where two do, and for code."""
+    offers = offered(kind)
+    if isinstance(name, str) and ":" in name:
+        own = f"Name it yourself, on the command line: --victim {name}; or trust the recipe: --allow-code."
+        raise ConfigError(
+            f"{where}: {name!r} names code, and a recipe may not: files from others must not run code of their choice.",
+            hint=own if kind == "victim" else "A package can offer it by an entry point (docs/adapters.md).",
+        )
+    if not isinstance(name, str) or (name not in names and name not in offers):
+        near = suggest(str(name), [*names, *offers])
+        raise ConfigError(f"{where}: there is no {kind.replace('_', ' ')} {name!r}.", hint=near)
+    clash(kind, name, builtin=name in names)
+    return name
 
 
 def clash(kind: str, name: str, builtin: bool) -> None:

@@ -86,7 +86,6 @@ from sharpap.detectors import (
     SemiSAD,
     UnRAP,
 )
-from sharpap.errors import ConfigError, suggest
 from sharpap.recommenders import (
     BPRMF,
     EASE,
@@ -324,18 +323,9 @@ def lookup(kind: str, name: object, where: str) -> tuple[Any, dict[str, Any]]:
 
     Names of installed plugins count; their package is imported only for its own names.
     """
-    names, offered = REGISTRY[kind], plugins.offered(kind)
-    if isinstance(name, str) and ":" in name:
-        own = f"Name it yourself, on the command line: --victim {name}; or trust the recipe: --allow-code."
-        raise ConfigError(
-            f"{where}: {name!r} names code, and a recipe may not: files from others must not run code of their choice.",
-            hint=own if kind == "victim" else "A package can offer it by an entry point (docs/adapters.md).",
-        )
-    if not isinstance(name, str) or (name not in names and name not in offered):
-        known = [*names, *offered]
-        raise ConfigError(f"{where}: there is no {kind.replace('_', ' ')} {name!r}.", hint=suggest(str(name), known))
-    plugins.clash(kind, name, builtin=name in names)
-    return names[name] if name in names else (plugins.load(kind, name), {})
+    names = REGISTRY[kind]
+    known = plugins.known(kind, name, names, where)
+    return names[known] if known in names else (plugins.load(kind, known), {})
 
 
 def name_of(kind: str, made: object) -> str | None:

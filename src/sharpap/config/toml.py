@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,11 @@ def override(table: dict[str, Any], assignment: str) -> None:
             raise ConfigError(f"--set {assignment!r}: {key} is a value, not a table.")
         table = inner
     table[keys[-1]] = value
+
+
+def with_values(tables: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the tables with values at dotted paths, outer ones first."""
+    made = copy.deepcopy(tables)
+    for path in sorted(values, key=lambda path: (path.count("."), path)):
+        override(made, f"{path}={json.dumps(values[path])}")
+    return made

@@ -1,20 +1,8 @@
-"""Interactions in: readers, splits, target pools, the dataset catalogue and a synthetic generator."""
+"""Interactions in: readers, splits, target pools, the dataset catalogue and a synthetic generator.
 
-from sharpap.data.catalogue.datasets import Options
-from sharpap.data.catalogue.loading import entries, load
-from sharpap.data.dataset import Dataset
-from sharpap.data.form.column_names import Columns
-from sharpap.data.groups import item_groups
-from sharpap.data.inspection.profile import Profile, profile
-from sharpap.data.interactions import Interactions
-from sharpap.data.reading.read import core, read_interactions
-from sharpap.data.split import LeaveOneOut, RandomSplit, Split, TemporalSplit, given, split
-from sharpap.data.synthetic import synthetic
-from sharpap.data.targets import TargetPool
-from sharpap.data.writing.write import write_interactions
+The names stand in `__init__.pyi`. Each is imported on first use, so that looking at a file is quick.
+"""
 
-__all__ = [
-    "Columns", "Dataset", "Interactions", "LeaveOneOut", "Options", "Profile", "RandomSplit", "Split", "TargetPool",
-    "TemporalSplit", "core", "entries", "given", "item_groups", "load", "profile", "read_interactions", "split", "synthetic",
-    "write_interactions",
-]  # fmt: skip
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from sharpap.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # imported where a matrix is made: looking at a file makes none
 
 IdArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,6 +28,8 @@ def canonical_csr(matrix: Any) -> csr_array:
 
     Explicit zeros are dropped; every other stored value becomes 1. The input is not changed.
     """
+    from scipy.sparse import csr_array
+
     csr: Any = csr_array(matrix, dtype=np.float32, copy=True)
     csr.sum_duplicates()
     csr.eliminate_zeros()
@@ -88,6 +92,8 @@ class Interactions:
         timestamps: np.ndarray[Any, Any] | None = None, **kwargs: Any,
     ) -> tuple[Interactions, int]:  # fmt: skip
         """Interactions from row and column numbers, with the number of repeated pairs merged; the latest time stays."""
+        from scipy.sparse import csr_array
+
         n, m = len(user_ids), len(item_ids)
         key = users.astype(np.int64) * max(m, 1) + items
         order = np.argsort(key, kind="stable") if timestamps is None else np.lexsort((timestamps, key))
@@ -111,6 +117,8 @@ class Interactions:
 
     def select(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> Interactions:
         """The same users, items and titles with only the entries where (nnz,) `keep` is true."""
+        from scipy.sparse import csr_array
+
         rows, columns = self.entries()
         indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=self.num_users))])
         matrix = csr_array((np.ones(int(keep.sum()), np.float32), columns[keep], indptr), shape=self.matrix.shape)

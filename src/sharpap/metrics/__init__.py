@@ -3,8 +3,8 @@
 from sharpap.metrics.evaluate import Evaluation, evaluate
 from sharpap.metrics.exposure import any_hit_ratio, hit_ratio, mean_rank, ndcg
 from sharpap.metrics.reach import Reach, reach
-from sharpap.metrics.significance import Interval, holm, interval, repetitions
 from sharpap.metrics.visibility import detection_auc, detection_average_precision, detection_precision
+from sharpap.significance import Interval, holm, interval, repetitions
 
 __all__ = [
     "Evaluation", "Interval", "Reach", "any_hit_ratio", "detection_auc", "detection_average_precision", "detection_precision",

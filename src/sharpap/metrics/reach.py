@@ -29,10 +29,10 @@ from sharpap.metrics.limits import Cosines, Limits, by_factors, by_items
 from sharpap.recommenders.base import FactorModel, Recommender, Scorer
 from sharpap.recommenders.calls import score_blocks
 from sharpap.recommenders.neighbours import EASE, ItemKNN, ItemModel
+from sharpap.threat import SHARES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STEPS, BLOCK = 96, 16
-SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

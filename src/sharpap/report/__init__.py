@@ -1,8 +1,8 @@
-"""Results to read: terminal tables and one self-contained HTML page."""
+"""Results to read: terminal tables and one self-contained HTML page.
 
-from sharpap.report.folder import save
-from sharpap.report.markdown import markdown
-from sharpap.report.page import html, write_html
-from sharpap.report.terminal import show
+The names stand in `__init__.pyi`. Each is imported on first use, so that a table on the terminal is quick.
+"""
 
-__all__ = ["html", "markdown", "save", "show", "write_html"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharpap import progress
-from sharpap.assess.folder import save as storing
 from sharpap.checksums import note_again
 from sharpap.files import explained
 from sharpap.report.page import write_html
@@ -22,6 +21,8 @@ def save(results: Results, folder: Path, *, overwrite: bool = False) -> Path:
         ConfigError: the folder holds something else, or results and `overwrite` is off.
         StorageError: the disk is full, the folder cannot be written to, or a file in it is a link.
     """
+    from sharpap.assess.folder import save as storing  # here: tables need none of what stores profiles
+
     storing.save(results, folder, overwrite=overwrite)
     with explained(folder):
         write_html(results, folder / storing.REPORT)

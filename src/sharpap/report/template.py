@@ -10,7 +10,6 @@ from importlib import resources
 from math import isnan
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from markupsafe import escape as _escape
 
@@ -23,6 +22,8 @@ def render(page: str, scripts: Sequence[str] = (), **context: Any) -> str:
     All text from the context is escaped by the template engine. The Content-Security-Policy names the hashes of the three,
     and nothing else may run, be loaded or be sent.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here: tables on the terminal need none of it
+
     environment = Environment(
         loader=PackageLoader("sharpap.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_plain,

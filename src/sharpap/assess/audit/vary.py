@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from scipy.sparse import csr_array
@@ -12,45 +11,13 @@ from scipy.sparse import csr_array
 from sharpap.assess.audit.audit_report import Value
 from sharpap.config import locate
 from sharpap.config.objects import parameters
+from sharpap.config.varied import EXAMPLE, Vary
 from sharpap.errors import ConfigError
 from sharpap.recommenders import EASE, WRMF, ItemKNN, Recommender
-from sharpap.untrusted import toml_table
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SHRINKAGES = (0.0, 20.0, 100.0, 500.0)
-EXAMPLE = "Write e.g. --vary regularization=0.01,0.1,1,10, or --vary regularization for values around its own."
 Variants = dict[str, dict[Value, Recommender]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Vary:
-    """A setting that is to be varied.
-
-    Attributes:
-        setting: its name; with dots, a setting of a part.
-        values: as many as the user wrote; none: around the recommender's own.
-    """
-
-    setting: str
-    values: tuple[Value, ...] = ()
-
-
-def read(text: str) -> Vary:
-    """``NAME=VALUE,VALUE`` or ``NAME``; values are read as TOML, and as plain text where they are none.
-
-    Raises:
-        ConfigError: of another form, or a number that is not finite.
-    """
-    setting, equals, rest = (part.strip() for part in text.partition("="))
-    setting = setting.removeprefix("victim.")
-    parts = [part.strip() for part in rest.split(",")] if equals else []
-    if not all(key.strip() for key in setting.split(".")) or "" in parts:
-        raise ConfigError(f"--vary {text!r} is not of the form NAME=VALUE,VALUE.", hint=EXAMPLE)
-    values = tuple(dict.fromkeys(map(_value, parts)))
-    for value in values:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"--vary {text!r}: {value} is no finite number.", hint=EXAMPLE)
-    return Vary(setting=setting, values=values)
 
 
 def variants(
@@ -137,11 +104,3 @@ def _rank(item: tuple[Value, Recommender]) -> tuple[bool, float]:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return False, float(value)
     return True, 0.0  # others stay in their order, behind
-
-
-def _value(text: str) -> Value:
-    try:
-        found = toml_table(f"value = {text}")["value"]
-    except ValueError:
-        return text
-    return found if isinstance(found, (bool, int, float, str)) else text

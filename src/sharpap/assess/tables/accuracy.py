@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sharpap.assess.recipe import catalogue_name
 from sharpap.assess.tables import summary
+from sharpap.config.sections import catalogue_name
 from sharpap.tuned import tuned
 
 if TYPE_CHECKING:

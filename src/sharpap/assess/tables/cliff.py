@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
-from sharpap.metrics import Evaluation, Reach
-from sharpap.metrics.reach import SHARES
+from sharpap.threat import SHARES
+
+if TYPE_CHECKING:
+    from sharpap.metrics import Evaluation, Reach
 
 _Whole = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 _Share = Annotated[float, Field(strict=True, ge=0, le=1)]

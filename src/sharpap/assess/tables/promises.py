@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from sharpap.metrics import Evaluation
-from sharpap.metrics.kept import CONFIDENCE, Kept
+if TYPE_CHECKING:
+    from sharpap.metrics import Evaluation
+    from sharpap.metrics.kept import Kept
 
 _Whole = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 _Share = Annotated[float, Field(strict=True, ge=0, le=1)]
@@ -71,4 +72,6 @@ def promises(clean: Mapping[tuple[str, int], Evaluation | None]) -> Promises | N
                 curves, ([count / k for count in counts], [count > 0 for count in counts]), strict=True
             ):
                 part.setdefault(victim, {})[k] = np.mean([share.mean(1) for share in shares], axis=0).round(6).tolist()
+    from sharpap.metrics.kept import CONFIDENCE  # here: reading results imports this file, and needs no model
+
     return Promises(confidence=CONFIDENCE, fakes=list(first.fakes), kept=curves[0], some=curves[1])

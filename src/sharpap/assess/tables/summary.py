@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from sharpap.assess.experiment import CLEAN
-from sharpap.metrics import Interval, holm, interval, repetitions
+from sharpap.significance import Interval, holm, interval, repetitions
 
+CLEAN = "none"  # the attack that the runs without one stand under
 UTILITY = ("NDCG", "Recall")
+
+
+def leading_k(ks: Sequence[int], wanted: int = 10) -> int:
+    """The list length that stands first: the usual one where it is measured, else the shortest."""
+    return wanted if wanted in ks or not ks else min(ks)
 
 
 def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
@@ -26,7 +32,7 @@ def table(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric
     if metric in UTILITY and not by_seed:
         cells |= _by_cell(part.filter(pl.col("attack") == CLEAN), by_seed=True)
     unknown = unavailable(frame, metric, k)
-    return _grid(cells, [CLEAN, *attacks], victims, unknown).drop("p")
+    return _grid(cells, [CLEAN, *attacks], victims, unknown, tested=False).drop("p")
 
 
 def raised(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metric: str, k: int) -> pl.DataFrame:
@@ -37,7 +43,7 @@ def raised(frame: pl.DataFrame, attacks: list[str], victims: list[str], *, metri
     """
     both = _differences(_aggregate(frame, metric, k), CLEAN, metric)
     by_seed = metric in UTILITY or _single(frame)
-    return _grid(_by_cell(both, by_seed=by_seed), attacks, victims, unavailable(frame, metric, k))
+    return _grid(_by_cell(both, by_seed=by_seed), attacks, victims, unavailable(frame, metric, k), tested=True)
 
 
 def paired(frame: pl.DataFrame, victims: list[str], attack: str, base: str, *, metric: str, k: int) -> pl.DataFrame:
@@ -121,12 +127,12 @@ def _by_cell(part: pl.DataFrame, *, by_seed: bool) -> dict[tuple[str, str], np.n
 
 
 def _grid(
-    cells: dict[tuple[str, str], np.ndarray], attacks: list[str], victims: list[str], unknown: set[str]
+    cells: dict[tuple[str, str], np.ndarray], attacks: list[str], victims: list[str], unknown: set[str], *, tested: bool
 ) -> pl.DataFrame:
     rows = []
     for attack in attacks:
         for victim in victims:
-            found = _fields(interval(cells.get((attack, victim), np.empty(0))))
+            found = _fields(interval(cells.get((attack, victim), np.empty(0)), tested=tested))
             rows.append((attack, victim, *((None,) * 4 if victim in unknown else found[:4]), found[4]))
     return pl.DataFrame(rows, schema=_schema("attack", "victim"), orient="row")
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from sharpap.assess.experiment import CLEAN
-from sharpap.metrics import Interval, interval
+from sharpap.assess.tables.summary import CLEAN
+from sharpap.significance import Interval, interval
 
 if TYPE_CHECKING:
     from sharpap.assess.results import Results

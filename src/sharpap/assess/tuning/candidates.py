@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -16,7 +14,8 @@ from sharpap.assess.execution.choice import backend
 from sharpap.assess.experiment import Experiment
 from sharpap.assess.work.cells import CellStore
 from sharpap.assess.work.pieces import Craft, Made, Train, Work
-from sharpap.config import build, construct, locate, override
+from sharpap.config import build, construct, locate
+from sharpap.config.toml import with_values
 from sharpap.errors import AttackError, ConfigError, TrainingError
 from sharpap.metrics import evaluate, hit_ratio
 from sharpap.recommenders import Recommender
@@ -50,14 +49,6 @@ class Candidates(Protocol):
     def score(self, values: Values, report: Report) -> float:
         """Measure one candidate; `report(step, value)` is told intermediate values, and may raise to end it early."""
         ...
-
-
-def with_values(tables: dict[str, Any], values: Values) -> dict[str, Any]:
-    """A copy of the tables with values at dotted paths, outer ones first."""
-    made = copy.deepcopy(tables)
-    for path in sorted(values, key=lambda path: (path.count("."), path)):
-        override(made, f"{path}={json.dumps(values[path])}")
-    return made
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import polars as pl
 
 from sharpap import __version__, progress
-from sharpap.assess.tuning.candidates import Candidates, Values, with_values
+from sharpap.assess.tuning.candidates import Candidates, Values
 from sharpap.assess.tuning.journal import check_journal, check_trials, damaged
 from sharpap.config.space import Dimension, Value
+from sharpap.config.toml import with_values
 from sharpap.errors import ConfigError, SharpAPError, TrainingError, said
 from sharpap.files import detach
 from sharpap.seeds import derive_seed

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from sharpap import folders
-from sharpap.assess.experiment import Experiment, leading_k
+from sharpap.assess.experiment import Experiment
 from sharpap.assess.folder.save import CELLS
-from sharpap.assess.recipe import entries, experiment_from, table_of
+from sharpap.assess.recipe import experiment_from
+from sharpap.assess.tables.summary import leading_k
+from sharpap.assess.tuning.asked import Choice, asked
 from sharpap.assess.tuning.candidates import AttackCandidates, Candidates, VictimCandidates
 from sharpap.assess.tuning.study import STUDY, Plan, Tuned, search
 from sharpap.assess.work.cells import CellStore
 from sharpap.assess.work.code_version import code_version
 from sharpap.assess.work.pieces import MEASURED
 from sharpap.attacks import Poison
-from sharpap.config import allowing, construct
+from sharpap.config import allowing
 from sharpap.config.recipes import read_recipe
-from sharpap.config.space import EXAMPLE, Dimension, flatten, read_space
 from sharpap.data.targets import TuningPool
-from sharpap.errors import ConfigError, suggest
+from sharpap.errors import ConfigError
 from sharpap.files import explained, replacing, write_text
 from sharpap.seeds import derive_seed
-from sharpap.tuned import spaces
 
 TRIALS, BEST = "trials.parquet", "best.toml"
 OWN = (STUDY, f"{STUDY}.lock", TRIALS, BEST, CELLS, "log.jsonl")
-SECTIONS = ("attack", "budget", "victim")
 
 
 def tune(
@@ -65,14 +64,7 @@ def tune(
     """
     folder = Path(out)
     table = copy.deepcopy(recipe) if isinstance(recipe, dict) else read_recipe(recipe)
-    section = dict(table_of(table, "tune"))
-    section.pop("tuned_on", None)
-    ranges = [*flatten(table_of(section, "space")), *(space or {}).items()]
-    section.pop("space", None)
-    plan = construct(Plan, section | options, where="tune")
-    dimensions = read_space(ranges or _usual(table, plan, judges))
-    chosen = _choose(table, plan, judges, dimensions)
-    table.pop("tune", None)
+    plan, dimensions, chosen = asked(table, space or {}, judges, options, Plan)
     experiment, config = experiment_from(table, code, allow_commands=allow_commands)
     candidates, tuned_on = _candidates(experiment, config, plan, chosen, folder, frozenset(code), jobs)
     ranges = {dimension.path: list(dimension.choices) or dimension.text for dimension in dimensions}
@@ -106,60 +98,8 @@ def claim_folder(folder: Path, *, overwrite: bool) -> None:
                 (folder / name).unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Choice:
-    """What is tuned: the section of the recipe, the name there, and who judges."""
-
-    section: str
-    name: str
-    judges: tuple[str, ...]
-
-
-def _choose(table: dict[str, Any], plan: Plan, judges: tuple[str, ...], space: tuple[Dimension, ...]) -> _Choice:
-    """What the paths speak of; names that the recipe lacks are added with their defaults."""
-    if not space:
-        raise ConfigError("There is nothing to search.", hint=f"Give --space. {EXAMPLE}")
-    heads = {dimension.path.partition(".")[0] for dimension in space}
-    for head in sorted(heads - set(SECTIONS)):
-        raise ConfigError(f"A path of a search cannot start with {head!r}.", hint=suggest(head, SECTIONS))
-    for dimension in space:
-        if "." not in dimension.path:
-            raise ConfigError(f"{dimension.path} names no setting.", hint=EXAMPLE)
-    if "victim" in heads and len(heads) > 1:
-        raise ConfigError("A victim and an attack cannot be tuned together.", hint="Tune one after the other.")
-    table["attacks"], table["victims"] = entries(table, "attacks"), entries(table, "victims")
-    if "victim" in heads:
-        wanted = judges or ((plan.victim,) if plan.victim else ())
-        name = _one(table["victims"], wanted, "victim")
-        return _Choice(section="victims", name=name, judges=())
-    name = _one(table["attacks"], (plan.attack,) if plan.attack else (), "attack")
-    wanted = judges or ((plan.victim,) if plan.victim else ())
-    for victim in wanted:
-        table["victims"].setdefault(victim, {})
-    return _Choice(section="attacks", name=name, judges=wanted or tuple(table["victims"]))
-
-
-def _usual(table: dict[str, Any], plan: Plan, judges: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """The space of a victim that is named without one."""
-    wanted = judges or ((plan.victim,) if plan.victim else ())
-    if plan.attack or len(wanted) != 1:
-        return []
-    given = entries(table, "victims").get(wanted[0], {})
-    name = given.get("name", wanted[0]) if isinstance(given, dict) else given
-    return [(f"victim.{key}", value) for key, value in spaces().get(name, {}).items()]
-
-
-def _one(have: dict[str, Any], wanted: tuple[str, ...], kind: str) -> str:
-    found = wanted or tuple(have)
-    if len(found) != 1:
-        names = ", ".join(found) or "none"
-        raise ConfigError(f"Which {kind} is to be tuned? There are: {names}.", hint=f"Name one with --{kind}.")
-    have.setdefault(found[0], {})
-    return found[0]
-
-
 def _candidates(
-    experiment: Experiment, config: dict[str, Any], plan: Plan, chosen: _Choice, folder: Path, code: frozenset[str],
+    experiment: Experiment, config: dict[str, Any], plan: Plan, chosen: Choice, folder: Path, code: frozenset[str],
     jobs: int,
 ) -> tuple[Candidates, list[Any]]:  # fmt: skip
     """What is compared, and the external ids of the targets it is compared on."""
@@ -191,7 +131,7 @@ def _candidates(
     return candidates, experiment.dataset.train.item_ids[numbers].tolist()
 
 
-def _best(config: dict[str, Any], found: Tuned, chosen: _Choice) -> dict[str, Any]:
+def _best(config: dict[str, Any], found: Tuned, chosen: Choice) -> dict[str, Any]:
     """The whole recipe with the best settings in place."""
     tables = found.tables
     made = config | {chosen.section: config[chosen.section] | {chosen.name: tables[chosen.section.removesuffix("s")]}}

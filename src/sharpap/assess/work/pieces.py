@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sharpap import checkpoints
-from sharpap.assess.experiment import Experiment, leading_k
+from sharpap.assess.experiment import Experiment
 from sharpap.assess.fake_order import digest
 from sharpap.assess.rows import Cell
-from sharpap.assess.tables.landscape import EXPLORED, measure
+from sharpap.assess.tables.summary import leading_k
 from sharpap.assess.work.cells import CellStore, Checkpoints, fingerprint
 from sharpap.assess.work.code_version import code_version
+from sharpap.assess.work.explore import EXPLORED, measure
 from sharpap.assess.work.records import Key
 from sharpap.attacks import Poison, check_poison
 from sharpap.config import describe
@@ -142,7 +143,7 @@ class Work:
             }  # fmt: skip
         if isinstance(piece, Explore):
             return {
-                "code": code_version(EXPLORED, modules=("sharpap.assess.tables.landscape",)), "data": train.fingerprint,
+                "code": code_version(EXPLORED, modules=("sharpap.assess.work.explore",)), "data": train.fingerprint,
                 "poison": fingerprint(piece.poison), "goal": describe(piece.poison.goal),
                 "surrogate": describe(EXPLORED, "surrogate"), "seed": experiment.sharpness_seed(piece.draw), "k": self._k,
                 "plane": piece.draw == 0,

@@ -18,7 +18,7 @@ from sharpap.data.interactions import Interactions
 from sharpap.data.reading.read import core, read_interactions
 from sharpap.data.reading.sequences import read_sequences
 from sharpap.data.reading.table import BadRows, Duplicates
-from sharpap.data.split import LeaveOneOut, Split, given, split
+from sharpap.data.splitting import LeaveOneOut, Split, given, split
 from sharpap.errors import ConfigError
 from sharpap.scratch import Scratch
 

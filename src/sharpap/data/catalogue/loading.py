@@ -15,9 +15,9 @@ from sharpap import progress
 from sharpap.data.catalogue import cache
 from sharpap.data.catalogue.datasets import ENTRIES, Entry, Options, split_as_asked
 from sharpap.data.dataset import Dataset
+from sharpap.data.generated import synthetic
 from sharpap.data.reading.read import read_interactions
-from sharpap.data.split import given
-from sharpap.data.synthetic import synthetic
+from sharpap.data.splitting import given
 from sharpap.errors import ConfigError, DownloadError, SharpAPError, StorageError
 from sharpap.folders import check, claim
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from sharpap.data.form.arrays import stored_arrays
 from sharpap.data.interactions import Interactions, distinct
@@ -24,6 +23,8 @@ _KINDS = {
 
 def from_matrix(matrix: Any, threshold: float | None, *, path: Path | None) -> Interactions:
     """A scipy sparse matrix; a stored value other than 0 is an interaction; with `threshold`, one at or above it."""
+    from scipy.sparse import csr_array  # here: looking at a file imports this module, and makes no matrix
+
     csr = csr_array(matrix)
     if not np.all(np.isfinite(csr.data)):
         raise DataError("The matrix holds a value that is not finite.", path=path)
@@ -41,6 +42,8 @@ def read_npz(path: Path, raw: bytes, threshold: float | None) -> Interactions:
 
     Arrays ``user_ids``, ``item_ids`` and ``timestamps`` beside the matrix, as `write_interactions` leaves them, are kept.
     """
+    from scipy.sparse import csr_array
+
     parts = npz_arrays(path, raw)
     indptr, indices, shape = parts["indptr"], parts["indices"], tuple(int(side) for side in parts["shape"])
     csr = csr_array((parts["data"], indices, indptr), shape=(shape[0], shape[1]))
