@@ -51,6 +51,16 @@ def test_the_printed_command_loads_what_was_inspected(name, sharpap, tmp_path, m
         assert loaded["source"]["split"] == "LeaveOneOut"
 
 
+def test_columns_that_are_not_read_are_named_with_the_options_that_read_them(sharpap, tmp_path):
+    (tmp_path / "x.csv").write_text("customer;article;note\n" + ratings(";"))
+    options = ["--user", "customer", "--item", "article"]
+    assert (
+        "  not read: note; --rating or --timestamp COLUMN reads one\n"
+        in sharpap("data", "inspect", tmp_path / "x.csv", *options)[1]
+    )
+    assert "not read" not in sharpap("data", "inspect", tmp_path / "x.csv", *options, "--rating", "note")[1]
+
+
 def test_numbers_first(sharpap, tmp_path):
     (tmp_path / "x.csv").write_text(FILES["plain.csv"])
     code, out, _ = sharpap("data", "inspect", tmp_path / "x.csv")

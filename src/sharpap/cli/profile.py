@@ -166,8 +166,12 @@ def _loading(found: Profile) -> Iterator[str]:
     yield "\nload it:"
     yield f"  {printable(advice.command)}"
     yield f"  {printable(advice.python)}"
-    yield "  the same options go with `sharpap run --data FILE`"
+    yield "  the same options go with `sharpap audit` and `sharpap run`, after `--data FILE`"
     yield f"  split: {printable(advice.split)}"
+    unread = ", ".join(printable(column.name, 24) for column in found.columns if not column.role)
+    missing = [option for option, part in (("--rating", found.ratings), ("--timestamp", found.times)) if part is None]
+    if unread and missing:
+        yield f"  not read: {unread}; {' or '.join(missing)} COLUMN reads one"
     guessed = [column.role for column in found.columns if column.role in ("user", "item") and column.by == "content"]
     if guessed:
         named = ", or --no-header if the first line is a row" if found.layout.header and not found.layout.binary else ""
