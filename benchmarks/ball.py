@@ -11,6 +11,7 @@ the attacks' own k. Printed: a table.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -187,8 +188,8 @@ def bars(found: dict[str, list[Around]], results: Results) -> Picture:
 
 def planes(found: dict[str, list[Around]]) -> Picture:
     """The share of the hits that is lost, around each attack's surrogate of the first draw, side by side."""
-    width, parts = 460, []
-    steps = (100 * SIDE).tolist()
+    parts, steps = [], (100 * SIDE).tolist()
+    width = height = 0
     for place, (name, draws) in enumerate(found.items()):
         lost = 100 * (1 - np.array(draws[0].plane) / draws[0].worst[0])
         chart = heat_map(
@@ -196,9 +197,11 @@ def planes(found: dict[str, list[Around]]) -> Picture:
             y_label="along a random direction, %", title=name,
             about="Strong colour: no hit is lost. The ring is the surrogate itself.",
         )  # fmt: skip
+        width, height = map(int, re.findall(r'viewBox="0 0 (\d+) (\d+)"', chart)[0])
+        words = text(width / 2 + 29, -6, name, "middle") + text(width / 2 + 29, height - 6, "hits lost, %", "middle")
         inner = chart[chart.index(">") + 1 : chart.index("</svg>")]
-        parts.append(f'<g transform="translate({place * width} 24)">{text(254, -6, name, "middle")}{inner}</g>')
-    return standalone(f'<svg viewBox="0 0 {2 * width} 490">{"".join(parts)}</svg>', [])
+        parts.append(f'<g transform="translate({place * width} 24)">{words}{inner}</g>')
+    return standalone(f'<svg viewBox="0 0 {len(found) * width} {height + 24}">{"".join(parts)}</svg>', [])
 
 
 if __name__ == "__main__":

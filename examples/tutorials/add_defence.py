@@ -25,7 +25,8 @@ class ShortProfiles:
     def fit(self, recommender, train, valid=None, *, seed):
         """Shorten the rows, then train as usual. Users and items keep their numbers."""
         generator = rng(seed, "short-profiles")
-        rows = [np.sort(generator.permutation(train[[user]].indices)[: self.most]) for user in range(train.shape[0])]
+        users = range(train.shape[0])
+        rows = [np.sort(generator.permutation(train[[user]].indices)[: self.most]) for user in users]
         ends = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
         columns = np.concatenate(rows)
         shorter = csr_array((np.ones(len(columns), train.dtype), columns, ends), shape=train.shape)

@@ -26,7 +26,8 @@ class Companions:
             fillers = np.concatenate([generator.permutation(near), generator.permutation(far)])
             row[targets] = 1
             row[fillers[: allowed.profile_size - len(targets)]] = 1
-        return sp.Poison(profiles=csr_array(profiles), goal=goal, attack="companions", settings={}, seed=seed)
+        profiles = csr_array(profiles)
+        return sp.Poison(profiles=profiles, goal=goal, attack="companions", settings={}, seed=seed)
 
 
 def main(data="ml-1m", sharpap=None, **settings):

@@ -77,6 +77,13 @@ def test_classes_instances_factories_and_functions(mine, blocks):
     assert get("Popularity") == Popularity()
 
 
+def test_a_model_of_implicit_is_made_without_its_advice_about_threads(recwarn):
+    pytest.importorskip("implicit")
+    made = locate.recommender("implicit.als:AlternatingLeastSquares", {"factors": 4}, where="victims.x")
+    assert made.model.factors == 4
+    assert not recwarn.list
+
+
 FOUND = {
     "mine_own_code": "not of the form",
     "mine_own_code:": "not of the form",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -107,7 +108,10 @@ def _made(maker: Any, options: dict[str, Any], target: str, where: str) -> Any:
             hint=f"Give --set {where}.{missing[0]}=..., a default, or name an instance or a function that makes one.",
         )
     try:
-        return construct(maker, options, where=where)
+        with warnings.catch_warnings():
+            # implicit's models warn of BLAS threads when they are made, and are trained on one (`adapters.implicit`)
+            warnings.filterwarnings("ignore", r"\s*(OpenBLAS|Intel MKL BLAS) is configured", RuntimeWarning)
+            return construct(maker, options, where=where)
     except SharpAPError:
         raise
     except Exception as error:  # foreign code

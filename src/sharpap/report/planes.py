@@ -59,8 +59,8 @@ def heat_map(
     """
     if not values:
         return Markup("")
-    size, left, top, bottom = 360, 74, 10, 92
-    tile = size / len(values)
+    tile = max(1, round(360 / len(values)))  # whole, so that no seam shows between tiles
+    size, left, top, bottom = tile * len(values), 74, 10, 92
     parts = []
     for i, row in enumerate(values):
         for j, value in enumerate(row):
