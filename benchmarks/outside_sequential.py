@@ -2,10 +2,9 @@
 
     python outside_sequential.py FOLDER KEY=VALUE ...
 
-FOLDER/data.npz holds users, items, places (the order of a user's items) and validation (a mask); the settings are those of
-SASRecModel, and
-patience. Writes FOLDER/scores.npy, float32 (users, items), -inf for items that were not seen, and FOLDER/log.json: the best
-validation Recall@10 (with a user's own items left out), its epoch, processor seconds, versions.
+FOLDER/data.npz holds users, items, places (the order of a user's items) and validation (a mask). The settings are those of
+SASRecModel, and patience. Writes FOLDER/scores.npy, float32 (users, items), -inf for items that were not seen, and
+FOLDER/log.json: the best validation Recall@10 (with a user's own items left out), its epoch, processor seconds, versions.
 """
 # pyright: reportMissingImports=false
 
@@ -62,7 +61,6 @@ def main() -> None:
         "datetime": pd.to_datetime(data["places"], unit="s"), "held": data["validation"],
     })  # fmt: skip
     held = set(zip(*frame.loc[frame["held"], ["user_id", "item_id"]].to_numpy().T.tolist(), strict=True))
-    best = Best(patience)
 
     def validation(interactions: pd.DataFrame) -> np.ndarray:
         pairs = zip(interactions["user_id"].tolist(), interactions["item_id"].tolist(), strict=True)
@@ -70,7 +68,7 @@ def main() -> None:
 
     def trainer() -> Trainer:
         return Trainer(
-            max_epochs=epochs, callbacks=[best], accelerator="cpu", logger=False, enable_checkpointing=False,
+            max_epochs=epochs, callbacks=[Best(patience)], accelerator="cpu", logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, deterministic=True,
         )  # fmt: skip
 
@@ -81,6 +79,9 @@ def main() -> None:
     start = time.process_time()
     model.fit(dataset)
     seconds = time.process_time() - start
+    best = next(
+        each for each in model.fit_trainer.callbacks if isinstance(each, Best)
+    )  # RecTools copies what it is given
     model.lightning_model.load_state_dict(best.state)
     num_users, num_items = int(frame["user_id"].max()) + 1, int(frame["item_id"].max()) + 1
     listed = model.recommend(users=np.arange(num_users), dataset=dataset, k=num_items, filter_viewed=False)
