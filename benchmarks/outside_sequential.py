@@ -2,8 +2,8 @@
 
     python outside_sequential.py FOLDER KEY=VALUE ...
 
-FOLDER/data.npz holds users, items, places (the order of a user's items) and validation (a mask). The settings are those of
-SASRecModel, and patience. Writes FOLDER/scores.npy, float32 (users, items), -inf for items that were not seen, and
+FOLDER/data.npz holds users, items, places (the order of a user's items), validation (a mask) and shape (users, items). The
+settings are those of SASRecModel, and patience. Writes FOLDER/scores.npy, float32 (users, items), -inf for items that were not seen, and
 FOLDER/log.json: the best validation Recall@10 (with a user's own items left out), its epoch, processor seconds, versions.
 """
 # pyright: reportMissingImports=false
@@ -83,9 +83,9 @@ def main() -> None:
         each for each in model.fit_trainer.callbacks if isinstance(each, Best)
     )  # RecTools copies what it is given
     model.lightning_model.load_state_dict(best.state)
-    num_users, num_items = int(frame["user_id"].max()) + 1, int(frame["item_id"].max()) + 1
-    listed = model.recommend(users=np.arange(num_users), dataset=dataset, k=num_items, filter_viewed=False)
-    scores = np.full((num_users, num_items), -np.inf, np.float32)
+    users, num_items = np.unique(data["users"]), int(data["shape"][1])
+    listed = model.recommend(users=users, dataset=dataset, k=num_items, filter_viewed=False)
+    scores = np.full(data["shape"], -np.inf, np.float32)
     scores[listed["user_id"].to_numpy(), listed["item_id"].to_numpy()] = listed["score"].to_numpy()
     np.save(folder / "scores.npy", scores)
     log = {"valid": best.score, "epochs": best.epoch, "seconds": seconds, "rectools": __version__}

@@ -87,7 +87,8 @@ def rectools(
     histories = Histories.of(known.matrix, known.timestamps, 0)
     users = np.repeat(np.arange(known.num_users), np.diff(histories.indptr))
     held = (dataset.valid.matrix[users, histories.items] != 0).astype(bool)
-    np.savez(folder / "data.npz", users=users, items=histories.items, places=np.arange(known.nnz), validation=held)
+    parts = {"users": users, "items": histories.items, "places": np.arange(known.nnz), "validation": held}
+    np.savez(folder / "data.npz", **parts, shape=np.array(known.matrix.shape))
     script = str(Path(__file__).resolve().with_name("outside_sequential.py"))
     command = [python, "-W", "ignore", script, str(folder), *settings]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
