@@ -2,9 +2,10 @@
 
     python outside_sequential.py FOLDER KEY=VALUE ...
 
-FOLDER/data.npz holds users, items, places (the order of a user's items), validation (a mask) and shape (users, items). The
-settings are those of SASRecModel, and patience. Writes FOLDER/scores.npy, float32 (users, items), -inf for items that were not seen, and
-FOLDER/log.json: the best validation Recall@10 (with a user's own items left out), its epoch, processor seconds, versions.
+FOLDER/data.npz holds users, items, places (the order of a user's items), validation (a mask) and shape (users, items).
+The settings are those of SASRecModel, and patience. Writes FOLDER/scores.npy, float32 (users, items), -inf for items that
+were not seen, and FOLDER/log.json: the best validation Recall@10 (with a user's own items left out), its epoch, processor
+seconds, versions.
 """
 # pyright: reportMissingImports=false
 
