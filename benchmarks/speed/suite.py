@@ -64,6 +64,15 @@ def _gpu(called: str, title: str, make: str, shape: str, rounds: int = 5, **sett
     )  # fmt: skip
 
 
+# Answers of the command line that need no model: name, title, words, exit status.
+QUICK = (
+    ("version", "sharpap --version", "--version", 0),
+    ("list", "sharpap list attacks", "list attacks", 0),
+    ("results", "sharpap results FOLDER", "results {results}", 0),
+    ("inspect", "sharpap data inspect FILE, 100,000 rows", "data inspect {csv}", 0),
+    ("wrong-name", "sharpap run with a wrong name", "run dmo", 2),
+    ("wrong-option", "sharpap run with a wrong option of an attack", "run demo --set attacks.sharpap.epohcs=3", 2),
+)
 BENCHMARKS = (
     _kernel("sddmm", "ml-1m", "torch sddmm"),
     _kernel("spmm", "ml-1m", "torch spmm"),
@@ -135,6 +144,22 @@ BENCHMARKS = (
     Benchmark(
         name="help", title="sharpap --help", rounds=5,
         contenders=(Contender(name="ours", make="victims:command", settings={"arguments": ["--help"]}),),
+    ),
+    *(
+        Benchmark(
+            name=name, title=title, rounds=5,
+            contenders=(Contender(name="ours", make="victims:command", settings={"arguments": words.split(), "status": status}),),
+        )
+        for name, title, words, status in QUICK
+    ),
+    Benchmark(
+        name="audit", title="sharpap audit wrmf on MovieLens-100K, compiled before, two processes",
+        contenders=(
+            Contender(
+                name="ours", make="victims:command", warm=False,
+                settings={"arguments": ["audit", "wrmf", "--jobs", "2", "--out", "{out}"]},
+            ),
+        ),
     ),
     Benchmark(
         name="demo", title="The demo, compiled before",
@@ -254,4 +279,6 @@ TARGETS: tuple[Target, ...] = (
         "",
     ),
     Target("sharpap --help", _wall("help"), 0.3, "s"),
+    *(Target(title, _wall(name), 0.5, "s") for name, title, *_ in QUICK),
+    Target("sharpap audit wrmf, ml-100k, two processes", lambda f: _wall("audit")(f) / 60, 2, "min"),
 )

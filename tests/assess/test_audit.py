@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from html import unescape
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from sharpap import progress
 from sharpap.assess import Experiment
 from sharpap.assess.audit.audit import Audit, audit
 from sharpap.assess.audit.audit_report import AuditReport
+from sharpap.assess.audit.measured import Figures
 from sharpap.assess.work.cells import CellStore
 from sharpap.attacks import Bandwagon, RandomAttack
+from sharpap.cli.console import finite
 from sharpap.data import TargetPool, split, synthetic
 from sharpap.defenses import SAM, Regularised
+from sharpap.detectors import ProfileSize
 from sharpap.errors import ConfigError, TrainingError
 from sharpap.metrics import Interval, evaluate, hit_ratio
 from sharpap.recommenders import EASE, WRMF, Capabilities, FactorModel, Popularity
@@ -358,3 +363,38 @@ def test_a_share_has_no_interval_beyond_a_hundred_percent(found):
 def test_a_worker_that_dies_twice_is_an_error_with_advice(dataset):
     with pytest.raises(TrainingError, match=r"failed on the clean data: The process that worked on it died twice"):
         audit(dataset, Deadly(), PLAN, jobs=2)
+
+
+def test_budgets_below_the_bound_are_not_crafted_and_the_first_answers_come_early(dataset, monkeypatch):
+    """With a bound that leaves the smaller budget less than a per cent."""
+    monkeypatch.setattr(Figures, "_reach", lambda self, clean, fakes: 0.004 if fakes < 10 else 0.5)
+    said: list[tuple[str, str]] = []
+
+    class Told:
+        def start(self, description, total):
+            return self
+
+        def finish(self, task): ...
+
+        def advance(self, steps=1, *, note=None): ...
+
+        def event(self, kind, **fields):
+            said.append((kind, str(fields.get("message") or fields.get("fakes"))))
+
+    detectors = {"profile-size": ProfileSize()}
+    plan = replace(PLAN, budgets=(0.007, 0.2), pools=("unpopular",), detectors=detectors, removals={}, defenses={})
+    with progress.reporting(Told()):
+        report = audit(dataset, Popularity(), plan, name="popularity")
+    few, many = report.curve
+    assert (few.tried, many.tried) == (False, True)
+    assert few.hits.mean == few.reach == 0.004
+    assert few.accuracy is None
+    assert [each.share for each in report.screening] == [0.2, 0.2]
+    assert not [fields for kind, fields in said if kind == "poison" and fields == "0.7%"]
+    answers = [text for kind, text in said if kind == "so far"]
+    assert "At most, any attack:" in answers[0]
+    assert "1 of 2 target sets" in answers[1]
+    page = audit_page(report)
+    assert "at most 0.40 %, not tried" in page
+    assert "not tried" in audit_html(report)
+    assert json.loads(json.dumps(finite(asdict(report))))["curve"][0]["tried"] is False

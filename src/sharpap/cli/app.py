@@ -14,6 +14,7 @@ from sharpap.cli.help import Verbs
 from sharpap.cli.options import (
     Allow,
     AttackName,
+    AuditJobs,
     Commands,
     Data,
     Detectors,
@@ -256,7 +257,7 @@ def audit(
     defense: MoreDefenses = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; default: results/audit-TARGET.")] = None,
     overwrite: Overwrite = False,
-    jobs: Jobs = 1,
+    jobs: AuditJobs = None,
     settings: Set = None,
     seed: Seed = None,
     quiet: Quiet = False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from rich.markdown import Markdown
 
-from sharpap import folders
+from sharpap import folders, progress
 from sharpap.assess.audit.audit import Audit, audit
 from sharpap.assess.audit.vary import own_value, quick, variants
 from sharpap.assess.folder.save import CELLS
@@ -31,7 +33,7 @@ OWN = (PAGE, TEXT, RECORD, CELLS, "log.jsonl")
 
 def run_audit(
     target: str, recipe: dict[str, Any], vary: list[str], more: dict[str, list[str]], out: Path | None, overwrite: bool,
-    jobs: int, quiet: bool, as_json: bool,
+    jobs: int | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Audit a victim by name or ``module:attribute`` (`plans.of_audit`), with `more` attacks and defences than by itself."""
     asked = varied(vary)
@@ -62,6 +64,7 @@ def run_audit(
         for each, made in zip(asked, given, strict=True):
             own = own_value(recommender, target, victim.options, each.setting, train)
             paths[each.setting] = variants(each, partial(victim.varied, each.setting), recommender, own, given=made)
+        jobs = jobs or _jobs(recommender)
         found = audit(dataset, recommender, plan, name=target, vary=paths, origin=victim.origin, store=store, jobs=jobs)
     text = audit_page(found)
     record = finite(asdict(found) | {"needed": {f"{level:g}": found.needed(level) for level in found.LEVELS}})
@@ -74,3 +77,19 @@ def run_audit(
         return
     stdout().print(Markdown(text))
     stdout().print(f"Written to {folder}: {PAGE}, {TEXT} and {RECORD}", markup=False, highlight=False)
+
+
+def _jobs(recommender: Any) -> int:
+    """Two processes where two processors are free, and the recommender can be sent to another process; says what it is."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    free = max(0, round(cores - busy))
+    try:
+        pickle.dumps(recommender)
+    except Exception:  # whatever an object of the user's raises that cannot be sent
+        free = 1
+    jobs = 2 if free >= 2 else 1
+    progress.event(
+        "jobs", message=f"{jobs} at once, of {cores} processors ({busy:.1f} busy); --jobs N chooses another number"
+    )
+    return jobs

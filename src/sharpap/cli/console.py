@@ -129,6 +129,8 @@ class Reporter:
         shown = " ".join(f"{key}={printable(value)}" for key, value in fields.items() if value not in ("", None))
         if self.bars is None:
             print(f"[{time.perf_counter() - self.start_time:7.1f} s] {kind} {shown}", file=sys.stderr, flush=True)
+        elif kind == "so far":
+            self.bars.console.print(f"So far: {printable(fields.get('message'))}", markup=False, highlight=False)
         elif kind in ("warning", "duplicates") or fields.get("error"):
             self.bars.console.print(f"{kind} {shown}", markup=False, style="yellow")
 

@@ -136,6 +136,12 @@ Allow = Annotated[
     bool, typer.Option("--allow-commands", help="Let the recipe name commands to run and local servers to call.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+AuditJobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, help="Processes that work side by side; default: two where two processors are free."
+    ),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes that work side by side.")]
 Track = Annotated[
     list[str] | None,

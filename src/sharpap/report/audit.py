@@ -54,7 +54,7 @@ def audit_html(found: AuditReport) -> str:
         detector_rows=detector_rows(found), limits=LIMITS, advice=advice.lines(found), failures=advice.failures,
         paths=advice.paths(found), same=advice.same_profiles(found),
         remedy_columns=advice.REMEDIES, remedies=advice.remedy_rows(found), caveat=advice.caveat(found),
-        percent=percent, share_of=share_of, in_brackets=in_brackets, change=change,
+        percent=percent, share_of=share_of, in_brackets=in_brackets, lists=lists, change=change,
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def audit_page(found: AuditReport) -> str:
         "Target items by popularity, under as many:",
         table(
             ["targets", "without attack", "with it"],
-            [[each.pool, percent(each.before), in_brackets(each.hits)] for each in found.pools],
+            [[each.pool, percent(each.before), lists(each)] for each in found.pools],
         ),
         "## What does it cost genuine users?",
         cost(found),
@@ -157,18 +157,24 @@ def cliff(found: AuditReport) -> Markup:
     """The bound by number of fakes, and the strongest attack's hits at each budget; nothing where no bound is known."""
     if found.cliff is None:
         return Markup("")
+    tried = [each for each in found.curve if each.tried]
     bounds = found.cliff.curve(found.recommender, found.settings["k"])
     series = [
         Series(
             label="bound, any attack", style="genuine", points=[(0.0, nan), *((f, 100 * share) for f, share in bounds)]
         ),
-        Series(label=found.strongest, style="s0", points=[(each.fakes, 100 * each.hits.mean) for each in found.curve]),
+        Series(label=found.strongest, style="s0", points=[(each.fakes, 100 * each.hits.mean) for each in tried]),
     ]
     dots = [
         Mark(label=f"{each.fakes:,} fakes: {percent(each.hits.mean)}", style="s0", x=each.fakes, y=100 * each.hits.mean)
-        for each in found.curve
+        for each in tried
     ]
     return lines(series, x_label="fake users", y_label="% of lists", y_max=100, dots=dots)
+
+
+def lists(each: Exposure) -> str:
+    """The share of lists with a target, or that nothing had to be tried."""
+    return in_brackets(each.hits) if each.tried else f"at most {percent(each.hits.mean)}, not tried"
 
 
 def at_most(each: Exposure) -> str:
@@ -226,7 +232,7 @@ def _of(count: int | None, users: int) -> str:
 def _table(found: AuditReport) -> str:
     rows = [
         [
-            f"{each.fakes:,}", share_of(each.fakes, found.users), in_brackets(each.hits), at_most(each),
+            f"{each.fakes:,}", share_of(each.fakes, found.users), lists(each), at_most(each),
             change(each.accuracy),
         ]
         for each in found.curve

@@ -27,7 +27,10 @@ from sharpap.detectors import CoVisits, DegSim, Detector
 from sharpap.errors import AttackError, ConfigError, TrainingError
 from sharpap.metrics import hit_ratio
 from sharpap.recommenders import Recommender
-from sharpap.threat import Budget, Goal
+from sharpap.surrogates import WRMFSurrogate
+from sharpap.threat import Allowance, Budget, Goal
+
+UNROLLED = 15  # as strong as the surrogate's own 30, in two thirds of the time (docs/audit.md)
 
 
 def suite() -> dict[str, Attack]:
@@ -35,7 +38,7 @@ def suite() -> dict[str, Attack]:
     return {
         "random": RandomAttack(),
         "bandwagon": Bandwagon(),
-        "sharpap": RevAdv(worst_case=SharpnessAware(), epochs=30),
+        "sharpap": RevAdv(worst_case=SharpnessAware(), epochs=30, surrogate=WRMFSurrogate(unrolled_epochs=UNROLLED)),
     }
 
 
@@ -238,8 +241,12 @@ class _Auditor:
         not be who gets through with many.
         """
         tried: list[Key] = []
+        self._clean(workers, task, [self.first])
+        self._say_what_is_known()
         for share in (self.middle, self.settings.budgets[-1]):
             tried = [(attack, self.first, share) for attack in self.settings.attacks]
+            if self._spared(tried[0]):
+                continue
             self._attack(workers, task, tried)
             found = map(self.figures.exposure, tried)
             if any(each.hits.mean > each.before for each in found):
@@ -248,16 +255,15 @@ class _Auditor:
 
     def _attack(self, workers: Backend, task: progress.Task, wanted: list[Key]) -> None:
         """Craft and train what is not made yet, each draw with a victim seed of its own, which its clean run shares."""
+        self._clean(workers, task, [key[1] for key in wanted])
         keys = [key for key in dict.fromkeys(wanted) if not self.figures.has(key)]
-        pools = [pool for pool in dict.fromkeys(key[1] for key in keys) if not self.figures.has(none(pool))]
+        spared = {key: self._allowed(key) for key in keys if self._spared(key)}
+        self.figures.spared |= spared
+        task.advance(len(spared) * self.settings.draws)
         first = [
-            self._training((CLEAN, pool, self.middle), VICTIM, draw)
-            for pool in pools
-            for draw in range(self.settings.draws)
-        ]
-        first += [
             Staged(attack=key[0], draw=draw, stage=key[1:], piece=Craft(attack=key[0], draw=draw, goal=goal))
             for key in keys
+            if key not in self.figures.spared
             for draw, goal in enumerate(self._goals(key[1]))
         ]
         for piece, made, ready in work_through(workers, first):
@@ -271,6 +277,45 @@ class _Auditor:
                 ready.appendleft(self._training(key, VICTIM, piece.draw))
             else:
                 self._take(piece, made, task)
+
+    def _clean(self, workers: Backend, task: progress.Task, pools: list[str]) -> None:
+        """Train without attack where that is not done yet."""
+        left = [pool for pool in dict.fromkeys(pools) if not self.figures.has(none(pool))]
+        places = [(CLEAN, pool, self.middle) for pool in left]
+        first = [self._training(place, VICTIM, draw) for place in places for draw in range(self.settings.draws)]
+        for piece, made, _ in work_through(workers, first):
+            self._take(piece, made, task)
+
+    def _allowed(self, key: Key) -> Allowance:
+        """The budget of a place in whole numbers."""
+        return Budget(fake_users=key[2]).resolve(self.dataset.train.matrix, self._goals(key[1])[0])
+
+    def _spared(self, key: Key) -> bool:
+        """Whether so few fakes cannot reach the first of the levels, whatever they are. The most are always tried."""
+        most = self.figures.bound(key[1], self._allowed(key).num_fake)
+        return key[2] < self.settings.budgets[-1] and most is not None and most < AuditReport.LEVELS[0]
+
+    def _say_what_is_known(self) -> None:
+        """The first answer: accuracy, and what any attack could do."""
+        found, settings = self.figures, self.settings
+        ndcg = found.ndcg(self.first)
+        said = "" if ndcg is None else f"NDCG@{self._k} without attack is {ndcg:.4f}. "
+        fakes = [self._allowed((CLEAN, self.first, share)).num_fake for share in settings.budgets]
+        bounds = [(number, found.bound(self.first, number)) for number in fakes]
+        known = [f"{100 * bound:.1f} % with {number:,} fakes" for number, bound in bounds if bound is not None]
+        said += f"At most, any attack: {', '.join(known)}." if known else ""
+        progress.event("so far", message=said.strip())
+
+    def _say_what_it_takes(self, key: Key, draw: int) -> None:
+        """What the strongest attack has done so far with a budget, once all of them have been tried on a draw."""
+        tried = [(attack, *key[1:]) for attack in self.settings.attacks]
+        common = set.intersection(*map(self.figures.draws_of, tried))
+        if draw in common:
+            hits = {each[0]: self.figures.hits_of(each, common) for each in tried}
+            best = max(hits, key=lambda attack: hits[attack])
+            fakes, sets = self._allowed(key).num_fake, f"{len(common)} of {self.settings.draws}"
+            told = f"{fakes:,} fakes of {best} are in {100 * hits[best]:.2f} % of the lists ({sets} target sets)."
+            progress.event("so far", message=told)
 
     def _train(self, workers: Backend, task: progress.Task, key: Key, victims: list[str]) -> None:
         """Train other victims on profiles that are made, or on the clean data."""
@@ -310,6 +355,8 @@ class _Auditor:
         self.figures.evaluations[
             none(pool) if piece.attack == CLEAN else (piece.attack, pool, share), training.victim, piece.draw
         ] = found
+        if training.victim == VICTIM and piece.attack != CLEAN:
+            self._say_what_it_takes((piece.attack, pool, share), piece.draw)
         hits = float(np.nanmean(hit_ratio(found.ranks, self.settings.k)))
         what = piece.attack if training.victim == VICTIM else training.victim
         task.advance(note=f"{what}, {pool}, {100 * share:g} %: H@{self.settings.k} {hits:.4f}")

@@ -26,6 +26,8 @@ class Exposure:
         accuracy: relative change of NDCG@k for genuine users, None without held-out interactions.
         visibility: chance that the best of the detectors ranks a fake user above a genuine one; None where it was not measured.
         reach: the most that any fakes so many could do (`metrics.reach`), mean over draws; None where no bound is known.
+        tried: whether profiles were made. None are where the bound on any attack lies below the first level: then `hits` is
+            that bound.
     """
 
     attack: str
@@ -38,6 +40,7 @@ class Exposure:
     accuracy: Interval | None
     visibility: float | None
     reach: float | None = None
+    tried: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from sharpap.assess.tables.worth import Worth, worth
 from sharpap.attacks import Poison
 from sharpap.data import Dataset
 from sharpap.metrics import Evaluation, Interval, hit_ratio, interval, mean_rank
+from sharpap.threat import Allowance
 
 Key = tuple[str, str, float]
 VICTIM = "audited"
@@ -29,6 +30,7 @@ class Figures:
         poisons: by attack, pool and share of fakes, and draw.
         evaluations: by the same, victim and draw; the clean ones under `none`.
         failed: victim to why a training of it failed.
+        spared: places where the bound leaves fakes next to nothing, so that none were made, with their budgets.
     """
 
     dataset: Dataset
@@ -37,6 +39,7 @@ class Figures:
     poisons: dict[tuple[Key, int], Poison] = field(default_factory=dict)
     evaluations: dict[tuple[Key, str, int], Evaluation] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    spared: dict[Key, Allowance] = field(default_factory=dict)
 
     def made(self, key: Key) -> list[Poison]:
         """The profiles of a place, by draw."""
@@ -50,10 +53,30 @@ class Figures:
         """Whether the audited recommender was trained there."""
         return (key, VICTIM, 0) in self.evaluations
 
+    def bound(self, pool: str, fakes: int) -> float | None:
+        """The most that so many fakes could do; None where that is not known."""
+        return self._reach(self.seen(none(pool)), fakes)
+
+    def draws_of(self, key: Key) -> set[int]:
+        """The draws on which the audited recommender was trained there."""
+        return {draw for draw in range(self.draws) if (key, VICTIM, draw) in self.evaluations}
+
+    def hits_of(self, key: Key, draws: Iterable[int]) -> float:
+        """H@k over some draws."""
+        return float(np.mean(self._hits([self.evaluations[key, VICTIM, draw] for draw in draws])))
+
     def exposure(self, key: Key) -> Exposure:
         """What one attack did with one budget on one pool."""
         attack, pool, share = key
-        poisons, clean = self.made(key), self.seen(none(pool))
+        clean = self.seen(none(pool))
+        if key in self.spared:
+            spared, most = self.spared[key], self._reach(clean, self.spared[key].num_fake) or 0.0
+            return Exposure(
+                attack=attack, pool=pool, share=share, fakes=spared.num_fake, profile_size=spared.profile_size,
+                hits=Interval(mean=most, low=0.0, high=most, p=float("nan"), n=self.draws), before=self.hits(clean).mean,
+                accuracy=None, visibility=None, reach=most, tried=False,
+            )  # fmt: skip
+        poisons = self.made(key)
         return Exposure(
             attack=attack, pool=pool, share=share, fakes=poisons[0].num_fake,
             profile_size=int(poisons[0].profile_sizes.max()), hits=self.hits(self.seen(key)),
