@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from sharpap.cli.audit import _jobs
+from sharpap.recommenders import EASE
 from sharpap.tuned import TunedVictim
 
 DATA = ["--data", "synthetic", "--set", "data.users=80", "--set", "data.items=60", "--set", "data.interactions=1500"]
@@ -144,3 +146,12 @@ def test_a_bare_name_has_the_settings_that_were_tuned_on_its_data(sharpap, tmp_p
     code, _, err = sharpap("audit", "ease", *DATA, *SHORT, "--set", "tuned=7", "-o", "other")
     assert code == 2
     assert "neither true nor false" in err
+
+
+def test_two_processes_where_two_processors_are_free_and_the_recommender_can_be_sent(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.4, 0.0, 0.0))
+    assert _jobs(EASE()) == 2
+    assert _jobs(lambda: None) == 1
+    monkeypatch.setattr("os.getloadavg", lambda: (3.0, 0.0, 0.0))
+    assert _jobs(EASE()) == 1
