@@ -104,7 +104,7 @@ def test_profiles_and_what_is_missing_or_was_added_are_noticed(folder):
         Results.load(folder)
     (folder / "sharpness.json").unlink()
     path.unlink()
-    with pytest.raises(DataError, match="is gone"):
+    with pytest.raises(DataError, match="is missing"):
         check(folder, [path.relative_to(folder).as_posix()])
 
 
