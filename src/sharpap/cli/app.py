@@ -54,18 +54,20 @@ def run(
         typer.Argument(help="Recipe by name (`sharpap list recipes`) or path; default: demo.", callback=recipe_there),
     ] = None,
     named: Annotated[
-        str | None, typer.Option("--recipe", help="The same as the argument.", callback=recipe_there)
+        str | None, typer.Option("--recipe", help="The recipe, as the argument names it.", callback=recipe_there)
     ] = None,
     data: Data = None,
     threshold: Threshold = None,
     where: Where = None,
     missing: Missing = None,
-    attack: Annotated[list[str] | None, typer.Option(help="Only these attacks; repeatable.")] = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Only these attacks (`sharpap list attacks`); repeatable.")
+    ] = None,
     victim: Victims = None,
     victim_command: Commands = None,
     allow_commands: Allow = False,
     targets: Targets = None,
-    draws: Annotated[int | None, typer.Option(help="Target draws.")] = None,
+    draws: Annotated[int | None, typer.Option(help="How many sets of target items are drawn and attacked.")] = None,
     fakes: Fakes = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each victim on each poison.")] = None,
     seed: Seed = None,

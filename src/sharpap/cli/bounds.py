@@ -15,7 +15,7 @@ def reach(
     target: Target,
     data: Data = None,
     threshold: Threshold = None,
-    draws: Annotated[int, typer.Option(min=1, help="Target draws.")] = 3,
+    draws: Annotated[int, typer.Option(min=1, help="How many sets of target items are drawn.")] = 3,
     seed: Seed = None,
     settings: Set = None,
     quiet: Quiet = False,

@@ -103,11 +103,19 @@ Detectors = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings and the result.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one option; repeatable.")]
-Data = Annotated[
-    str | None, typer.Option("--data", metavar="NAME|PATH", help="Catalogue name or file of interactions.")
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=C", help="Set one option of the recipe, of an attack or of a victim; repeatable."
+    ),
 ]
-Threshold = Annotated[float | None, typer.Option(help="Ratings at or above it are positives.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="NAME|PATH", help="Dataset by name (`sharpap list datasets`), or a file of interactions."
+    ),
+]
+Threshold = Annotated[float | None, typer.Option(help="Ratings from this value on count as interactions.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
@@ -117,9 +125,16 @@ Where = Annotated[
 Missing = Annotated[
     list[float] | None, typer.Option("--missing", metavar="NUMBER", help='A rating that means "no rating"; repeatable.')
 ]
-Targets = Annotated[str | None, typer.Option(help="A pool (unpopular, tail, head, ...) or item ids: ID,ID.")]
-Fakes = Annotated[str | None, typer.Option("--fakes", help="Fake users: a share below 1, or a number.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Root of all randomness.")]
+Targets = Annotated[
+    str | None, typer.Option(help="Which items are attacked: a pool (`sharpap list pools`), or item ids: ID,ID.")
+]
+Fakes = Annotated[
+    str | None,
+    typer.Option("--fakes", help="How many fake users: a share of the genuine ones (0.01), or a number (9)."),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Seed of everything random: the same seed gives the same results.")
+]
 Victims = Annotated[
     list[str] | None, typer.Option(help="Only these victims; repeatable. module:attribute names your own class.")
 ]
@@ -128,7 +143,7 @@ Commands = Annotated[
     typer.Option(
         "--victim-command",
         metavar="CMD",
-        help="A victim: 'python train.py {train} {scores}'; repeatable.",
+        help="A victim that is a command: 'python train.py {train} {scores}'; repeatable.",
         callback=_commands,
     ),
 ]
