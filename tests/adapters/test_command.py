@@ -362,7 +362,7 @@ def test_what_the_command_is_given(script, tmp_path, dataset):
         ({"command": ("x", "{train}", "{scores}", "{score}")}, "{score}, which stands for nothing"),
         ({"command": ("x", "{train}", "{scores}"), "output": "lists"}, "neither scores nor topk"),
         ({"command": ("x", "{train}", "{scores}"), "timeout": 0}, "above 0"),
-        ({"command": ("x", "{train}", "{scores}"), "top_k": 10}, "for lists"),
+        ({"command": ("x", "{train}", "{scores}"), "top_k": 10}, "belongs to output='topk'"),
     ],
 )
 def test_settings_that_make_no_sense(options, message):

@@ -89,7 +89,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-SPACE = ["--space", "attack.fillers=1:3"]
+SPACE = ["--attack", "bandwagon", "--space", "attack.popular_share=0.1,0.2"]
 COMMANDS = {
     "run": [*GRID, "-o", "{there}"],
     "run --overwrite": [*GRID, "-o", "{there}", "--overwrite"],

@@ -121,7 +121,8 @@ def test_a_stop_says_what_is_done_and_how_to_go_on(jobs, number, tmp_path, sharp
     [
         (["run", "demo", "-o", "out"], "sharpap.cli.run.experiment_from", "kept in out/cells: the same command goes on"),
         (["audit", "wrmf", "-o", "out"], "sharpap.cli.audit.dataset_from", "kept in out/cells: the same command goes on"),
-        (["tune", "demo", "-o", "out"], "sharpap.cli.tune.tune", "kept in out: the same command goes on"),
+        (["tune", "demo", "--attack", "sharpap", "--space", "attack.epochs=1,2", "-o", "out"], "sharpap.cli.tune.tune",
+         "kept in out: the same command goes on"),
         (["attack", "random", "-o", "out.npz"], "sharpap.cli.craft.experiment_from", "give the same command again"),
     ],
     ids=["run", "audit", "tune", "attack"],

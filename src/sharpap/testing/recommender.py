@@ -17,7 +17,7 @@ from sharpap.recommenders.base import FloatArray
 from sharpap.testing.finding import Doubt, Report, examine
 from sharpap.testing.trial import FAKES, Trial, same_entries
 
-AUDIT_TRAININGS = 63  # `sharpap audit` with its defaults and no other values of settings
+AUDIT_TRAININGS = 54  # `sharpap audit` with its defaults and no other values of settings
 TIMED_USERS = 2000
 GATES = frozenset({"signature", "training", "scores"})
 
