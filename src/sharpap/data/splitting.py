@@ -27,19 +27,27 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomSplit(Settings):
-    """A random share of each user's interactions (rounded to the nearest), as most of the literature has it.
-
-    Attributes:
-        valid, test: shares of each user's interactions.
-    """
+class _Shares(Settings):
+    """A split by the shares that validation and test get."""
 
     valid: float = 0.1
     test: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_shares(self.valid, self.test)
+        if self.valid < 0 or self.test < 0 or self.valid + self.test >= 1:
+            raise ConfigError(
+                f"valid={self.valid} and test={self.test} must not be negative and must sum to less than 1."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSplit(_Shares):
+    """A random share of each user's interactions (rounded to the nearest), as most of the literature has it.
+
+    Attributes:
+        valid, test: shares of each user's interactions.
+    """
 
     def assign(self, interactions: Interactions, *, seed: int) -> Parts:
         """See `Split`."""
@@ -74,7 +82,7 @@ class LeaveOneOut(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TemporalSplit(Settings):
+class TemporalSplit(_Shares):
     """Cut at two points in time, the same for everyone: what comes later is held out.
 
     Users without an interaction before the first cut keep their earliest one in train, so that each can be scored.
@@ -82,13 +90,6 @@ class TemporalSplit(Settings):
     Attributes:
         valid, test: shares of all interactions.
     """
-
-    valid: float = 0.1
-    test: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_shares(self.valid, self.test)
 
     def assign(self, interactions: Interactions, *, seed: int) -> Parts:
         """See `Split`."""
@@ -168,11 +169,6 @@ def given(
         source |= {f"{label}_pairs_also_in_train": removed, f"{label}_cold_users": int(cold.sum())}
         parts_out.append(part)
     return Dataset(name=name, train=train, valid=parts_out[0], test=parts_out[1], source=source)
-
-
-def _check_shares(valid: float, test: float) -> None:
-    if valid < 0 or test < 0 or valid + test >= 1:
-        raise ConfigError(f"valid={valid} and test={test} must not be negative and must sum to less than 1.")
 
 
 def _times(interactions: Interactions) -> np.ndarray[Any, np.dtype[np.float64]]:
